@@ -1,0 +1,1 @@
+"""Trainscope's engine: everything but the pages. Knows no Streamlit."""

@@ -1,0 +1,208 @@
+"""The sets there are: the built-in ones as records, imported folders by name, and any folder by its path."""
+
+import hashlib
+import json
+import os
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from core.config import Preprocessing, TrainConfig
+from core.data.builtin import cifar_source, digits_source, mnist_source
+from core.data.folder import folder_source, list_folder
+from core.data.splits import split_indices
+from core.data.store import Block, PictureStore, Progress, Source, build_store, no_progress, open_store
+from core.errors import InputError
+from core.files import write_json_atomically
+from core.workspace import Workspace
+
+
+@dataclass(frozen=True)
+class DatasetRecord:
+    """A built-in set. folder: where its files lie below the workspace's datasets/; download_mb: 0 where nothing is fetched."""
+
+    name: str
+    title: str
+    summary: str
+    shape: tuple[int, int, int]
+    num_classes: int
+    num_train: int
+    num_test: int
+    download_mb: int
+    folder: str
+    drawing: str
+    source: Callable[[Path, Progress], Source]
+
+
+DIGIT_NAMES = [str(n) for n in range(10)]
+FASHION_NAMES = ["T-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot"]
+KMNIST_NAMES = ["o お", "ki き", "su す", "tsu つ", "na な", "ha は", "ma ま", "ya や", "re れ", "wo を"]
+
+DATASETS = {
+    record.name: record
+    for record in (
+        DatasetRecord(
+            "digits", "Digits", "1,797 small handwritten digits. Always here, no network needed.",
+            (1, 8, 8), 10, 1797, 0, 0, "", "digits", digits_source,
+        ),
+        DatasetRecord(
+            "mnist", "MNIST", "70,000 handwritten digits, the classic first set.",
+            (1, 28, 28), 10, 60_000, 10_000, 12, "MNIST/raw", "mnist",
+            partial(mnist_source, "MNIST", "MNIST", DIGIT_NAMES, "mnist"),
+        ),
+        DatasetRecord(
+            "fashion-mnist", "Fashion-MNIST", "70,000 articles of clothing, in MNIST's format but harder.",
+            (1, 28, 28), 10, 60_000, 10_000, 31, "FashionMNIST/raw", "none",
+            partial(mnist_source, "FashionMNIST", "Fashion-MNIST", FASHION_NAMES, "none"),
+        ),
+        DatasetRecord(
+            "kmnist", "KMNIST", "70,000 cursive Japanese characters, in MNIST's format.",
+            (1, 28, 28), 10, 60_000, 10_000, 21, "KMNIST/raw", "mnist",
+            partial(mnist_source, "KMNIST", "KMNIST", KMNIST_NAMES, "mnist"),
+        ),
+        DatasetRecord(
+            "cifar10", "CIFAR-10", "60,000 small colour photographs of ten kinds of things.",
+            (3, 32, 32), 10, 50_000, 10_000, 163, "cifar-10-batches-py", "none", partial(cifar_source, "CIFAR10", "CIFAR-10"),
+        ),
+        DatasetRecord(
+            "cifar100", "CIFAR-100", "60,000 small colour photographs of a hundred kinds of things.",
+            (3, 32, 32), 100, 50_000, 10_000, 161, "cifar-100-python", "none", partial(cifar_source, "CIFAR100", "CIFAR-100"),
+        ),
+    )
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class DataSpec:
+    """What a model and a configuration must fit: shape (C, H, W), number of classes, pictures by split."""
+
+    title: str
+    shape: tuple[int, int, int]
+    num_classes: int
+    splits: dict[str, int]
+    is_ready: bool  # whether the store is built; otherwise the figures are the catalogue's
+
+
+def imported_sets(workspace: Workspace) -> dict[str, str]:
+    """Folders that a person has imported: name to path."""
+    found = {}
+    for file in sorted((workspace.datasets / "imported").glob("*.json")):
+        try:
+            entry = json.loads(file.read_text())
+            found[str(entry["name"])] = str(entry["path"])
+        except (OSError, ValueError, KeyError, TypeError):
+            continue  # a damaged entry hides one name; the folder itself can be imported again
+    return found
+
+
+def import_folder(workspace: Workspace, path: str | Path, name: str = "") -> str:
+    """Remembers a folder under a name (its own by default) and returns it. The pictures stay where they are."""
+    root = Path(path).expanduser().resolve()
+    name = name.strip() or root.name
+    if name in DATASETS:
+        raise InputError(f"'{name}' is the name of a built-in set.", code="dataset", hint="Choose another with --name.")
+    if not name or len(name) > 100 or any(not c.isprintable() or c in "/\\" for c in name):
+        raise InputError(f"{name!r} can't be the name of a set.", code="dataset", hint="Use up to 100 printable characters without slashes.")
+    list_folder(root)
+    folder = workspace.datasets / "imported"
+    folder.mkdir(exist_ok=True)
+    file = hashlib.sha256(name.encode()).hexdigest()[:16]
+    write_json_atomically(folder / f"{file}.json", {"name": name, "path": str(root)})
+    return name
+
+
+def folder_of(workspace: Workspace, dataset: str) -> Path | None:
+    """The folder that a data set's name stands for, None for a built-in set. Raises InputError if it is neither."""
+    if dataset in DATASETS:
+        return None
+    if path := imported_sets(workspace).get(dataset):
+        return Path(path)
+    if "/" in dataset or os.sep in dataset or dataset.startswith("~"):
+        return Path(dataset).expanduser().resolve()
+    names = [*DATASETS, *imported_sets(workspace)]
+    raise InputError(f"There is no data set '{dataset}'.", code="dataset", hint=f"Known are {', '.join(names)}, or the path of a folder of pictures.")
+
+
+def _store_path(workspace: Workspace, dataset: str, fingerprint: str, preprocessing: Preprocessing) -> Path:
+    """Where the store of these pictures at this size lies; the name is ours, whatever the set is called."""
+    wanted = preprocessing.model_dump_json(include={"size_px", "fit", "colour"})
+    key = hashlib.sha256(f"{dataset}\0{fingerprint}\0{wanted}".encode(errors="surrogateescape")).hexdigest()[:16]
+    slug = re.sub(r"[^a-z0-9]+", "-", Path(dataset).name.lower()).strip("-")[:30] or "set"
+    return workspace.stores / f"{slug}-{key}"
+
+
+def find_store(workspace: Workspace, dataset: str, preprocessing: Preprocessing) -> PictureStore | None:
+    """The store if it has been built already."""
+    folder = folder_of(workspace, dataset)
+    fingerprint = list_folder(folder).fingerprint if folder else "built-in"
+    return open_store(_store_path(workspace, str(folder or dataset), fingerprint, preprocessing))
+
+
+def prepare_store(workspace: Workspace, dataset: str, preprocessing: Preprocessing, progress: Progress = no_progress) -> PictureStore:
+    """The store of a set at the size and colour that the description asks for, built first if need be."""
+    folder = folder_of(workspace, dataset)
+    listing = list_folder(folder) if folder else None
+    path = _store_path(workspace, str(folder or dataset), listing.fingerprint if listing else "built-in", preprocessing)
+    if store := open_store(path):
+        return store
+    if listing:
+        source = folder_source(listing, folder.name, preprocessing)
+    else:
+        source = _brought_to(DATASETS[dataset].source(workspace.datasets, progress), preprocessing)
+    return build_store(path, source, progress)
+
+
+def _brought_to(source: Source, preprocessing: Preprocessing) -> Source:
+    """A built-in source at the size and colour asked for, by the same function that fits pictures from outside."""
+    from dataclasses import replace
+
+    from PIL import Image
+
+    from core.data.preprocessing import picture_to_array
+
+    shape = _fitted_shape(source.shape, preprocessing)
+    if shape == source.shape:
+        return source
+
+    def fitted(array: np.ndarray) -> np.ndarray:
+        picture = Image.fromarray(array[0] if len(array) == 1 else array.transpose(1, 2, 0))
+        return picture_to_array(picture, shape[0], shape[1:], preprocessing.fit)
+
+    def blocks(progress: Progress):
+        for block in source.blocks(progress):
+            for start in range(0, len(block.images), 4096):
+                part = slice(start, start + 4096)
+                yield Block(block.split, np.stack([fitted(a) for a in block.images[part]]), block.labels[part])
+
+    return replace(source, shape=shape, blocks=blocks)
+
+
+def _fitted_shape(shape: tuple[int, int, int], preprocessing: Preprocessing) -> tuple[int, int, int]:
+    channels = {"grey": 1, "rgb": 3}.get(preprocessing.colour, shape[0])
+    side = preprocessing.size_px
+    return (channels, side, side) if side else (channels, *shape[1:])
+
+
+def data_spec(workspace: Workspace, config: TrainConfig) -> DataSpec:
+    """Shape, classes and split sizes of what this configuration would train on, without building anything.
+
+    An imported folder must have been prepared before; its figures are in its store only.
+    """
+    store = find_store(workspace, config.data.dataset, config.preprocessing)
+    if store:
+        splits = split_indices(store.labels, store.meta.splits, config.data)
+        return DataSpec(store.meta.title, store.meta.shape, store.num_classes, {name: len(ix) for name, ix in splits.items()}, True)
+    record = DATASETS.get(config.data.dataset)
+    if record is None:
+        raise InputError(f"The folder '{config.data.dataset}' has not been read yet.", code="dataset", hint="Import it first.")
+    counts = {"train": record.num_train, "test": record.num_test}
+    for name, fraction in (("test", config.data.test_fraction), ("validation", config.data.validation_fraction)):
+        if not counts.get(name) and fraction:
+            counts[name] = round(counts["train"] * fraction)
+            counts["train"] -= counts[name]
+    counts = {name: count for name, count in counts.items() if count}
+    return DataSpec(record.title, _fitted_shape(record.shape, config.preprocessing), record.num_classes, counts, False)

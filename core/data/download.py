@@ -1,0 +1,63 @@
+"""Files from the network with time-outs, progress and checksums, or the ones a person has put in place by hand."""
+
+import hashlib
+import os
+import urllib.error
+import urllib.request
+from collections.abc import Sequence
+from pathlib import Path
+
+from core.data.store import Progress
+from core.errors import InputError
+
+TIMEOUT_S = 20
+
+
+def has_md5(path: Path, md5: str) -> bool:
+    """Whether the file is there with this content."""
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "md5").hexdigest() == md5
+
+
+def fetch(urls: Sequence[str], target: Path, md5: str, title: str, progress: Progress) -> None:
+    """Makes sure that target holds the file with this checksum, from the first of the addresses that answers.
+
+    Raises InputError that names the folder for the file if no address does.
+    """
+    if has_md5(target, md5):
+        return
+    target.parent.mkdir(parents=True, exist_ok=True)
+    reason = ""
+    for url in urls:
+        try:
+            _download(url, target, md5, title, progress)
+            return
+        except (urllib.error.URLError, OSError, ValueError) as error:
+            reason = str(getattr(error, "reason", error)) or type(error).__name__
+    damaged = " The file that lies there is damaged." if target.exists() else ""
+    raise InputError(
+        f"{title} is not on this machine and can't be downloaded ({reason}).{damaged}",
+        code="dataset-offline",
+        hint=f"Put {target.name} into {target.parent} by hand, or connect to a network; the built-in digits need none.",
+    )
+
+
+def _download(url: str, target: Path, md5: str, title: str, progress: Progress) -> None:
+    aside = target.with_name(f".{target.name}.part-{os.getpid()}")
+    digest = hashlib.md5()
+    try:
+        with urllib.request.urlopen(url, timeout=TIMEOUT_S) as answer, aside.open("wb") as file:
+            total = int(answer.headers.get("Content-Length") or 0)
+            done = 0
+            while piece := answer.read(1 << 18):
+                file.write(piece)
+                digest.update(piece)
+                done += len(piece)
+                progress(f"Downloading {title}", done, total)
+        if digest.hexdigest() != md5:
+            raise ValueError("what came is not the file that was expected: its checksum differs")
+        os.replace(aside, target)
+    finally:
+        aside.unlink(missing_ok=True)

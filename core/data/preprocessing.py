@@ -1,0 +1,108 @@
+"""From a decoded picture to the network's input, by a Preprocessing description. The only place where this is done:
+stores, training, evaluation, prediction and exports all call these functions. Decoding of files is not here."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from core.config import Preprocessing
+
+
+def picture_to_array(picture: Image.Image, channels: int, size_px: tuple[int, int], fit: str) -> np.ndarray:
+    """(C, H, W) uint8 of the given channels (1 or 3) and size (height, width).
+
+    fit: "crop" cuts out the middle, "pad" adds black bars, "stretch" ignores the aspect ratio.
+    """
+    picture = picture.convert("L" if channels == 1 else "RGB")
+    height, width = size_px
+    if picture.size != (width, height):
+        if fit == "stretch":
+            picture = picture.resize((width, height), Image.Resampling.BILINEAR)
+        else:
+            ratios = (width / picture.width, height / picture.height)
+            scale = max(ratios) if fit == "crop" else min(ratios)
+            scaled = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
+            picture = picture.resize(scaled, Image.Resampling.BILINEAR)
+            left, top = (picture.width - width) // 2, (picture.height - height) // 2
+            picture = picture.crop((left, top, left + width, top + height))  # outside the picture: black
+    array = np.array(picture, dtype=np.uint8)
+    return array[None] if array.ndim == 2 else np.ascontiguousarray(array.transpose(2, 0, 1))
+
+
+def normalise(images: Tensor, mean: Tensor, std: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
+    """(N, C, H, W) uint8 to the network's input, in channels-last memory order: (x / 255 - mean) / std.
+
+    mean, std: (C,) on the device of the images, for pixels from 0 to 1.
+    """
+    scale = (1 / (255 * std)).to(dtype).view(1, -1, 1, 1)
+    shift = (mean / std).to(dtype).view(1, -1, 1, 1)
+    images = images.to(dtype, memory_format=torch.channels_last)
+    return images.mul_(scale).sub_(shift)
+
+
+@dataclass(frozen=True)
+class DrawingStyle:
+    """How the pictures of a set were made from ink: box_px of side_px are filled by the longer side of the ink."""
+
+    box_px: int
+    side_px: int
+    centre: str  # "mass" or "box"
+
+
+# MNIST: yann.lecun.com/exdb/mnist, "size normalized to fit in a 20x20 pixel box … centered by center of mass".
+# Digits: the UCI optical digits fill their 8×8 field (32×32 bitmaps, counted in blocks of 4×4).
+DRAWING_STYLES = {"mnist": DrawingStyle(20, 28, "mass"), "digits": DrawingStyle(32, 32, "box")}
+
+
+def drawing_to_picture(picture: Image.Image, style: DrawingStyle) -> Image.Image:
+    """A drawing or photograph of a digit brought to the set's look: light ink on black, scaled and centred.
+
+    Inverted if its border is light. An empty drawing comes back black.
+    """
+    grey = np.asarray(picture.convert("L"), dtype=np.float32)
+    border = np.concatenate([grey[0], grey[-1], grey[:, 0], grey[:, -1]])
+    background = float(np.median(border))
+    ink = background - grey if background > 127 else grey - background
+    peak = float(ink.max(initial=0))
+    if peak < 16:  # nothing drawn: at most noise
+        return Image.new("L", (style.side_px, style.side_px))
+    ink = (ink / peak).clip(0, 1)
+    ink[ink < 0.15] = 0  # paper is never quite white
+    rows, columns = np.flatnonzero(ink.any(axis=1)), np.flatnonzero(ink.any(axis=0))
+    cropped = Image.fromarray((ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1] * 255).astype(np.uint8))
+    scale = style.box_px / max(cropped.size)
+    size = (max(1, round(cropped.width * scale)), max(1, round(cropped.height * scale)))
+    scaled = np.asarray(cropped.resize(size, Image.Resampling.BOX if scale < 1 else Image.Resampling.BILINEAR))
+    centre_x, centre_y = scaled.shape[1] / 2, scaled.shape[0] / 2
+    if style.centre == "mass":
+        total = scaled.sum(dtype=np.float64)
+        centre_x = float((scaled.sum(axis=0) * (np.arange(scaled.shape[1]) + 0.5)).sum() / total)
+        centre_y = float((scaled.sum(axis=1) * (np.arange(scaled.shape[0]) + 0.5)).sum() / total)
+    room_x, room_y = style.side_px - scaled.shape[1], style.side_px - scaled.shape[0]
+    left = min(max(round(style.side_px / 2 - centre_x), 0), room_x)
+    top = min(max(round(style.side_px / 2 - centre_y), 0), room_y)
+    field = Image.new("L", (style.side_px, style.side_px))
+    field.paste(Image.fromarray(scaled), (left, top))
+    return field
+
+
+def looks_like_the_set(picture: Image.Image, size_px: tuple[int, int]) -> bool:
+    """Whether a picture is one of the set as it lies (its size, on a dark ground), which no drawing rules should touch."""
+    if (picture.height, picture.width) != size_px:
+        return False
+    grey = np.asarray(picture.convert("L"))
+    return float(np.median(np.concatenate([grey[0], grey[-1], grey[:, 0], grey[:, -1]]))) < 128
+
+
+def prepare(picture: Image.Image, preprocessing: Preprocessing, channels: int, size_px: tuple[int, int]) -> tuple[np.ndarray, str]:
+    """A decoded picture from outside as the (C, H, W) uint8 that the network's set would hold, and what was done to it."""
+    style = DRAWING_STYLES.get(preprocessing.drawing)
+    if style is None or looks_like_the_set(picture, size_px):
+        done = "Taken as it is." if (picture.height, picture.width) == size_px else f"Brought to {size_px[1]} × {size_px[0]} pixels."
+        return picture_to_array(picture, channels, size_px, preprocessing.fit), done
+    drawn = drawing_to_picture(picture, style)
+    array = np.asarray(drawn.resize((size_px[1], size_px[0]), Image.Resampling.BOX), dtype=np.uint8)
+    return np.repeat(array[None], channels, axis=0), "Made light on dark, cropped, scaled and centred like the pictures of the set."

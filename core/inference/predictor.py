@@ -1,0 +1,53 @@
+"""A checkpoint at work on pictures from outside: through the same preprocessing as training, in float32 on the CPU."""
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import nn
+
+from core.data.preprocessing import normalise, prepare
+from core.errors import InputError
+from core.models.network import NetworkSpec
+from core.runs.checkpoints import Checkpoint, load_network
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """probabilities: (K,) float32, sums to 1. seen: (C, H, W) uint8, the picture as the network got it. done: how it became so."""
+
+    class_names: tuple[str, ...]
+    probabilities: np.ndarray
+    seen: np.ndarray
+    done: str
+
+    def top(self, k: int) -> list[tuple[str, float]]:
+        """The k likeliest classes with their probabilities, the likeliest first."""
+        order = np.argsort(-self.probabilities, kind="stable")[:k]
+        return [(self.class_names[i], float(self.probabilities[i])) for i in order]
+
+
+def predict(checkpoint: Checkpoint, picture: Image.Image) -> Prediction:
+    """What the checkpoint's network says of a decoded picture. Raises InputError if the checkpoint is unusable."""
+    model, spec = _network(checkpoint)
+    seen, done = prepare(picture, spec.preprocessing, spec.shape[0], spec.shape[1:])
+    mean, std = torch.tensor(spec.preprocessing.mean), torch.tensor(spec.preprocessing.std)
+    with torch.inference_mode():
+        logits = model(normalise(torch.from_numpy(seen)[None], mean, std))
+    probabilities = logits[0].float().softmax(dim=0).numpy()
+    return Prediction(spec.class_names, probabilities, seen, done)
+
+
+def as_picture(seen: np.ndarray) -> Image.Image:
+    """(C, H, W) uint8 as a picture to show."""
+    return Image.fromarray(seen[0] if len(seen) == 1 else seen.transpose(1, 2, 0))
+
+
+@lru_cache(maxsize=4)
+def _network(checkpoint: Checkpoint) -> tuple[nn.Module, NetworkSpec]:
+    model, spec = load_network(checkpoint)
+    if not all(bool(tensor.isfinite().all()) for tensor in model.state_dict().values()):
+        raise InputError(f"Checkpoint {checkpoint.name} holds numbers that are not finite; it can't predict.", code="checkpoint", hint="Choose an earlier one.")
+    return model.to(memory_format=torch.channels_last), spec

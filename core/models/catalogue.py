@@ -1,0 +1,65 @@
+"""The networks there are. A new one is a record here and a class beside it; forms, lists and tests follow from the record."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from core.config import ModelConfig
+from core.errors import InputError
+from core.models.reference import Cifar10Blitz, Cifar10Quick, MnistBatchnormCNN, MnistFirstCNN, MultilayerPerceptron
+from core.models.residual import ResidualCNN
+
+
+@dataclass(frozen=True)
+class ModelRecord:
+    """build(shape, num_classes, width) returns the network, or raises InputError where the pictures are too small."""
+
+    name: str
+    title: str
+    summary: str
+    build: Callable[[tuple[int, int, int], int, float], nn.Module]
+
+
+MODELS = {
+    record.name: record
+    for record in (
+        ModelRecord("mnist-first-cnn", "First CNN", "Two convolutions with dropout: the classic first network for MNIST.", MnistFirstCNN),
+        ModelRecord("mnist-batchnorm-cnn", "Batch norm CNN", "Two small convolutions with batch norm and average pooling.", MnistBatchnormCNN),
+        ModelRecord("cifar10-quick", "Quick CNN", "Three convolutions and nothing between them: for small colour photographs.", Cifar10Quick),
+        ModelRecord("cifar10-blitz", "Blitz CNN", "LeNet for colour: the network of PyTorch's own tutorial.", Cifar10Blitz),
+        ModelRecord("residual-cnn", "Residual CNN", "Convolutions with a shortcut and batch norm: the most accurate one here.", ResidualCNN),
+        ModelRecord("mlp", "Perceptron", "Two hidden layers, no convolution: to see what convolutions are for.", MultilayerPerceptron),
+    )
+}  # fmt: skip
+
+
+def model_record(name: str) -> ModelRecord:
+    if name not in MODELS:
+        raise InputError(f"model.name: found '{name}', expected one of {', '.join(MODELS)}.", code="model")
+    return MODELS[name]
+
+
+def build_model(config: ModelConfig, shape: tuple[int, int, int], num_classes: int) -> nn.Module:
+    """The network for pictures of shape (C, H, W), its first weights drawn from torch's global generator."""
+    return model_record(config.name).build(shape, num_classes, config.width)
+
+
+@dataclass(frozen=True)
+class ModelDescription:
+    num_parameters: int
+    num_bytes: int
+    has_batch_norm: bool
+
+
+def describe_model(config: ModelConfig, shape: tuple[int, int, int], num_classes: int) -> ModelDescription:
+    """Size and kind of a network, without memory for its weights. Raises InputError if it does not fit the pictures."""
+    with torch.device("meta"):
+        model = build_model(config, shape, num_classes)
+    tensors = [*model.parameters(), *model.buffers()]
+    return ModelDescription(
+        sum(p.numel() for p in model.parameters()),
+        sum(t.numel() * t.element_size() for t in tensors),
+        any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in model.modules()),
+    )

@@ -1,0 +1,142 @@
+"""Named configurations: the reference workloads of REFERENCE.md, and good starts for the built-in sets."""
+
+from dataclasses import dataclass
+
+from core.config import (
+    SGD,
+    Adam,
+    Augmentation,
+    CheckpointConfig,
+    Cosine,
+    DataConfig,
+    LossConfig,
+    ModelConfig,
+    OneCycle,
+    Preprocessing,
+    TrainConfig,
+)
+from core.errors import InputError
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A complete configuration with its sentence. published: the figure a tutorial reports, or an empty string."""
+
+    config: TrainConfig
+    title: str
+    summary: str
+    published: str = ""
+
+    @property
+    def name(self) -> str:
+        return self.config.recipe
+
+
+NOT_NORMALISED_GREY = {"mean": (0.0,), "std": (1.0,)}
+NOT_NORMALISED_RGB = {"mean": (0.0, 0.0, 0.0), "std": (1.0, 1.0, 1.0)}
+
+RECIPES = {
+    recipe.name: recipe
+    for recipe in (
+        Recipe(
+            TrainConfig(
+                recipe="digits-quickstart",
+                data=DataConfig(dataset="digits", validation_fraction=0.2, evaluate_on="validation"),
+                augmentation=Augmentation(shift_px=1),
+                model=ModelConfig(name="residual-cnn", width=0.5),
+                optimizer=SGD(lr=0.05, momentum=0.9, nesterov=True, weight_decay=5e-4),
+                schedule=OneCycle(peak_at=0.25),
+                epochs=20, batch_size=64, log_every=5, checkpoint=CheckpointConfig(every_epochs=5),
+            ),
+            "Digits, a quick start",
+            "Learns 1,797 small digits in seconds, without a network; judged on a fifth of them that it never trains on.",
+        ),
+        Recipe(
+            TrainConfig(
+                recipe="mnist-first-cnn",
+                data=DataConfig(dataset="mnist"),
+                preprocessing=Preprocessing(mean=(0.1307,), std=(0.3081,)),
+                model=ModelConfig(name="mnist-first-cnn"),
+                optimizer=SGD(lr=0.01, momentum=0.5),
+                epochs=3, batch_size=64, log_every=10,
+            ),
+            "MNIST, the first CNN",
+            "The classic first network, judged on the test split as its tutorial does.",
+            "97 % after 3 epochs",
+        ),
+        Recipe(
+            TrainConfig(
+                recipe="mnist-batchnorm-cnn",
+                data=DataConfig(dataset="mnist"),
+                preprocessing=Preprocessing(**NOT_NORMALISED_GREY),
+                model=ModelConfig(name="mnist-batchnorm-cnn"),
+                optimizer=Adam(lr=0.01),
+                schedule=Cosine(period_epochs=32, update_every="epoch"),
+                epochs=50, batch_size=32, log_every=100,
+            ),
+            "MNIST with batch norm",
+            "The tutorial puts a softmax before cross-entropy and never steps its schedule; this one returns logits and steps it. "
+            "Judged on the test split.",
+        ),
+        Recipe(
+            TrainConfig(
+                recipe="cifar10-quick",
+                data=DataConfig(dataset="cifar10"),
+                preprocessing=Preprocessing(**NOT_NORMALISED_RGB),
+                model=ModelConfig(name="cifar10-quick"),
+                optimizer=SGD(lr=0.01),
+                epochs=10, batch_size=64, log_every=100,
+            ),
+            "CIFAR-10, three blocks",
+            "A small network without activations, trained with plain SGD and judged on the test split as its tutorial does.",
+            "65 % after 50 epochs",
+        ),
+        Recipe(
+            TrainConfig(
+                recipe="cifar10-blitz",
+                data=DataConfig(dataset="cifar10"),
+                preprocessing=Preprocessing(mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5)),
+                model=ModelConfig(name="cifar10-blitz"),
+                optimizer=SGD(lr=0.001, momentum=0.9),
+                epochs=2, batch_size=4, log_every=2000,
+            ),
+            "CIFAR-10, the 60 minute blitz",
+            "PyTorch's own first tutorial, batches of four included; judged on the test split.",
+            "54 % after 2 epochs",
+        ),
+        Recipe(
+            TrainConfig(
+                recipe="mnist-best",
+                data=DataConfig(dataset="mnist"),
+                augmentation=Augmentation(shift_px=2, rotate_deg=10, scale=0.1),
+                model=ModelConfig(name="residual-cnn"),
+                optimizer=SGD(lr=0.1, momentum=0.9, nesterov=True, weight_decay=5e-4, decay_all=False),
+                schedule=OneCycle(),
+                loss=LossConfig(label_smoothing=0.1),
+                epochs=12, batch_size=128, log_every=20,
+            ),
+            "MNIST, as well as it goes",
+            "A residual network with shifts and turns, for the last tenths of a per cent; judged on the test split.",
+        ),
+        Recipe(
+            TrainConfig(
+                recipe="cifar10-fast",
+                data=DataConfig(dataset="cifar10"),
+                augmentation=Augmentation(shift_px=4, flip=True, erase_px=8),
+                model=ModelConfig(name="residual-cnn"),
+                optimizer=SGD(lr=0.2, momentum=0.9, nesterov=True, weight_decay=5e-4, decay_all=False),
+                schedule=OneCycle(),
+                loss=LossConfig(label_smoothing=0.1),
+                epochs=15, batch_size=256, log_every=10,
+            ),
+            "CIFAR-10, fast",
+            "The best that ten minutes on two processor cores give; on a GPU raise the epochs. Judged on the test split.",
+        ),
+    )
+}  # fmt: skip
+
+
+def recipe_named(name: str) -> Recipe:
+    if name not in RECIPES:
+        raise InputError(f"There is no recipe '{name}'.", code="recipe", hint=f"Known are {', '.join(RECIPES)}.")
+    return RECIPES[name]

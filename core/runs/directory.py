@@ -1,0 +1,131 @@
+"""A run's directory: its id, its files by name, and the runs of a workspace. What the files mean is in the modules beside."""
+
+import json
+import re
+import secrets
+import shutil
+import time
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from core.config import TrainConfig, config_from_json
+from core.errors import InputError
+from core.files import write_json_atomically
+from core.workspace import Workspace
+
+ID_PATTERN = re.compile(r"\d{8}-\d{6}-[a-z0-9-]{1,60}-[0-9a-f]{4}")
+
+
+@dataclass(frozen=True)
+class Run:
+    path: Path
+
+    @property
+    def id(self) -> str:
+        return self.path.name
+
+    @cached_property
+    def config(self) -> TrainConfig:
+        """The configuration as it was written before the start; it never changes."""
+        return config_from_json((self.path / "config.json").read_bytes())
+
+    @property
+    def events(self) -> Path:
+        return self.path / "events.jsonl"
+
+    @property
+    def records(self) -> Path:
+        return self.path / "records"
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.path / "checkpoints"
+
+    @property
+    def control(self) -> Path:
+        return self.path / "control.json"
+
+    @property
+    def log(self) -> Path:
+        return self.path / "worker.log"
+
+    @property
+    def tensorboard(self) -> Path:
+        return self.path / "tensorboard"
+
+    def hold(self, timeout_s: float = 0) -> FileLock:
+        """The lock that whoever trains this run holds for life, acquired. Raises InputError if another process has it."""
+        lock = FileLock(self.path / "lock")
+        try:
+            lock.acquire(timeout=timeout_s, poll_interval=0.02)
+        except Timeout:
+            raise InputError(f"{self.id} is being trained by another process.", code="running") from None
+        return lock
+
+    def is_held(self) -> bool:
+        """Whether a living process trains this run, told by whether its lock can be taken."""
+        if not (self.path / "lock").exists():
+            return False
+        try:
+            self.hold().release()
+        except InputError:
+            return True
+        return False
+
+
+def create_run(workspace: Workspace, config: TrainConfig) -> Run:
+    """A new run's directory with its configuration; nothing has started yet."""
+    label = config.recipe or f"{Path(config.data.dataset).name}-{config.model.name}"
+    slug = re.sub(r"[^a-z0-9]+", "-", label.lower()).strip("-")[:40] or "run"
+    while True:
+        path = workspace.runs / f"{time.strftime('%Y%m%d-%H%M%S')}-{slug}-{secrets.token_hex(2)}"
+        try:
+            path.mkdir()
+            break
+        except FileExistsError:
+            continue
+    run = Run(path)
+    run.records.mkdir()
+    run.checkpoints.mkdir()
+    write_json_atomically(path / "config.json", config.model_dump(mode="json"))
+    return run
+
+
+def list_runs(workspace: Workspace) -> list[Run]:
+    """All runs, the newest first. Folders that are no runs are passed over."""
+    names = (entry.name for entry in workspace.runs.iterdir() if ID_PATTERN.fullmatch(entry.name))
+    runs = (Run(workspace.runs / name) for name in sorted(names, reverse=True))
+    return [run for run in runs if (run.path / "config.json").exists()]
+
+
+def find_run(workspace: Workspace, run_id: str) -> Run:
+    """The run with this id; "last" is the newest. The id is looked up, never joined to a path unchecked."""
+    if run_id == "last":
+        if runs := list_runs(workspace):
+            return runs[0]
+        raise InputError("There are no runs yet.", code="run", hint="Start one with train.")
+    if ID_PATTERN.fullmatch(run_id) and (workspace.runs / run_id / "config.json").is_file():
+        return Run(workspace.runs / run_id)
+    raise InputError(f"There is no run '{run_id[:100]}'.", code="run", hint="'python -m core runs' lists them.")
+
+
+def delete_run(run: Run) -> None:
+    """Removes the run's directory for good. Raises InputError while it is being trained."""
+    lock = run.hold()
+    try:
+        doomed = run.path.with_name(f".deleted-{run.id}")  # one rename, so that nobody meets half a run
+        run.path.rename(doomed)
+    finally:
+        lock.release()
+    shutil.rmtree(doomed)
+
+
+def read_json(path: Path, default: object = None) -> object:
+    """The JSON in a file that another process may be replacing, or the default where there is none."""
+    try:
+        return json.loads(path.read_bytes())
+    except FileNotFoundError:
+        return default

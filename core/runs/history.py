@@ -1,0 +1,84 @@
+"""A run's course as columns, read from its events file bit by bit; what charts and tables are made from."""
+
+import threading
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from typing import Any
+
+from core.runs.directory import Run
+from core.runs.event_log import EventReader
+
+STEP_COLUMNS = ("step", "epoch", "examples", "seconds", "loss", "accuracy", "lr", "images_per_s")
+
+
+@dataclass
+class History:
+    """steps: a list for each of STEP_COLUMNS, one entry a record. evaluations: rows, one per evaluated epoch from 0.
+
+    started, ended: the last such row, None where there is none. A resume supersedes what came after its checkpoint.
+    """
+
+    steps: dict[str, list] = field(default_factory=lambda: {name: [] for name in STEP_COLUMNS})
+    evaluations: list[dict[str, Any]] = field(default_factory=list)
+    checkpoints: list[dict[str, Any]] = field(default_factory=list)
+    started: dict[str, Any] | None = None
+    preparing: dict[str, Any] | None = None
+    ended: dict[str, Any] | None = None
+    num_rows: int = 0
+    dropped: int = 0
+
+    def add(self, row: dict[str, Any]) -> None:
+        self.num_rows += 1
+        match row["kind"]:
+            case "step":
+                for name in STEP_COLUMNS:
+                    self.steps[name].append(row[name])
+            case "evaluation":
+                self.evaluations.append(row)
+            case "checkpoint":
+                self.checkpoints.append(row)
+            case "preparing":
+                self.preparing = row
+            case "started":
+                self._forget_after(row["from_step"])
+                self.started, self.preparing, self.ended = row, None, None
+            case "queued":
+                self.ended = None
+            case "ended":
+                self.ended, self.preparing = row, None
+
+    def _forget_after(self, step: int) -> None:
+        kept = sum(1 for s in self.steps["step"] if s <= step)
+        for column in self.steps.values():
+            del column[kept:]
+        self.evaluations = [row for row in self.evaluations if row["step"] <= step]
+        self.checkpoints = [row for row in self.checkpoints if row["step"] <= step]
+
+    @property
+    def last_evaluation(self) -> dict[str, Any] | None:
+        return self.evaluations[-1] if self.evaluations else None
+
+    @property
+    def best_evaluation(self) -> dict[str, Any] | None:
+        """The most accurate one after training began, the earliest of equals."""
+        trained = [row for row in self.evaluations if row["epoch"] > 0]
+        return max(trained, key=lambda row: (row["accuracy"], -row["epoch"]), default=None)
+
+
+CACHED_RUNS = 32
+_cache: OrderedDict[str, tuple[EventReader, History]] = OrderedDict()
+_lock = threading.Lock()
+
+
+def history_of(run: Run) -> History:
+    """The history up to now. One reader a run serves all sessions of a server; each call reads only what is new."""
+    with _lock:
+        key = str(run.path)
+        reader, history = _cache.pop(key, None) or (EventReader(run.events), History())
+        for row in reader.read():
+            history.add(row)
+        history.dropped = reader.dropped
+        _cache[key] = (reader, history)
+        while len(_cache) > CACHED_RUNS:
+            _cache.popitem(last=False)
+    return history

@@ -1,0 +1,56 @@
+"""Prediction records on disk: one small file per evaluation, and once per run which pictures they speak of."""
+
+from pathlib import Path
+
+import numpy as np
+
+from core.files import write_bytes_atomically
+from core.runs.directory import Run
+from core.training.events import Predictions
+
+
+def save_evaluated_pictures(run: Run, indices: np.ndarray, labels: np.ndarray) -> None:
+    """Which pictures of the store the records are about, in their order, and their true classes."""
+    content = np.stack([indices, labels]).astype(np.uint32)
+    _save(run.records / "pictures.npy", content)
+
+
+def evaluated_pictures(run: Run) -> tuple[np.ndarray, np.ndarray]:
+    """(indices, labels), each (N,) int64. Empty before the first evaluation."""
+    try:
+        content = np.load(run.records / "pictures.npy").astype(np.int64)
+    except FileNotFoundError:
+        content = np.zeros((2, 0), np.int64)
+    return content[0], content[1]
+
+
+def save_predictions(run: Run, epoch: int, predictions: Predictions) -> None:
+    record = np.empty(
+        len(predictions.predicted),
+        [("predicted", predictions.predicted.dtype), ("confidence", "<f2"), ("true_probability", "<f2")],
+    )
+    record["predicted"] = predictions.predicted
+    record["confidence"] = predictions.confidence
+    record["true_probability"] = predictions.true_probability
+    _save(_record_path(run, epoch), record)
+
+
+def load_predictions(run: Run, epoch: int) -> Predictions | None:
+    """What the network said after this epoch (0: before training), or None if there is no record of it."""
+    try:
+        record = np.load(_record_path(run, epoch))
+    except FileNotFoundError:
+        return None
+    return Predictions(record["predicted"], record["confidence"], record["true_probability"])
+
+
+def _record_path(run: Run, epoch: int) -> Path:
+    return run.records / f"epoch-{epoch:04d}.npy"
+
+
+def _save(path: Path, array: np.ndarray) -> None:
+    import io
+
+    content = io.BytesIO()
+    np.save(content, array)
+    write_bytes_atomically(path, content.getvalue())

@@ -1,0 +1,149 @@
+"""What training says while it runs: the one vocabulary between the loop and everything that watches it.
+
+Each event is a frozen record; `to_row` makes the JSON object that the events file keeps.
+"""
+
+from dataclasses import asdict, dataclass
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+
+EndReason = Literal["finished", "stopped", "paused", "failed", "interrupted"]
+
+
+@dataclass(frozen=True)
+class Event:
+    kind: ClassVar[str] = ""
+
+
+@dataclass(frozen=True)
+class Tick(Event):
+    """One optimizer step or evaluation batch is done: nothing to write, but a moment to stop, save or change."""
+
+    kind: ClassVar[str] = "tick"
+
+
+TICK = Tick()
+
+
+@dataclass(frozen=True)
+class Queued(Event):
+    kind: ClassVar[str] = "queued"
+
+
+@dataclass(frozen=True)
+class Preparing(Event):
+    """Work before the first step, such as a download. total: 0 where it is not known."""
+
+    kind: ClassVar[str] = "preparing"
+    what: str
+    done: int
+    total: int
+
+
+@dataclass(frozen=True)
+class Started(Event):
+    """What was chosen and found at the start, or at a resume."""
+
+    kind: ClassVar[str] = "started"
+    dataset: str
+    class_names: list[str]
+    num_train: int
+    num_evaluated: int
+    evaluated_split: str
+    steps_per_epoch: int
+    num_parameters: int
+    device: str
+    device_reason: str
+    precision: str
+    precision_reason: str
+    threads: int
+    from_step: int
+    versions: dict[str, str]
+
+
+@dataclass(frozen=True)
+class ThreadsChanged(Event):
+    """From this step on the arithmetic is spread over another number of processor threads."""
+
+    kind: ClassVar[str] = "threads"
+    step: int
+    threads: int
+
+
+@dataclass(frozen=True)
+class StepLogged(Event):
+    """loss, accuracy: means over the pictures of the steps since the last record, as trained (dropout and augmentation on).
+
+    examples: training pictures seen since the start of the run. seconds: time in training, evaluation included.
+    """
+
+    kind: ClassVar[str] = "step"
+    step: int
+    epoch: int
+    examples: int
+    seconds: float
+    loss: float
+    accuracy: float
+    lr: float
+    images_per_s: float
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """A prediction record: for each evaluated picture, in the order of the split. Five bytes a picture up to 256 classes.
+
+    predicted: (N,) uint8 or uint16. confidence, true_probability: (N,) float16, of the predicted and of the true class.
+    """
+
+    predicted: np.ndarray
+    confidence: np.ndarray
+    true_probability: np.ndarray
+
+
+@dataclass(frozen=True)
+class Evaluated(Event):
+    """epoch: epochs finished, 0 before training. correct: right predictions of each class. The record goes to its own file."""
+
+    kind: ClassVar[str] = "evaluation"
+    epoch: int
+    step: int
+    examples: int
+    seconds: float
+    split: str
+    loss: float
+    accuracy: float
+    correct: list[int]
+    support: list[int]
+    predictions: Predictions
+
+
+@dataclass(frozen=True)
+class CheckpointSaved(Event):
+    kind: ClassVar[str] = "checkpoint"
+    name: str
+    epoch: int
+    step: int
+    is_best: bool
+
+
+@dataclass(frozen=True)
+class Ended(Event):
+    """reason: why no more steps follow. message: a sentence for people, with what is safe and what to do."""
+
+    kind: ClassVar[str] = "ended"
+    reason: EndReason
+    message: str
+    epoch: int = 0
+    step: int = 0
+    seconds: float = 0.0
+    accuracy: float | None = None
+    best_accuracy: float | None = None
+    best_epoch: int | None = None
+
+
+def to_row(event: Event) -> dict[str, Any]:
+    """The event as a plain dict, arrays left out."""
+    row = {"kind": event.kind, **asdict(event)}
+    row.pop("predictions", None)
+    return row

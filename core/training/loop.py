@@ -1,0 +1,134 @@
+"""The training loop: a generator of events. What is done with them (files, screens) is not here; to stop is to stop asking."""
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from core.config import TrainConfig
+from core.training.batches import TrainingData, seeded, steps_per_epoch, training_batches
+from core.training.device import Compute
+from core.training.evaluation import evaluate
+from core.training.events import TICK, Event, StepLogged
+from core.training.optimizers import build_optimizer, lr_factor
+
+
+class Window:
+    """Sums over the steps since the last record, kept on the device: reading them waits for it, so once per record."""
+
+    def __init__(self, device: torch.device) -> None:
+        self.device = device
+        self.restore({"loss": 0.0, "correct": 0, "pictures": 0})
+
+    def restore(self, sums: dict[str, float]) -> None:
+        self.loss = torch.tensor(sums["loss"], dtype=torch.float32, device=self.device)
+        self.correct = torch.tensor(sums["correct"], dtype=torch.long, device=self.device)
+        self.pictures = sums["pictures"]
+        self.restart_clock()
+
+    def restart_clock(self) -> None:
+        self.since = time.perf_counter()
+        self.timed_pictures = 0
+
+    def add(self, loss: Tensor, logits: Tensor, labels: Tensor) -> None:
+        self.loss += loss * len(labels)
+        self.correct += (logits.argmax(dim=1) == labels).sum()
+        self.pictures += len(labels)
+        self.timed_pictures += len(labels)
+
+    def sums(self) -> dict[str, float]:
+        return {"loss": float(self.loss), "correct": int(self.correct), "pictures": self.pictures}
+
+    def take_means(self) -> dict[str, float]:
+        """The means over the window's pictures, and their number per second; a new window begins."""
+        sums, elapsed = self.sums(), time.perf_counter() - self.since
+        speed = self.timed_pictures / max(elapsed, 1e-9)
+        self.restore({"loss": 0.0, "correct": 0, "pictures": 0})
+        return {"loss": sums["loss"] / sums["pictures"], "accuracy": sums["correct"] / sums["pictures"], "images_per_s": speed}
+
+
+class Stopwatch:
+    """Seconds of training, those of earlier sessions of the run included; by a clock that never jumps."""
+
+    def __init__(self, before: float) -> None:
+        self.started = time.monotonic() - before
+
+    def seconds(self) -> float:
+        return time.monotonic() - self.started
+
+
+@dataclass
+class TrainState:
+    """Everything that training changes. epoch: finished ones; step_in_epoch: steps done of the one after."""
+
+    model: nn.Module
+    optimizer: torch.optim.Optimizer
+    window: Window
+    epoch: int = 0
+    step_in_epoch: int = 0
+    step: int = 0
+    examples: int = 0
+    seconds: float = 0.0
+    is_evaluated: bool = False  # whether the weights as they are have been judged
+
+
+def new_state(config: TrainConfig, model: nn.Module, device: torch.device) -> TrainState:
+    model = model.to(device, memory_format=torch.channels_last)
+    return TrainState(model, build_optimizer(config.optimizer, model), Window(device))
+
+
+def train(config: TrainConfig, data: TrainingData, num_classes: int, state: TrainState, compute: Compute) -> Iterator[Event]:
+    """Trains from the state as it is to the end of the last epoch.
+
+    Yields a Tick after each step, a StepLogged every `log_every` steps and at the end of an epoch, and an Evaluated
+    before the first step and after each epoch. The state is up to date at each event.
+    """
+    model, optimizer = state.model, state.optimizer
+    loss_fn = nn.CrossEntropyLoss(label_smoothing=config.loss.label_smoothing)
+    autocast = torch.autocast(compute.device.type, dtype=compute.dtype, enabled=compute.dtype != torch.float32)
+    steps = steps_per_epoch(len(data.train), config)
+    clock = Stopwatch(state.seconds)
+
+    def judged() -> Iterator[Event]:
+        for event in evaluate(
+            model, data, config.eval_batch_size, num_classes,
+            epoch=state.epoch, step=state.step, examples=state.examples, seconds=clock.seconds(), split=config.data.evaluate_on,
+        ):  # fmt: skip
+            state.seconds = clock.seconds()
+            state.is_evaluated = event is not TICK
+            yield event
+
+    if not state.is_evaluated and state.step_in_epoch == 0:
+        yield from judged()
+    while state.epoch < config.epochs:
+        model.train()
+        if state.step_in_epoch == 0:  # dropout's draws follow from (seed, epoch); in mid-epoch a checkpoint brings its own
+            torch.manual_seed(seeded(config.seed, state.epoch, 2).initial_seed())
+        state.window.restart_clock()
+        for images, labels in training_batches(data, config, state.epoch, compute.dtype, skip=state.step_in_epoch):
+            lr = config.optimizer.lr * lr_factor(config.schedule, state.step, steps, config.epochs)
+            for group in optimizer.param_groups:
+                group["lr"] = lr
+            with autocast:
+                logits = model(images)  # (N, K)
+                loss = loss_fn(logits, labels)
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            optimizer.step()
+
+            state.step += 1
+            state.step_in_epoch += 1
+            state.examples += len(labels)
+            state.is_evaluated = False
+            state.window.add(loss.detach(), logits.detach(), labels)
+            state.seconds = clock.seconds()
+            if state.step % config.log_every == 0 or state.step_in_epoch == steps:
+                yield StepLogged(
+                    step=state.step, epoch=state.epoch + 1, examples=state.examples, seconds=state.seconds, lr=lr, **state.window.take_means()
+                )  # fmt: skip
+            yield TICK
+        state.epoch += 1
+        state.step_in_epoch = 0
+        yield from judged()

@@ -1,0 +1,38 @@
+"""Where everything of a person lies on disk: data sets, picture stores, runs. Only paths; what is in them is elsewhere."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Workspace:
+    home: Path
+
+    @property
+    def datasets(self) -> Path:
+        return self.home / "datasets"
+
+    @property
+    def stores(self) -> Path:
+        return self.home / "stores"
+
+    @property
+    def runs(self) -> Path:
+        return self.home / "runs"
+
+    @property
+    def locks(self) -> Path:
+        return self.home / "locks"
+
+    def create(self) -> "Workspace":
+        """Itself, its folders made where they are missing."""
+        for folder in (self.datasets, self.stores, self.runs, self.locks):
+            folder.mkdir(parents=True, exist_ok=True)
+        return self
+
+
+def open_workspace(home: str | Path | None = None) -> Workspace:
+    """The workspace at home, else at TRAINSCOPE_HOME, else "workspace" in the current folder."""
+    chosen = home or os.environ.get("TRAINSCOPE_HOME") or "workspace"
+    return Workspace(Path(chosen).expanduser().resolve()).create()
