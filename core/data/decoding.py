@@ -43,6 +43,8 @@ def decode_picture(source: bytes | Path) -> Image.Image:
         raise
     except UnidentifiedImageError:
         raise InputError(f"This is not a picture in a format we read ({', '.join(FORMATS)}).", code="picture") from None
+    except FileNotFoundError:
+        raise InputError("There is no such file.", code="picture") from None
     except MemoryError:
         raise InputError("The picture needs more memory than there is.", code="picture") from None
     # Pillow's decoders leak TypeError, ValueError, SyntaxError, struct.error and more on broken files

@@ -41,9 +41,9 @@ class _Leave(Exception):
 class Session:
     """One process's hold on one run: writes its events, hears its commands, saves its checkpoints."""
 
-    def __init__(self, workspace: Workspace, run: Run, log: EventWriter, server_is_gone: Callable[[], bool], on_event: OnEvent) -> None:
+    def __init__(self, workspace: Workspace, run: Run, log: EventWriter, should_pause: Callable[[], bool], on_event: OnEvent) -> None:
         self.workspace, self.run, self.log = workspace, run, log
-        self.server_is_gone, self.on_event = server_is_gone, on_event
+        self.should_pause, self.on_event = should_pause, on_event
         self.commands = Commands(run)
         self.next_poll = 0.0
         self.next_save = 0.0
@@ -64,7 +64,7 @@ class Session:
         if now < self.next_poll:
             return
         self.next_poll = now + POLL_S
-        if self.server_is_gone():
+        if self.should_pause():
             raise _Leave("paused")
         match self.commands.new():
             case "stop":
@@ -190,16 +190,16 @@ class Session:
 DIVERGED = "The loss is no longer a finite number: training has diverged. The last checkpoint before it is kept. Try a lower learning rate."
 
 
-def train_in(workspace: Workspace, run: Run, server_is_gone: Callable[[], bool] = lambda: False, on_event: OnEvent = lambda event: None) -> Ended:
+def train_in(workspace: Workspace, run: Run, should_pause: Callable[[], bool] = lambda: False, on_event: OnEvent = lambda event: None) -> Ended:
     """Trains the run to its end, or until it is told to stop, and says how it ended. Goes on from its last checkpoint.
 
-    server_is_gone: asked several times a second; once true, the run is saved and paused. Raises InputError if another
+    should_pause: asked several times a second; once true (the server is gone, Ctrl-C), the run is saved and paused. Raises InputError if another
     process trains the run. A fault of our own is written to the events as "failed" and raised again.
     """
     lock = run.hold(timeout_s=2)  # a page that asks whether the run is alive holds the lock for a moment
     try:
         with EventWriter(run.events) as log:
-            session = Session(workspace, run, log, server_is_gone, on_event)
+            session = Session(workspace, run, log, should_pause, on_event)
             try:
                 ended = _trained(session)
                 session.tell(ended)
@@ -223,7 +223,7 @@ def _trained(session: Session) -> Ended:
         if session.state is not None and session.state.step:
             session.save()
             saved = f"at step {session.state.step:,}; best and last are kept"
-        words = {"stopped": "Stopped by hand", "paused": "Paused because the server ended"}
+        words = {"stopped": "Stopped by hand", "paused": "Paused"}
         return session.ended(leave.reason, f"{words[leave.reason]} {saved}.")
     except InputError as error:
         return session.ended("failed", str(error))
