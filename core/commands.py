@@ -45,8 +45,18 @@ def say(text: str) -> None:
 
 def _parser() -> argparse.ArgumentParser:
     shared = argparse.ArgumentParser(add_help=False)
-    shared.add_argument("--home", metavar="FOLDER", default=argparse.SUPPRESS, help="the workspace (default: TRAINSCOPE_HOME, or ./workspace)")
-    shared.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help="one JSON document on standard output, progress on standard error")
+    shared.add_argument(
+        "--home",
+        metavar="FOLDER",
+        default=argparse.SUPPRESS,
+        help="the workspace (default: TRAINSCOPE_HOME, or ./workspace)",
+    )
+    shared.add_argument(
+        "--json",
+        action="store_true",
+        default=argparse.SUPPRESS,
+        help="one JSON document on standard output, progress on standard error",
+    )
     parser = argparse.ArgumentParser(
         prog="python -m core", parents=[shared], formatter_class=argparse.RawDescriptionHelpFormatter,
         description="Trainscope without a browser: train image classifiers, judge them and use them.",
@@ -65,7 +75,14 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
 
     def add(name: str, command: Callable, show: Callable, summary: str, **extra: Any) -> argparse.ArgumentParser:
-        sub = commands.add_parser(name, parents=[shared], help=summary, description=summary, formatter_class=argparse.RawDescriptionHelpFormatter, **extra)
+        sub = commands.add_parser(
+            name,
+            parents=[shared],
+            help=summary,
+            description=summary,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            **extra,
+        )
         sub.set_defaults(command=command, show=show)
         return sub
 
@@ -74,18 +91,36 @@ def _parser() -> argparse.ArgumentParser:
     add("recipes", list_recipes, show_recipes, "List the recipes: complete configurations to start from.")
     add("runs", list_all_runs, show_runs, "List the runs, the newest first.")
 
-    sub = add("import", import_pictures, show_import, "Read a folder of pictures (train/ and test/ or val/, or one folder per class) as a data set.")
+    sub = add(
+        "import",
+        import_pictures,
+        show_import,
+        "Read a folder of pictures (train/ and test/ or val/, or one folder per class) as a data set.",
+    )
     sub.add_argument("path", metavar="PATH", help="the folder; nothing in it is changed")
     sub.add_argument("--name", default="", help="the data set's name (default: the folder's)")
     sub.add_argument("--size", type=int, metavar="PX", help="side of the square that photographs are stored at")
 
-    sub = add("train", train, show_training, "Train a network to the end. Ctrl-C saves and pauses; resume goes on.", epilog=_settings_help())
+    sub = add(
+        "train",
+        train,
+        show_training,
+        "Train a network to the end. Ctrl-C saves and pauses; resume goes on.",
+        epilog=_settings_help(),
+    )
     source = sub.add_mutually_exclusive_group(required=True)
     source.add_argument("--recipe", metavar="NAME", help="start from a recipe")
     source.add_argument("--config", metavar="FILE", help="start from a JSON file, such as a run's config.json")
-    sub.add_argument("--set", metavar="NAME=VALUE", action="append", default=[], help="change a setting (see below); may be repeated")
+    sub.add_argument(
+        "--set", metavar="NAME=VALUE", action="append", default=[], help="change a setting (see below); may be repeated"
+    )
 
-    sub = add("resume", resume, show_training, "Go on with a run that was paused, stopped or interrupted, from its last checkpoint.")
+    sub = add(
+        "resume",
+        resume,
+        show_training,
+        "Go on with a run that was paused, stopped or interrupted, from its last checkpoint.",
+    )
     sub.add_argument("run", metavar="RUN")
     sub = add("stop", stop, show_stop, "Stop a run that is training, wherever it trains. Best and last checkpoint are kept.")
     sub.add_argument("run", metavar="RUN")
@@ -116,7 +151,9 @@ def _settings_help() -> str:
                 lines.append(f"    {section + '.name':32} one of {', '.join(VARIANTS[section])}")
         if item.path == "recipe":
             continue
-        default = "" if item.default is None else f" [{str(item.default).lower() if isinstance(item.default, bool) else item.default}]"
+        default = (
+            "" if item.default is None else f" [{str(item.default).lower() if isinstance(item.default, bool) else item.default}]"
+        )
         words = f"{item.explanation}{' In ' + item.unit + '.' if item.unit and item.unit != '×' else ''} ({item.bounds or item.kind}){default}"
         lines += textwrap.wrap(words, 110, initial_indent=f"    {item.path:32} ", subsequent_indent=" " * 37)
     return "\n".join(lines)
@@ -165,7 +202,13 @@ def list_recipes(workspace: Workspace, options: argparse.Namespace) -> Result:
     from core.recipes import RECIPES
 
     rows = [
-        {"name": r.name, "title": r.title, "summary": r.summary, "published": r.published, "config": r.config.model_dump(mode="json")}
+        {
+            "name": r.name,
+            "title": r.title,
+            "summary": r.summary,
+            "published": r.published,
+            "config": r.config.model_dump(mode="json"),
+        }
         for r in RECIPES.values()
     ]
     return {"recipes": rows}
@@ -217,7 +260,13 @@ def import_pictures(workspace: Workspace, options: argparse.Namespace) -> Result
     name = import_folder(workspace, options.path, options.name)
     store = prepare_store(workspace, name, preprocessing, _progress())
     counts = {
-        split: dict(zip(store.meta.class_names, np.bincount(store.labels[first:end], minlength=store.num_classes).tolist(), strict=True))
+        split: dict(
+            zip(
+                store.meta.class_names,
+                np.bincount(store.labels[first:end], minlength=store.num_classes).tolist(),
+                strict=True,
+            )
+        )
         for split, (first, end) in store.meta.splits.items()
     }
     empty = [f"'{c}' has no pictures in {split}." for split, classes in counts.items() for c, n in classes.items() if n == 0]
@@ -229,7 +278,9 @@ def import_pictures(workspace: Workspace, options: argparse.Namespace) -> Result
 
 def show_import(result: Result) -> None:
     channels, height, width = result["shape"]
-    print(f"{result['dataset']}: {height} × {width} pixels, {'colour' if channels == 3 else 'grey'}, {len(result['class_names'])} classes")
+    print(
+        f"{result['dataset']}: {height} × {width} pixels, {'colour' if channels == 3 else 'grey'}, {len(result['class_names'])} classes"
+    )
     for split, classes in result["splits"].items():
         print(f"  {split}: {sum(classes.values()):,} pictures")
     for warning in result["warnings"]:
@@ -244,11 +295,11 @@ def show_import(result: Result) -> None:
 
 
 def train(workspace: Workspace, options: argparse.Namespace) -> Result:
-    from core.data.catalogue import prepare_store
+    from core.data.catalogue import prepare_store, settled
     from core.runs.directory import create_run
     from core.runs.plan import plan_run
 
-    config = changed(_starting_point(options), dict(parse_assignment(text) for text in options.set))
+    config = settled(workspace, changed(_starting_point(options), dict(parse_assignment(text) for text in options.set)))
     prepare_store(workspace, config.data.dataset, config.preprocessing, _progress())
     plan_run(workspace, config)
     return _train_here(workspace, create_run(workspace, config))
@@ -299,7 +350,9 @@ def _narrate(event: Any) -> None:
                 f"{large(event.num_parameters)} parameters; {event.device} ({event.device_reason}) {event.precision} ({event.precision_reason})"
             )
         case Evaluated():
-            say(f"epoch {event.epoch:>3}  {event.split} accuracy {percent(event.accuracy, 2):>8}  loss {event.loss:.4f}  {duration(event.seconds)}")
+            say(
+                f"epoch {event.epoch:>3}  {event.split} accuracy {percent(event.accuracy, 2):>8}  loss {event.loss:.4f}  {duration(event.seconds)}"
+            )
 
 
 def training_result(run) -> Result:
@@ -345,7 +398,9 @@ def _figures(row: dict[str, Any], class_names: Sequence[str]) -> Result:
 def show_training(result: Result) -> None:
     print(f"{result['run']}: {result['status']}. {result['message']}")
     if final := result["final"]:
-        print(f"{final['split']} accuracy {percent(final['accuracy'], 2)}, {duration(result['seconds'])}, {speed(result['images_per_s'])}")
+        print(
+            f"{final['split']} accuracy {percent(final['accuracy'], 2)}, {duration(result['seconds'])}, {speed(result['images_per_s'])}"
+        )
         _show_classes(final)
 
 
@@ -395,7 +450,9 @@ def evaluate(workspace: Workspace, options: argparse.Namespace) -> Result:
 
 
 def show_evaluation(result: Result) -> None:
-    print(f"{result['run']} {result['checkpoint']}: {result['split']} accuracy {percent(result['accuracy'], 2)}, loss {result['loss']:.4f}")
+    print(
+        f"{result['run']} {result['checkpoint']}: {result['split']} accuracy {percent(result['accuracy'], 2)}, loss {result['loss']:.4f}"
+    )
     _show_classes(result)
 
 

@@ -56,10 +56,14 @@ class Preprocessing(Section):
         "(photographs of varying size: 64).", unit="px", ge=4, le=1024,
     )  # fmt: skip
     fit: Literal["crop", "pad", "stretch"] = setting(
-        "crop", "Fit", "How a picture that is not square fills the square: its middle cut out, black bars added, or stretched."
+        "crop",
+        "Fit",
+        "How a picture that is not square fills the square: its middle cut out, black bars added, or stretched.",
     )
     colour: Literal["as stored", "grey", "rgb"] = setting(
-        "as stored", "Colour", "Channels given to the network: as the set has them, one grey channel, or red, green and blue."
+        "as stored",
+        "Colour",
+        "Channels given to the network: as the set has them, one grey channel, or red, green and blue.",
     )
     mean: tuple[float, ...] | None = setting(
         None, "Mean", "Subtracted from each channel (pixels run from 0 to 1). Empty: measured on the training pictures.",
@@ -92,7 +96,12 @@ class Augmentation(Section):
 class ModelConfig(Section):
     name: str = setting("mnist-first-cnn", "Model", "The network's architecture.", basic=True, min_length=1, max_length=200)
     width: float = setting(
-        1.0, "Width", "Channels and hidden units relative to the original: 2 is twice as wide, 0.5 half.", unit="×", gt=0, le=16
+        1.0,
+        "Width",
+        "Channels and hidden units relative to the original: 2 is twice as wide, 0.5 half.",
+        unit="×",
+        gt=0,
+        le=16,
     )
 
 
@@ -103,7 +112,9 @@ class OptimizerBase(Section):
     )  # fmt: skip
     weight_decay: float = setting(0.0, "Weight decay", "Pulls the weights towards zero at every step.", ge=0, le=10)
     decay_all: bool = setting(
-        True, "Decay biases and norms", "Off: weight decay leaves biases and normalisation layers alone, as newer recipes do."
+        True,
+        "Decay biases and norms",
+        "Off: weight decay leaves biases and normalisation layers alone, as newer recipes do.",
     )
 
 
@@ -183,13 +194,22 @@ class OneCycle(ScheduleBase):
 
 class LossConfig(Section):
     label_smoothing: float = setting(
-        0.0, "Label smoothing", "Share of each target spread over all classes; keeps the network from being too sure.", ge=0, lt=1
+        0.0,
+        "Label smoothing",
+        "Share of each target spread over all classes; keeps the network from being too sure.",
+        ge=0,
+        lt=1,
     )
 
 
 class CheckpointConfig(Section):
     every_epochs: int = setting(
-        1, "Keep every", "A checkpoint is kept for each of these, beside best and last.", unit="epochs", ge=1, le=100_000
+        1,
+        "Keep every",
+        "A checkpoint is kept for each of these, beside best and last.",
+        unit="epochs",
+        ge=1,
+        le=100_000,
     )
     every_seconds: float = setting(
         30.0, "And at least every", "Within long epochs a checkpoint is taken this often, and replaces the one before.",
@@ -222,19 +242,34 @@ class TrainConfig(Section):
         unit="pictures", ge=1, le=65_536,
     )  # fmt: skip
     drop_last: bool = setting(False, "Drop last batch", "Leaves out the last batch of an epoch when it is not full.")
-    log_every: int = setting(10, "Record every", "A point of the loss curve: the mean over this many steps.", unit="steps", ge=1, le=1_000_000)
+    log_every: int = setting(
+        10,
+        "Record every",
+        "A point of the loss curve: the mean over this many steps.",
+        unit="steps",
+        ge=1,
+        le=1_000_000,
+    )
     checkpoint: CheckpointConfig = CheckpointConfig()
     seed: int = setting(
         1, "Seed", "Decides first weights, order of the pictures and random changes. The same seed repeats a run.",
         ge=0, le=2**32 - 1,
     )  # fmt: skip
-    device: Literal["auto", "cpu", "cuda", "mps"] = setting("auto", "Device", "Where the arithmetic is done. Automatic takes a GPU where there is one.")
+    device: Literal["auto", "cpu", "cuda", "mps"] = setting(
+        "auto", "Device", "Where the arithmetic is done. Automatic takes a GPU where there is one."
+    )
     precision: Literal["auto", "float32", "bfloat16"] = setting(
         "auto", "Precision", "bfloat16 is several times faster where the processor has instructions for it, at the same accuracy. "
         "Weights are kept, and evaluation is done, in float32.",
     )  # fmt: skip
-    threads: int = setting(0, "Threads", "Processor threads for training. 0: one for small batches, else one for each core, and fewer while "
-        "other programs need them. A fixed number repeats a run to the last bit, also on a busy machine.", ge=0, le=1024)
+    threads: int = setting(
+        0,
+        "Threads",
+        "Processor threads for training. 0: one for small batches, else one for each core, and fewer while "
+        "other programs need them. A fixed number repeats a run to the last bit, also on a busy machine.",
+        ge=0,
+        le=1024,
+    )
     tensorboard: bool = setting(True, "TensorBoard files", "Also write the curves for TensorBoard.")
 
 

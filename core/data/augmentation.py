@@ -46,8 +46,16 @@ def _affine(images: Tensor, settings: Augmentation, generator: torch.Generator) 
     scale = 1 / (1 + draws[1] * settings.scale)
     cos, sin = torch.cos(angle) * scale, torch.sin(angle) * scale
     theta = torch.zeros(n, 2, 3)
-    theta[:, 0, 0], theta[:, 0, 1], theta[:, 0, 2] = cos, -sin * height / width, draws[2] * 2 * settings.shift_px / width
-    theta[:, 1, 0], theta[:, 1, 1], theta[:, 1, 2] = sin * width / height, cos, draws[3] * 2 * settings.shift_px / height
+    theta[:, 0, 0], theta[:, 0, 1], theta[:, 0, 2] = (
+        cos,
+        -sin * height / width,
+        draws[2] * 2 * settings.shift_px / width,
+    )
+    theta[:, 1, 0], theta[:, 1, 1], theta[:, 1, 2] = (
+        sin * width / height,
+        cos,
+        draws[3] * 2 * settings.shift_px / height,
+    )
     grid = F.affine_grid(theta.to(images.device), list(images.shape), align_corners=False).to(images.dtype)
     return F.grid_sample(images, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
 

@@ -40,9 +40,7 @@ def mnist_source(class_name: str, title: str, class_names: list[str], drawing: s
 
     torchvision_set = getattr(datasets, class_name)
     raw = folder / class_name / "raw"
-    arrays = [
-        _idx_array(raw, name, md5, torchvision_set.mirrors, title, progress) for name, md5 in torchvision_set.resources
-    ]
+    arrays = [_idx_array(raw, name, md5, torchvision_set, title, progress) for name, md5 in torchvision_set.resources]
 
     def blocks(progress: Progress) -> Iterator[Block]:
         yield Block("train", arrays[0][:, None], arrays[1])
@@ -52,7 +50,7 @@ def mnist_source(class_name: str, title: str, class_names: list[str], drawing: s
     return Source(title, class_names, (1, *arrays[0].shape[1:]), counts, drawing, "torchvision", blocks)
 
 
-def _idx_array(raw: Path, name: str, md5: str, mirrors: list[str], title: str, progress: Progress) -> np.ndarray:
+def _idx_array(raw: Path, name: str, md5: str, torchvision_set: type, title: str, progress: Progress) -> np.ndarray:
     """The array in one idx file. Format: yann.lecun.com/exdb/mnist, "the IDX file format"."""
     unpacked, packed = raw / name.removesuffix(".gz"), raw / name
     content = None
@@ -61,7 +59,8 @@ def _idx_array(raw: Path, name: str, md5: str, mirrors: list[str], title: str, p
         if hashlib.sha256(content).hexdigest() != MNIST_RAW_SHA256.get(unpacked.name):
             content = None  # not the published file: the packed one, whose sum is known, decides
     if content is None:
-        fetch([mirror + name for mirror in mirrors], packed, md5, title, progress)
+        files = [file for file, _ in torchvision_set.resources]
+        fetch([mirror + name for mirror in torchvision_set.mirrors], packed, md5, title, progress, files)
         content = gzip.decompress(packed.read_bytes())
     dimensions = content[3]
     shape = np.frombuffer(content, ">i4", dimensions, offset=4)
@@ -87,7 +86,9 @@ def cifar_source(class_name: str, title: str, folder: Path, progress: Progress) 
         try:
             train, test = read(True), read(False)
         except RuntimeError as error:
-            raise InputError(f"{title} in {folder} is damaged ({error}).", code="dataset", hint="Delete it there and try again.") from None
+            raise InputError(
+                f"{title} in {folder} is damaged ({error}).", code="dataset", hint="Delete it there and try again."
+            ) from None
 
     def blocks(progress: Progress) -> Iterator[Block]:
         for split, pictures in (("train", train), ("test", test)):

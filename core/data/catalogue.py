@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from core.config import Preprocessing, TrainConfig
+from core.config import Preprocessing, TrainConfig, changed
 from core.data.builtin import cifar_source, digits_source, mnist_source
 from core.data.folder import folder_source, list_folder
 from core.data.splits import split_indices
@@ -106,7 +106,11 @@ def import_folder(workspace: Workspace, path: str | Path, name: str = "") -> str
     if name in DATASETS:
         raise InputError(f"'{name}' is the name of a built-in set.", code="dataset", hint="Choose another with --name.")
     if not name or len(name) > 100 or any(not c.isprintable() or c in "/\\" for c in name):
-        raise InputError(f"{name!r} can't be the name of a set.", code="dataset", hint="Use up to 100 printable characters without slashes.")
+        raise InputError(
+            f"{name!r} can't be the name of a set.",
+            code="dataset",
+            hint="Use up to 100 printable characters without slashes.",
+        )
     list_folder(root)
     folder = workspace.datasets / "imported"
     folder.mkdir(exist_ok=True)
@@ -124,7 +128,19 @@ def folder_of(workspace: Workspace, dataset: str) -> Path | None:
     if "/" in dataset or os.sep in dataset or dataset.startswith("~"):
         return Path(dataset).expanduser().resolve()
     names = [*DATASETS, *imported_sets(workspace)]
-    raise InputError(f"There is no data set '{dataset}'.", code="dataset", hint=f"Known are {', '.join(names)}, or the path of a folder of pictures.")
+    raise InputError(
+        f"There is no data set '{dataset}'.",
+        code="dataset",
+        hint=f"Known are {', '.join(names)}, or the path of a folder of pictures.",
+    )
+
+
+def settled(workspace: Workspace, config: TrainConfig) -> TrainConfig:
+    """The configuration with a folder's path made absolute, so that it means the same from anywhere."""
+    folder = folder_of(workspace, config.data.dataset)
+    if folder is None or config.data.dataset in imported_sets(workspace):
+        return config
+    return changed(config, {"data.dataset": str(folder)})
 
 
 def _store_path(workspace: Workspace, dataset: str, fingerprint: str, preprocessing: Preprocessing) -> Path:
@@ -142,7 +158,9 @@ def find_store(workspace: Workspace, dataset: str, preprocessing: Preprocessing)
     return open_store(_store_path(workspace, str(folder or dataset), fingerprint, preprocessing))
 
 
-def prepare_store(workspace: Workspace, dataset: str, preprocessing: Preprocessing, progress: Progress = no_progress) -> PictureStore:
+def prepare_store(
+    workspace: Workspace, dataset: str, preprocessing: Preprocessing, progress: Progress = no_progress
+) -> PictureStore:
     """The store of a set at the size and colour that the description asks for, built first if need be."""
     folder = folder_of(workspace, dataset)
     listing = list_folder(folder) if folder else None
@@ -195,7 +213,9 @@ def data_spec(workspace: Workspace, config: TrainConfig) -> DataSpec:
     store = find_store(workspace, config.data.dataset, config.preprocessing)
     if store:
         splits = split_indices(store.labels, store.meta.splits, config.data)
-        return DataSpec(store.meta.title, store.meta.shape, store.num_classes, {name: len(ix) for name, ix in splits.items()}, True)
+        return DataSpec(
+            store.meta.title, store.meta.shape, store.num_classes, {name: len(ix) for name, ix in splits.items()}, True
+        )
     record = DATASETS.get(config.data.dataset)
     if record is None:
         raise InputError(f"The folder '{config.data.dataset}' has not been read yet.", code="dataset", hint="Import it first.")

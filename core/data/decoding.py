@@ -26,7 +26,10 @@ def decode_picture(source: bytes | Path) -> Image.Image:
     try:
         if isinstance(source, Path):
             if source.stat().st_size > MAX_FILE_BYTES:
-                raise InputError(f"The file has {source.stat().st_size:,} bytes, at most {MAX_FILE_BYTES:,} are read.", code="picture")
+                raise InputError(
+                    f"The file has {source.stat().st_size:,} bytes, at most {MAX_FILE_BYTES:,} are read.",
+                    code="picture",
+                )
             source = source.read_bytes()
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)

@@ -21,10 +21,10 @@ def has_md5(path: Path, md5: str) -> bool:
         return hashlib.file_digest(file, "md5").hexdigest() == md5
 
 
-def fetch(urls: Sequence[str], target: Path, md5: str, title: str, progress: Progress) -> None:
+def fetch(urls: Sequence[str], target: Path, md5: str, title: str, progress: Progress, all_files: Sequence[str] = ()) -> None:
     """Makes sure that target holds the file with this checksum, from the first of the addresses that answers.
 
-    Raises InputError that names the folder for the file if no address does.
+    Raises InputError that names the folder for the file, and all_files that belong there, if no address does.
     """
     if has_md5(target, md5):
         return
@@ -40,7 +40,7 @@ def fetch(urls: Sequence[str], target: Path, md5: str, title: str, progress: Pro
     raise InputError(
         f"{title} is not on this machine and can't be downloaded ({reason}).{damaged}",
         code="dataset-offline",
-        hint=f"Put {target.name} into {target.parent} by hand, or connect to a network; the built-in digits need none.",
+        hint=f"Put {', '.join(all_files) or target.name} into {target.parent} by hand, or connect to a network; the built-in digits need none.",
     )
 
 

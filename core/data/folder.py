@@ -67,7 +67,9 @@ def list_folder(root: Path) -> FolderListing:
             hint="Expected one folder per class, for example ants/ and bees/, by themselves or inside train/ and test/ or val/.",
         )  # fmt: skip
     if not any(split == "train" for split, _, _ in pictures):
-        raise InputError(f"{root} has no training pictures.", code="dataset", hint="Expected a folder train/ beside test/ or val/.")
+        raise InputError(
+            f"{root} has no training pictures.", code="dataset", hint="Expected a folder train/ beside test/ or val/."
+        )
     pictures.sort(key=lambda item: (SPLITS.index(item[0]), item[2]))
     return FolderListing(root, pictures, skipped, digest.hexdigest())
 
@@ -77,7 +79,11 @@ def folder_source(listing: FolderListing, title: str, preprocessing: Preprocessi
     channels, height, width = _shape(listing, preprocessing)
     class_names = listing.class_names
     if len(class_names) < 2:
-        raise InputError(f"Only one class was found in {listing.root}: {class_names[0]!r}.", code="dataset", hint="Two are needed at least.")
+        raise InputError(
+            f"Only one class was found in {listing.root}: {class_names[0]!r}.",
+            code="dataset",
+            hint="Two are needed at least.",
+        )
     number = {name: index for index, name in enumerate(class_names)}
     skipped = list(listing.skipped)
 
@@ -97,7 +103,9 @@ def folder_source(listing: FolderListing, title: str, preprocessing: Preprocessi
                 while part := list(islice(members, BLOCK_SIZE)):
                     arrays = list(pool.map(read, [relative for _, _, relative in part]))
                     good = [i for i, array in enumerate(arrays) if not isinstance(array, str)]
-                    skipped.extend({"file": part[i][2], "reason": array} for i, array in enumerate(arrays) if isinstance(array, str))
+                    skipped.extend(
+                        {"file": part[i][2], "reason": array} for i, array in enumerate(arrays) if isinstance(array, str)
+                    )
                     if good:
                         yield Block(
                             split, np.stack([arrays[i] for i in good]), np.array([number[part[i][1]] for i in good]),

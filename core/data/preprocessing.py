@@ -97,12 +97,18 @@ def looks_like_the_set(picture: Image.Image, size_px: tuple[int, int]) -> bool:
     return float(np.median(np.concatenate([grey[0], grey[-1], grey[:, 0], grey[:, -1]]))) < 128
 
 
-def prepare(picture: Image.Image, preprocessing: Preprocessing, channels: int, size_px: tuple[int, int]) -> tuple[np.ndarray, str]:
+def prepare(
+    picture: Image.Image, preprocessing: Preprocessing, channels: int, size_px: tuple[int, int]
+) -> tuple[np.ndarray, str]:
     """A decoded picture from outside as the (C, H, W) uint8 that the network's set would hold, and what was done to it."""
     style = DRAWING_STYLES.get(preprocessing.drawing)
     if style is None or looks_like_the_set(picture, size_px):
-        done = "Taken as it is." if (picture.height, picture.width) == size_px else f"Brought to {size_px[1]} × {size_px[0]} pixels."
+        done = (
+            "Taken as it is." if (picture.height, picture.width) == size_px else f"Brought to {size_px[1]} × {size_px[0]} pixels."
+        )
         return picture_to_array(picture, channels, size_px, preprocessing.fit), done
     drawn = drawing_to_picture(picture, style)
     array = np.asarray(drawn.resize((size_px[1], size_px[0]), Image.Resampling.BOX), dtype=np.uint8)
-    return np.repeat(array[None], channels, axis=0), "Made light on dark, cropped, scaled and centred like the pictures of the set."
+    return np.repeat(
+        array[None], channels, axis=0
+    ), "Made light on dark, cropped, scaled and centred like the pictures of the set."

@@ -22,7 +22,9 @@ def split_indices(labels: np.ndarray, delivered: dict[str, tuple[int, int]], con
     return splits
 
 
-def hold_out(indices: np.ndarray, labels: np.ndarray, fraction: float, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+def hold_out(
+    indices: np.ndarray, labels: np.ndarray, fraction: float, random: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
     """(kept, held): of each class the fraction, rounded; a class of two or more keeps one picture at least on each side."""
     held = []
     for label in np.unique(labels[indices]):

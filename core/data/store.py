@@ -144,7 +144,10 @@ def _write(folder: Path, source: Source, progress: Progress) -> StoreMeta:
         if block.split == "train":
             for part in np.array_split(block.images, max(1, block.images.nbytes // 8_000_000)):
                 values = part.astype(np.float32) / 255
-                total += values.sum(axis=(0, 2, 3), dtype=np.float64), np.square(values).sum(axis=(0, 2, 3), dtype=np.float64)
+                total += (
+                    values.sum(axis=(0, 2, 3), dtype=np.float64),
+                    np.square(values).sum(axis=(0, 2, 3), dtype=np.float64),
+                )
         n = end
         progress("Storing pictures", n, room)
     if "train" not in splits:

@@ -49,5 +49,9 @@ def as_picture(seen: np.ndarray) -> Image.Image:
 def _network(checkpoint: Checkpoint) -> tuple[nn.Module, NetworkSpec]:
     model, spec = load_network(checkpoint)
     if not all(bool(tensor.isfinite().all()) for tensor in model.state_dict().values()):
-        raise InputError(f"Checkpoint {checkpoint.name} holds numbers that are not finite; it can't predict.", code="checkpoint", hint="Choose an earlier one.")
+        raise InputError(
+            f"Checkpoint {checkpoint.name} holds numbers that are not finite; it can't predict.",
+            code="checkpoint",
+            hint="Choose an earlier one.",
+        )
     return model.to(memory_format=torch.channels_last), spec

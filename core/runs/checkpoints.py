@@ -57,7 +57,9 @@ def save_checkpoint(run: Run, state: TrainState, network: NetworkSpec, accuracy:
     }
     manifest = {
         "format": FORMAT,
-        "files": {file: {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()} for file, content in files.items()},
+        "files": {
+            file: {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()} for file, content in files.items()
+        },
     }
     files["manifest.json"] = json.dumps(manifest, indent=2).encode()  # last
     aside = Path(tempfile.mkdtemp(prefix=".tmp-", dir=run.checkpoints))
@@ -95,9 +97,8 @@ def list_checkpoints(run: Run) -> list[Checkpoint]:
 
 def find_checkpoint(run: Run, name: str = "best") -> Checkpoint:
     """best, last, or one by its name. Raises InputError that says which there are."""
-    if name in ("best", "last"):
-        if pointed := _pointed(run, name):
-            return pointed
+    if name in ("best", "last") and (pointed := _pointed(run, name)):
+        return pointed
     for checkpoint in list_checkpoints(run):
         if checkpoint.name == name:
             return checkpoint
@@ -140,11 +141,17 @@ def _verified(checkpoint: Checkpoint) -> dict[str, bytes]:
         for file, expected in manifest["files"].items():
             found[file] = (checkpoint.path / file).read_bytes()
             if hashlib.sha256(found[file]).hexdigest() != expected["sha256"]:
-                raise InputError(f"Checkpoint {checkpoint.name} is damaged: {file} is not as it was written.", code="checkpoint", hint="Choose another one.")
+                raise InputError(
+                    f"Checkpoint {checkpoint.name} is damaged: {file} is not as it was written.",
+                    code="checkpoint",
+                    hint="Choose another one.",
+                )
     except (OSError, ValueError, KeyError, TypeError) as error:
         if isinstance(error, InputError):
             raise
-        raise InputError(f"Checkpoint {checkpoint.name} can't be read ({error}).", code="checkpoint", hint="Choose another one.") from None
+        raise InputError(
+            f"Checkpoint {checkpoint.name} can't be read ({error}).", code="checkpoint", hint="Choose another one."
+        ) from None
     return found
 
 

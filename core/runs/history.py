@@ -5,6 +5,8 @@ from collections import OrderedDict
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from core.runs.directory import Run
 from core.runs.event_log import EventReader
 
@@ -53,6 +55,11 @@ class History:
             del column[kept:]
         self.evaluations = [row for row in self.evaluations if row["step"] <= step]
         self.checkpoints = [row for row in self.checkpoints if row["step"] <= step]
+
+    def columns(self, *names: str) -> list[np.ndarray]:
+        """The step records' columns as float arrays of equal length, NaN where a value was not finite."""
+        n = len(self.steps[STEP_COLUMNS[-1]])  # the last to be filled: another session may be adding a row
+        return [np.array(self.steps[name][:n], dtype=float) for name in names]
 
     @property
     def last_evaluation(self) -> dict[str, Any] | None:

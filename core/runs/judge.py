@@ -24,17 +24,14 @@ class Judgement:
 def judge(workspace: Workspace, run: Run, checkpoint: Checkpoint, split: str, progress: Progress = no_progress) -> Judgement:
     """The evaluation of a checkpoint on "train", "validation" or "test". Raises InputError if the set has no such split."""
     model, spec = load_network(checkpoint)
-    config = changed(
-        run.config,
-        {"preprocessing": spec.preprocessing.model_dump(mode="json")},
-    )
+    config = changed(run.config, {"preprocessing": spec.preprocessing.model_dump(mode="json")})
     store = prepare_store(workspace, config.data.dataset, config.preprocessing, progress)
     data = load_training_data(store, config, torch.device("cpu"), evaluate_on=split)
     model = model.to(memory_format=torch.channels_last)
-    total, done = len(data.evaluated), 0
-    for event in evaluate(model, data, config.eval_batch_size, store.num_classes, epoch=0, step=0, examples=0, seconds=0.0, split=split):
+    total = len(data.evaluated)
+    position = {"epoch": 0, "step": 0, "examples": 0, "seconds": 0.0, "split": split}
+    for done, event in enumerate(evaluate(model, data, config.eval_batch_size, store.num_classes, **position), start=1):
         if isinstance(event, Evaluated):
             return Judgement(event, spec.class_names)
-        done += 1
         progress(f"Evaluating on {split}", min(done * config.eval_batch_size, total), total)
     raise AssertionError("evaluate ends with its result")

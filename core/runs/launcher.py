@@ -6,10 +6,12 @@ import signal
 import subprocess
 import sys
 import threading
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
 from core.config import TrainConfig
+from core.data.catalogue import settled
 from core.errors import InputError
 from core.runs.control import send
 from core.runs.directory import Run, create_run, list_runs
@@ -50,13 +52,29 @@ class Launcher:
 
     def submit(self, config: TrainConfig) -> Run:
         """A new run for a configuration, training as soon as the device is free. Raises InputError for one that can't work."""
+        config = settled(self.workspace, config)
         plan_run(self.workspace, config)
         run = create_run(self.workspace, config)
-        append_event(run.events, Queued())
+        self._enqueue(run)
+        return run
+
+    def resume(self, run: Run) -> None:
+        """Goes on with a run that was stopped, paused or interrupted, from its last checkpoint, when its turn comes."""
+        state = status_of(run).state
+        if state in ("queued", "running", "finished"):
+            raise InputError(f"{run.id} is {state}; only a run that ended early can be resumed.", code="not-resumable")
+        plan_run(self.workspace, run.config)
+        self._enqueue(run)
+
+    def _enqueue(self, run: Run) -> None:
+        lock = run.hold(timeout_s=2)
+        try:
+            append_event(run.events, Queued())
+        finally:
+            lock.release()
         with self.changed:
             self.waiting.append(run)
             self.changed.notify()
-        return run
 
     def stop(self, run: Run) -> None:
         """Stops a run that trains, wherever it trains, or takes a waiting one out of the queue."""
@@ -133,10 +151,8 @@ def _give_job(worker: subprocess.Popen, workspace: Workspace, run: Run) -> None:
 
 
 def _let_go(worker: subprocess.Popen) -> None:
-    try:
+    with suppress(BrokenPipeError):
         worker.stdin.close()
-    except BrokenPipeError:
-        pass
 
 
 def _obituary(run: Run, code: int) -> Ended:
@@ -150,7 +166,11 @@ def _obituary(run: Run, code: int) -> Ended:
     else:
         cause = f"The training process ended by itself with status {code}; worker.log in the run's folder may say why"
     return Ended(
-        "interrupted", f"{cause}. The checkpoints it had saved are kept.", epoch=status.epoch, seconds=status.seconds, accuracy=status.accuracy
+        "interrupted",
+        f"{cause}. The checkpoints it had saved are kept.",
+        epoch=status.epoch,
+        seconds=status.seconds,
+        accuracy=status.accuracy,
     )
 
 

@@ -22,7 +22,16 @@ from core.runs.plan import Plan, plan_for
 from core.runs.records import save_evaluated_pictures, save_predictions
 from core.training.batches import load_training_data
 from core.training.device import choose_compute
-from core.training.events import CheckpointSaved, Ended, Evaluated, Event, Preparing, Started, StepLogged, ThreadsChanged
+from core.training.events import (
+    CheckpointSaved,
+    Ended,
+    Evaluated,
+    Event,
+    Preparing,
+    Started,
+    StepLogged,
+    ThreadsChanged,
+)
 from core.training.loop import TrainState, new_state, train
 from core.training.threads import ThreadGovernor, threads_for
 from core.workspace import Workspace
@@ -41,7 +50,9 @@ class _Leave(Exception):
 class Session:
     """One process's hold on one run: writes its events, hears its commands, saves its checkpoints."""
 
-    def __init__(self, workspace: Workspace, run: Run, log: EventWriter, should_pause: Callable[[], bool], on_event: OnEvent) -> None:
+    def __init__(
+        self, workspace: Workspace, run: Run, log: EventWriter, should_pause: Callable[[], bool], on_event: OnEvent
+    ) -> None:
         self.workspace, self.run, self.log = workspace, run, log
         self.should_pause, self.on_event = should_pause, on_event
         self.commands = Commands(run)
@@ -107,7 +118,10 @@ class Session:
         torch.manual_seed(config.seed)
         data = load_training_data(store, config, compute.device)
         self.network = NetworkSpec(
-            model=config.model, shape=store.meta.shape, class_names=store.meta.class_names, preprocessing=config.preprocessing
+            model=config.model,
+            shape=store.meta.shape,
+            class_names=store.meta.class_names,
+            preprocessing=config.preprocessing,
         )
         self.state = new_state(config, self.network.build(), compute.device)
         self._resume()
@@ -190,7 +204,12 @@ class Session:
 DIVERGED = "The loss is no longer a finite number: training has diverged. The last checkpoint before it is kept. Try a lower learning rate."
 
 
-def train_in(workspace: Workspace, run: Run, should_pause: Callable[[], bool] = lambda: False, on_event: OnEvent = lambda event: None) -> Ended:
+def train_in(
+    workspace: Workspace,
+    run: Run,
+    should_pause: Callable[[], bool] = lambda: False,
+    on_event: OnEvent = lambda event: None,
+) -> Ended:
     """Trains the run to its end, or until it is told to stop, and says how it ended. Goes on from its last checkpoint.
 
     should_pause: asked several times a second; once true (the server is gone, Ctrl-C), the run is saved and paused. Raises InputError if another
@@ -205,7 +224,12 @@ def train_in(workspace: Workspace, run: Run, should_pause: Callable[[], bool] = 
                 session.tell(ended)
                 return ended
             except Exception as error:
-                session.tell(session.ended("failed", f"Something in Trainscope went wrong ({type(error).__name__}); worker.log in the run's folder has the details."))
+                session.tell(
+                    session.ended(
+                        "failed",
+                        f"Something in Trainscope went wrong ({type(error).__name__}); worker.log in the run's folder has the details.",
+                    )
+                )
                 raise
             finally:
                 if session.tensorboard:
@@ -230,7 +254,9 @@ def _trained(session: Session) -> Ended:
     except torch.OutOfMemoryError:
         logging.exception("out of memory")
         smaller = max(1, session.run.config.batch_size // 2)
-        return session.ended("failed", f"The device ran out of memory. Try a batch size of {smaller}; the last checkpoint is kept.")
+        return session.ended(
+            "failed", f"The device ran out of memory. Try a batch size of {smaller}; the last checkpoint is kept."
+        )
 
 
 def resolved(config: TrainConfig, store: PictureStore) -> TrainConfig:

@@ -26,7 +26,10 @@ class Status:
 
 def status_of(run: Run) -> Status:
     rows = read_tail(run.events)
-    last = next((row for row in reversed(rows) if row["kind"] in ("ended", "queued", "started", "preparing", "step", "evaluation")), None)
+    last = next(
+        (row for row in reversed(rows) if row["kind"] in ("ended", "queued", "started", "preparing", "step", "evaluation")),
+        None,
+    )
     if last is None:
         return Status("running" if run.is_held() else "interrupted", "It was never started.", 0, None, 0.0)
     position = next((row for row in reversed(rows) if "seconds" in row), {"epoch": 0, "seconds": 0.0})

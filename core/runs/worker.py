@@ -12,8 +12,6 @@ from pathlib import Path
 
 def main() -> None:
     # all that a first step would import otherwise: seconds, spent here before anybody waits for them
-    import torch._dynamo
-    import torch.utils.tensorboard
 
     from core.runs.directory import Run
     from core.runs.session import train_in

@@ -33,7 +33,9 @@ class TrainingData:
         return self.mean.device
 
 
-def load_training_data(store: PictureStore, config: TrainConfig, device: torch.device, evaluate_on: str | None = None) -> TrainingData:
+def load_training_data(
+    store: PictureStore, config: TrainConfig, device: torch.device, evaluate_on: str | None = None
+) -> TrainingData:
     """The set ready for batches. On a GPU the pictures are kept there where they fit in half of its free memory;
     on a CPU they stay memory-mapped and cost nothing. evaluate_on: another split than the configuration's."""
     splits = split_indices(store.labels, store.meta.splits, config.data)
@@ -63,7 +65,9 @@ def seeded(*numbers: int) -> torch.Generator:
     return torch.Generator().manual_seed(int(state) & 0x7FFF_FFFF_FFFF_FFFF)
 
 
-def training_batches(data: TrainingData, config: TrainConfig, epoch: int, dtype: torch.dtype, skip: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
+def training_batches(
+    data: TrainingData, config: TrainConfig, epoch: int, dtype: torch.dtype, skip: int = 0
+) -> Iterator[tuple[Tensor, Tensor]]:
     """((n, C, H, W) normalised and augmented, (n,) labels) of one epoch, the first `skip` batches left out.
 
     Order and random changes depend on (seed, epoch) and the position alone, so a resumed epoch gets the same pictures.

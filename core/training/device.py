@@ -33,7 +33,11 @@ def _device(wanted: str) -> tuple[torch.device, str]:
     if wanted == "cuda" and not has_cuda:
         raise InputError("device: found cuda, but PyTorch sees no NVIDIA GPU here.", code="config", hint="Choose auto or cpu.")
     if wanted == "mps" and not has_mps:
-        raise InputError("device: found mps, but this is not a Mac with a GPU that PyTorch can use.", code="config", hint="Choose auto or cpu.")
+        raise InputError(
+            "device: found mps, but this is not a Mac with a GPU that PyTorch can use.",
+            code="config",
+            hint="Choose auto or cpu.",
+        )
     if wanted == "auto":
         if has_cuda:
             return torch.device("cuda"), f"A GPU was found: {torch.cuda.get_device_name()}."

@@ -46,7 +46,11 @@ class Window:
         sums, elapsed = self.sums(), time.perf_counter() - self.since
         speed = self.timed_pictures / max(elapsed, 1e-9)
         self.restore({"loss": 0.0, "correct": 0, "pictures": 0})
-        return {"loss": sums["loss"] / sums["pictures"], "accuracy": sums["correct"] / sums["pictures"], "images_per_s": speed}
+        return {
+            "loss": sums["loss"] / sums["pictures"],
+            "accuracy": sums["correct"] / sums["pictures"],
+            "images_per_s": speed,
+        }
 
 
 class Stopwatch:

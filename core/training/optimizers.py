@@ -47,7 +47,9 @@ def lr_factor(schedule: Schedule, step: int, steps_per_epoch: int, epochs: int) 
             return schedule.gamma ** math.floor(position / schedule.step_epochs)
         case Cosine():
             period = schedule.period_epochs or max(epochs - schedule.warmup_epochs, 1e-9)
-            return _between(schedule.final_fraction, 1.0, (1 + math.cos(math.pi * (position - schedule.warmup_epochs) / period)) / 2)
+            return _between(
+                schedule.final_fraction, 1.0, (1 + math.cos(math.pi * (position - schedule.warmup_epochs) / period)) / 2
+            )
         case OneCycle():
             share = min(position / epochs, 1.0)
             if share < schedule.peak_at:

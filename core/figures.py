@@ -1,0 +1,164 @@
+"""Rows in, Plotly figures out. Pure: reads nothing, knows no page. The same thing has the same colour in all of them."""
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import numpy as np
+import plotly.graph_objects as go
+
+from core.config import TrainConfig
+from core.runs.history import History
+from core.training.optimizers import lr_factor
+
+# Okabe and Ito's palette, which colour-blind people can tell apart, on light and on dark ground
+COLOURS = {"train": "#0072B2", "validation": "#E69F00", "test": "#009E73"}
+NEUTRAL = "#8A8F98"
+MAX_POINTS = 1000
+X_AXES = {"examples": "Training pictures seen", "step": "Step", "epoch": "Epoch", "seconds": "Time in seconds"}
+
+
+def loss_curve(history: History, x: str = "examples", smoothing: float = 0.0, log: bool = False) -> go.Figure:
+    """Training loss as a line, that of the evaluated split as points joined."""
+    figure = _curve(history, "loss", x, smoothing)
+    figure.update_yaxes(title_text="Loss", type="log" if log else "linear", rangemode="normal" if log else "tozero")
+    return figure
+
+
+def accuracy_curve(history: History, x: str = "examples", smoothing: float = 0.0, log: bool = False) -> go.Figure:
+    figure = _curve(history, "accuracy", x, smoothing)
+    figure.update_yaxes(title_text="Accuracy", tickformat=".0%")
+    return figure
+
+
+def lr_curve(history: History, x: str = "examples", smoothing: float = 0.0, log: bool = False) -> go.Figure:
+    """The learning rate as it was; never smoothed."""
+    figure = _empty(x)
+    positions, values = history.columns(x if x != "epoch" else "step", "lr")
+    figure.add_scatter(
+        x=_in_epochs(history, positions, x),
+        y=values,
+        mode="lines",
+        name="learning rate",
+        line={"color": NEUTRAL, "width": 2},
+    )
+    if len(values) > MAX_POINTS:
+        figure.data[0].x, figure.data[0].y = thin(np.asarray(figure.data[0].x), values)
+    figure.update_yaxes(title_text="Learning rate", type="log" if log else "linear", rangemode="normal" if log else "tozero")
+    return figure
+
+
+def schedule_curve(config: TrainConfig, steps_per_epoch: int) -> go.Figure:
+    """The learning rate over the epochs to come."""
+    total = steps_per_epoch * config.epochs
+    steps = np.unique(np.linspace(0, total - 1, min(total, 400)).round().astype(int))
+    rates = [config.optimizer.lr * lr_factor(config.schedule, int(step), steps_per_epoch, config.epochs) for step in steps]
+    figure = _base(height=180)
+    figure.add_scatter(
+        x=steps / steps_per_epoch, y=rates, mode="lines", line={"color": NEUTRAL, "width": 2}, name="learning rate"
+    )
+    figure.update_xaxes(title_text="Epoch")
+    figure.update_yaxes(title_text="Learning rate", rangemode="tozero")
+    return figure
+
+
+def confusion_heatmap(confusion: np.ndarray, class_names: Sequence[str]) -> go.Figure:
+    """Rows are true classes, columns predicted ones; shaded by the share of the true class, counts written in up to 20 classes."""
+    share = confusion / np.maximum(confusion.sum(axis=1, keepdims=True), 1)
+    names = list(class_names)
+    show_counts = len(names) <= 20
+    figure = _base(height=max(380, min(900, 90 + 30 * len(names))))
+    figure.add_heatmap(
+        z=share, x=names, y=names, zmin=0, zmax=1, colorscale=[[0, "rgba(0,114,178,0)"], [0.02, "rgba(0,114,178,0.25)"], [1, "rgba(0,114,178,1)"]],
+        text=np.where(confusion > 0, confusion.astype(str), "") if show_counts else None, texttemplate="%{text}" if show_counts else None, customdata=confusion, showscale=False, xgap=1, ygap=1,
+        hovertemplate="true %{y}, predicted %{x}: %{customdata} pictures, %{z:.1%} of the class<extra></extra>",
+    )  # fmt: skip
+    figure.update_xaxes(title_text="Predicted", type="category", side="bottom", showgrid=False)
+    figure.update_yaxes(title_text="True", type="category", autorange="reversed", showgrid=False)
+    return figure
+
+
+def probability_bars(classes: Sequence[tuple[str, float]]) -> go.Figure:
+    """The likeliest classes as bars, the likeliest on top."""
+    figure = _base(height=60 + 34 * len(classes))
+    names, values = [name for name, _ in classes], [value for _, value in classes]
+    figure.add_bar(
+        x=values, y=names, orientation="h", text=[f"{value:.1%}" for value in values], textposition="auto", cliponaxis=False,
+        marker_color=[COLOURS["train"]] + [NEUTRAL] * (len(values) - 1), hovertemplate="%{y}: %{x:.2%}<extra></extra>",
+    )  # fmt: skip
+    figure.update_xaxes(range=[0, 1], tickformat=".0%")
+    figure.update_yaxes(type="category", autorange="reversed", showgrid=False)
+    return figure
+
+
+def thin(x: np.ndarray, y: np.ndarray, max_points: int = MAX_POINTS) -> tuple[np.ndarray, np.ndarray]:
+    """At most about max_points of the points: of each bucket the lowest and the highest, in their order, and first and last.
+
+    So no extremum is lost, however long the run. Values that are not finite count as neither.
+    """
+    if len(x) <= max_points:
+        return x, y
+    edges = np.linspace(0, len(y), max_points // 2 + 1).astype(int)
+    kept = {0, len(y) - 1}
+    for first, end in pairwise(edges):
+        bucket = y[first:end]
+        if np.isfinite(bucket).any():
+            kept.update((first + int(np.nanargmin(bucket)), first + int(np.nanargmax(bucket))))
+    chosen = np.array(sorted(kept))
+    return x[chosen], y[chosen]
+
+
+def smooth(values: np.ndarray, weight: float) -> np.ndarray:
+    """An exponential moving mean without bias at the start, as TensorBoard's: weight 0 leaves the values, towards 1 is smoother."""
+    if weight <= 0 or len(values) == 0:
+        return values
+    result, last, scale = np.empty(len(values)), 0.0, 0.0
+    for i, value in enumerate(values):
+        if np.isfinite(value):
+            last = last * weight + (1 - weight) * value
+            scale = scale * weight + (1 - weight)
+        result[i] = last / scale if scale else value
+    return result
+
+
+def _curve(history: History, what: str, x: str, smoothing: float) -> go.Figure:
+    figure = _empty(x)
+    positions, values = history.columns(x if x != "epoch" else "step", what)
+    positions = _in_epochs(history, positions, x)
+    thinned = thin(positions, smooth(values, smoothing))
+    figure.add_scatter(x=thinned[0], y=thinned[1], mode="lines", name="train", line={"color": COLOURS["train"], "width": 1.8})
+    rows = history.evaluations
+    split = history.started["evaluated_split"] if history.started else "test"
+    points = (
+        np.array([row["step" if x == "epoch" else x] for row in rows], float),
+        np.array([row[what] for row in rows], float),
+    )
+    points = thin(_in_epochs(history, points[0], x), points[1])
+    figure.add_scatter(
+        x=points[0], y=points[1], mode="lines+markers", name=split,
+        line={"color": COLOURS[split], "width": 1.5, "dash": "dot"}, marker={"size": 8, "color": COLOURS[split]},
+    )  # fmt: skip
+    return figure
+
+
+def _in_epochs(history: History, positions: np.ndarray, x: str) -> np.ndarray:
+    if x != "epoch":
+        return positions
+    return positions / (history.started["steps_per_epoch"] if history.started else 1)
+
+
+def _empty(x: str) -> go.Figure:
+    figure = _base(height=300)
+    figure.update_xaxes(title_text=X_AXES[x])
+    return figure
+
+
+def _base(height: int) -> go.Figure:
+    figure = go.Figure()
+    figure.update_layout(
+        template="none", height=height, margin={"l": 56, "r": 12, "t": 8, "b": 44}, hovermode="closest",
+        paper_bgcolor="rgba(0,0,0,0)", plot_bgcolor="rgba(0,0,0,0)",
+        legend={"orientation": "h", "y": 1.02, "x": 1, "xanchor": "right", "yanchor": "bottom"},
+    )  # fmt: skip
+    figure.update_xaxes(gridcolor="rgba(138,143,152,0.2)", zeroline=False, automargin=True)
+    figure.update_yaxes(gridcolor="rgba(138,143,152,0.2)", zeroline=False, automargin=True)
+    return figure

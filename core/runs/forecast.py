@@ -1,0 +1,73 @@
+"""How long a training will about take: a few steps of the very network, timed here and now."""
+
+import time
+from functools import lru_cache
+
+import torch
+
+from core.config import ModelConfig, Optimizer, TrainConfig
+from core.models.catalogue import build_model
+from core.runs.plan import Plan
+from core.training.optimizers import build_optimizer
+from core.training.threads import threads_for
+
+MEASURE_S = 0.25
+MOST_PICTURES = 64  # of a batch; larger ones are extrapolated
+EVALUATION_SHARE = 0.5  # a float32 forward pass costs about half a bfloat16 training step
+
+
+def forecast_s(config: TrainConfig, plan: Plan) -> float | None:
+    """Seconds for the whole training, evaluations included; None where it can't be told (another device than the CPU)."""
+    if plan.compute.device.type != "cpu":
+        return None
+    threads = config.threads or threads_for(config.batch_size, plan.spec.shape)
+    pictures = min(config.batch_size, MOST_PICTURES)
+    per_picture = (
+        _step_s(
+            config.model,
+            config.optimizer,
+            plan.spec.shape,
+            plan.spec.num_classes,
+            pictures,
+            plan.compute.dtype,
+            threads,
+        )
+        / pictures
+    )
+    evaluated = plan.num_evaluated * (config.epochs + 1) * EVALUATION_SHARE
+    return per_picture * (plan.num_train * config.epochs + evaluated)
+
+
+@lru_cache(maxsize=64)
+def _step_s(
+    model_config: ModelConfig,
+    optimizer_config: Optimizer,
+    shape: tuple[int, int, int],
+    num_classes: int,
+    pictures: int,
+    dtype: torch.dtype,
+    threads: int,
+) -> float:
+    """Seconds of one training step on made-up pictures, the median of as many as fit into a moment."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        with torch.random.fork_rng(devices=[]):
+            model = build_model(model_config, shape, num_classes).to(memory_format=torch.channels_last)
+            images = torch.rand(pictures, *shape).to(memory_format=torch.channels_last)
+            labels = torch.arange(pictures) % num_classes
+            optimizer = build_optimizer(optimizer_config, model)
+            times, began = [], time.perf_counter()
+            while len(times) < 3 or time.perf_counter() - began < MEASURE_S:
+                start = time.perf_counter()
+                with torch.autocast("cpu", dtype=dtype, enabled=dtype != torch.float32):
+                    loss = torch.nn.functional.cross_entropy(model(images), labels)
+                optimizer.zero_grad(set_to_none=True)
+                loss.backward()
+                optimizer.step()
+                times.append(time.perf_counter() - start)
+                if times[-1] > 1 and len(times) > 1:
+                    break
+    finally:
+        torch.set_num_threads(before)
+    return sorted(times)[len(times) // 2]

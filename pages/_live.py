@@ -1,0 +1,181 @@
+"""The live part of the Train page: one run as it trains, and as it ended. Polls the run's directory; nothing else reruns."""
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import streamlit as st
+
+from core import figures
+from core.runs.directory import Run
+from core.runs.history import History, history_of
+from core.runs.status import Status, status_of
+from core.wording import duration, large, percent, speed
+from pages._common import choose_run, do, go_to, inert, launcher
+from pages._run_row import badge, title_of
+from pages.live_chart import live_chart
+
+FAST_S, CALM_S = 0.4, 1.0
+FIRST_POINT_S = 0.6
+
+
+def live_run(run: Run) -> None:
+    """The whole view of a run, kept up to date while it is active."""
+    _await_first_point(run)
+    status, history = status_of(run), history_of(run)
+    _header(run, status)
+    _chart_choices()
+    every = (CALM_S if history.evaluations else FAST_S) if status.is_active else None
+    st.fragment(_panel, run_every=every)(run, status.state, every)
+
+
+def _await_first_point(run: Run) -> None:
+    """Right after Start the first point is a quarter of a second away: waiting for it once beats showing an empty page first."""
+    if st.session_state.get("awaited") == run.id:
+        return
+    st.session_state["awaited"] = run.id
+    deadline = time.monotonic() + FIRST_POINT_S
+    while (
+        time.monotonic() < deadline
+        and status_of(run).is_active
+        and not history_of(run).evaluations
+        and not launcher().place_of(run)
+    ):
+        time.sleep(0.02)
+
+
+def _header(run: Run, status: Status) -> None:
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.markdown(f"### {inert(title_of(run))} &nbsp; {badge(status)}", width="stretch")
+        if status.is_active:
+            if st.button("Stop", type="primary", key="stop"):
+                do(lambda: launcher().stop(run))
+        else:
+            if status.state == "finished" and st.button("See the results", type="primary", key="see-results"):
+                go_to("results.py", run)
+            if status.state not in ("finished", "queued", "running") and st.button("Resume", type="primary", key="resume"):
+                do(lambda: launcher().resume(run))
+        if st.button("Set up another", key="another"):
+            choose_run(None)
+            st.rerun()
+
+
+def _chart_choices() -> None:
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.segmented_control(
+            "Horizontal axis", list(figures.X_AXES), default="examples", key="x-axis", label_visibility="collapsed", required=True,
+            format_func={"examples": "Pictures seen", "step": "Steps", "epoch": "Epochs", "seconds": "Time"}.get, persist_state="session",
+        )  # fmt: skip
+        st.toggle("Log scale", key="log-scale", persist_state="session")
+        st.slider("Smoothing", 0.0, 0.95, 0.0, 0.05, key="smoothing", width=220, persist_state="session")
+
+
+def _panel(run: Run, shown_state: str, every: float | None) -> None:
+    status, history = status_of(run), history_of(run)
+    if status.state != shown_state or (every == FAST_S and history.evaluations):
+        st.rerun()
+    _sentence(run, status, history)
+    if not history.evaluations:
+        return
+    _figures_row(run, status, history)
+    choice = {
+        "x": st.session_state.get("x-axis") or "examples",
+        "smoothing": st.session_state.get("smoothing", 0.0),
+        "log": st.session_state.get("log-scale", False),
+    }
+    left, right = st.columns(2)
+    with left:
+        st.markdown("**Loss**")
+        live_chart(
+            figures.loss_curve(history, **choice),
+            key=f"loss-{run.id}",
+            alt="Loss of training and evaluation over the course of the run",
+        )
+        st.markdown("**Learning rate**")
+        live_chart(figures.lr_curve(history, **choice), key=f"lr-{run.id}", alt="Learning rate over the course of the run")
+    with right:
+        st.markdown("**Accuracy**")
+        live_chart(
+            figures.accuracy_curve(history, **choice),
+            key=f"accuracy-{run.id}",
+            alt="Accuracy of training and evaluation over the course of the run",
+        )
+        st.markdown(f"**Accuracy of each class**, after epoch {history.evaluations[-1]['epoch']}")
+        class_accuracy_table(history.evaluations[-1], history.started["class_names"])
+
+
+def _sentence(run: Run, status: Status, history: History) -> None:
+    """The state in words: for every state its own."""
+    if status.state == "queued":
+        place = launcher().place_of(run)
+        st.info(
+            f"Waiting: {'next in line' if place <= 1 else f'number {place} in line'}. It begins when the training before it ends."
+            if place
+            else "Starting …"
+        )
+    elif status.state == "running" and not history.started:
+        if history.preparing:
+            preparing = history.preparing
+            st.info(f"{preparing['what']} …")
+            if preparing["total"]:
+                st.progress(min(preparing["done"] / preparing["total"], 1.0))
+        else:
+            st.info("Starting …")
+    elif status.state == "running" and not history.evaluations:
+        st.info("Judging the network before it has learned anything …")
+    elif status.state in ("failed", "interrupted"):
+        st.error(inert(status.message))
+    elif not status.is_active:
+        best = history.best_evaluation
+        found = f" Best {best['split']} accuracy: {percent(best['accuracy'], 2)}, after epoch {best['epoch']}." if best else ""
+        (st.success if status.state == "finished" else st.info)(inert(status.message + found))
+    if history.dropped:
+        st.warning(f"{history.dropped} lines of the run's history are damaged and were left out.")
+
+
+def _figures_row(run: Run, status: Status, history: History) -> None:
+    config, started, steps = run.config, history.started, history.steps
+    step = steps["step"][-1] if steps["step"] else 0
+    total = started["steps_per_epoch"] * config.epochs
+    seconds = steps["seconds"][-1] if steps["step"] else 0.0
+    last = history.last_evaluation
+    facts = [
+        (
+            "Epoch",
+            f"{min(step // started['steps_per_epoch'] + 1, config.epochs) if status.is_active else last['epoch']} of {config.epochs}",
+        )
+    ]
+    facts.append(("Step", f"{step:,} of {total:,}"))
+    facts.append((f"{last['split'].capitalize()} accuracy", percent(last["accuracy"], 2)))
+    facts.append(("Speed", speed(_recent(steps["images_per_s"]))))
+    if status.state == "running":
+        facts.append(("Time left", duration((total - step) * seconds / step) if step else "–"))
+    facts.append(("Time", duration(status.seconds)))
+    with st.container(horizontal=True, gap="large", key="figures"):
+        for label, value in facts:
+            st.metric(label, value, width="content")
+    st.progress(min(step / total, 1.0))
+    st.caption(
+        f"On {started['device']}: {inert(started['device_reason'])} In {started['precision']}: {inert(started['precision_reason'])} "
+        f"{large(started['num_parameters'])} parameters, {started['num_train']:,} training pictures, judged on {started['num_evaluated']:,} "
+        f"pictures of the {started['evaluated_split']} split."
+    )
+
+
+def _recent(speeds: Sequence[float | None]) -> float | None:
+    """The median of the last few windows: steadier than the last alone."""
+    last = sorted(value for value in speeds[-9:] if value)
+    return last[len(last) // 2] if last else None
+
+
+def class_accuracy_table(evaluation: dict[str, Any], class_names: Sequence[str]) -> None:
+    rows = [
+        {"Class": name, "Accuracy": 100 * right / support if support else None, "Right": right, "Pictures": support}
+        for name, right, support in zip(class_names, evaluation["correct"], evaluation["support"], strict=True)
+    ]
+    st.dataframe(
+        rows, hide_index=True, width="stretch", height=min(38 + 35 * len(rows), 400), key="class-accuracy",
+        column_config={
+            "Accuracy": st.column_config.ProgressColumn(format="%.1f %%", min_value=0, max_value=100, color=figures.COLOURS[evaluation["split"]])
+        },
+    )  # fmt: skip

@@ -1,0 +1,27 @@
+"""What every page has in common: the title, the list of pages, and the look of the whole. Runs before each page."""
+
+from pathlib import Path
+
+import streamlit as st
+
+from pages.live_chart import load_charts_early
+
+st.set_page_config(page_title="Trainscope", page_icon=str(Path(__file__).parent / "icon.png"), layout="wide")
+
+page = st.navigation(
+    [
+        st.Page("home.py", title="Home", default=True),
+        st.Page("train.py", title="Train"),
+        st.Page("results.py", title="Results"),
+        st.Page("predict.py", title="Predict"),
+        st.Page("runs.py", title="Runs"),
+    ],
+    position="top",
+)
+st.session_state["has-arrived"] = st.session_state.get("page") != page.title  # from another page
+st.session_state["page"] = page.title
+# the stock layout leaves a hand's breadth above the title
+st.html("<style>[data-testid='stMainBlockContainer'] { padding-top: 4.5rem; padding-bottom: 3rem; }</style>")
+page.run()
+with st.container(height=1, border=False):
+    load_charts_early()

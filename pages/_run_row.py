@@ -1,0 +1,52 @@
+"""One run as a row of a list: what it is, how it stands, and the buttons for it."""
+
+from collections.abc import Callable
+
+import streamlit as st
+
+from core.runs.directory import Run
+from core.runs.status import Status, status_of
+from core.wording import duration, percent
+from pages._common import go_to, inert
+
+COLOURS = {
+    "running": "blue",
+    "queued": "blue",
+    "finished": "gray",
+    "stopped": "gray",
+    "paused": "gray",
+    "failed": "orange",
+    "interrupted": "orange",
+}
+
+
+def title_of(run: Run) -> str:
+    """Recipe or model and data, with the time it was created."""
+    date, time = run.id[:8], run.id[9:15]
+    return f"{run.config.recipe or subject_of(run)} · {date[6:]}.{date[4:6]}. {time[:2]}:{time[2:4]}:{time[4:]}"
+
+
+def subject_of(run: Run) -> str:
+    """Model and data; a folder by its name alone."""
+    return f"{run.config.model.name} on {run.config.data.dataset.rstrip('/').rpartition('/')[2]}"
+
+
+def badge(status: Status) -> str:
+    return f":{COLOURS[status.state]}-badge[{status.state}]"
+
+
+def run_row(run: Run, *, key: str, actions: Callable[[Status], None] = lambda status: None) -> None:
+    """Shows the row. Its first button opens the run; `actions` may add others."""
+    status = status_of(run)
+    facts = [
+        subject_of(run), f"epoch {status.epoch} of {run.config.epochs}",
+        f"{run.config.data.evaluate_on} accuracy {percent(status.accuracy)}", duration(status.seconds),
+    ]  # fmt: skip
+    with st.container(border=True, key=f"{key}-{run.id}"), st.container(horizontal=True, vertical_alignment="center"):
+        st.markdown(
+            f"**{inert(title_of(run))}** &nbsp; {badge(status)}  \n:small[:gray[{inert(' · '.join(facts))}]]",
+            width="stretch",
+        )
+        if st.button("Open", key=f"{key}-open-{run.id}"):
+            go_to("train.py" if status.is_active else "results.py", run)
+        actions(status)

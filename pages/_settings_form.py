@@ -1,0 +1,182 @@
+"""The form of the Train page, made from the settings' own descriptions: the few that matter first, then all of them."""
+
+from typing import Any
+
+import streamlit as st
+
+from core.config import VARIANTS, Setting, TrainConfig, changed, get, sections
+from core.data.catalogue import DATASETS, imported_sets
+from core.errors import InputError
+from core.models.catalogue import MODELS
+from core.recipes import RECIPES, recipe_named
+from pages._common import inert, workspace
+
+# Kept in the session: the recipe's name, and what was changed since, by path. A counter renews the widgets with the recipe.
+
+
+def settings_form() -> TrainConfig | None:
+    """Shows the form. Returns the configuration it stands for, or None while it is impossible, with the reason shown."""
+    state = st.session_state
+    state.setdefault("recipe", next(iter(RECIPES)))
+    state.setdefault("changes", {})
+    state.setdefault("form", 0)
+    st.selectbox(
+        "Recipe", list(RECIPES), index=list(RECIPES).index(state.recipe), key=f"recipe-{state.form}",
+        format_func=lambda name: RECIPES[name].title, on_change=_take_recipe, help="A complete set of choices to start from.",
+    )  # fmt: skip
+    recipe = recipe_named(state.recipe)
+    published = f" Published figure: {recipe.published}." if recipe.published else ""
+    st.caption(recipe.summary + published)
+
+    config, problem = _configuration()
+    shown = config or state.get("last_possible", recipe.config)
+    state.last_possible = shown
+    left, right = st.columns(2)
+    with left:
+        _dataset_choice(shown)
+    with right:
+        _choice(
+            "model.name",
+            "Model",
+            {name: f"{r.title}: {r.summary}" for name, r in MODELS.items()},
+            shown.model.name,
+            "The network's architecture.",
+        )
+    basic = [
+        item
+        for _, _, items in sections(shown)
+        for item in items
+        if item.basic and item.path not in ("data.dataset", "model.name")
+    ]
+    columns = st.columns(3)
+    for i, item in enumerate(basic):
+        with columns[i % 3]:
+            _widget(item, shown)
+    with st.expander("All settings", key=f"all-settings-{state.form}"):
+        for name, title, items in sections(shown):
+            rest = [item for item in items if not item.basic and item.path != "recipe"]
+            if not rest and name not in VARIANTS:
+                continue
+            st.markdown(f"**{title}**")
+            if name in VARIANTS:
+                _choice(
+                    f"{name}.name",
+                    "Kind",
+                    {variant: variant for variant in VARIANTS[name]},
+                    getattr(shown, name).name,
+                    "",
+                )
+            columns = st.columns(3)
+            for i, item in enumerate(rest):
+                with columns[i % 3]:
+                    _widget(item, shown)
+    if state.changes:
+        st.button("Back to the recipe", on_click=_forget_changes, key="back-to-recipe")
+    if problem:
+        st.error(inert(problem))
+    return config
+
+
+def _configuration() -> tuple[TrainConfig | None, str]:
+    try:
+        return changed(recipe_named(st.session_state.recipe).config, st.session_state.changes), ""
+    except InputError as error:
+        return None, str(error)
+
+
+def _take_recipe() -> None:
+    state = st.session_state
+    state.recipe = state[f"recipe-{state.form}"]
+    _forget_changes()
+
+
+def _forget_changes() -> None:
+    state = st.session_state
+    state.changes = {}
+    state.pop("last_possible", None)
+    state.form += 1
+
+
+def _note(path: str, key: str) -> None:
+    """A widget has a new value: it is what the configuration is to have at this path."""
+    state = st.session_state
+    value = state[key]
+    if path.endswith(".name"):  # another optimizer or schedule has settings of its own
+        section = path.partition(".")[0]
+        if section in VARIANTS:
+            state.changes = {p: v for p, v in state.changes.items() if not p.startswith(f"{section}.")}
+            state.form += 1
+    if path == "data.dataset":
+        # the recipe's own figures belong to its own set
+        for setting, fresh in (("mean", None), ("std", None), ("drawing", "auto")):
+            state.changes[f"preprocessing.{setting}"] = fresh
+        state.form += 1
+    state.changes[path] = value
+
+
+def _dataset_choice(shown: TrainConfig) -> None:
+    names = {name: f"{r.title}: {r.summary}" for name, r in DATASETS.items()}
+    names |= {name: f"{name}: {path}" for name, path in imported_sets(workspace()).items()}
+    if shown.data.dataset not in names:
+        names[shown.data.dataset] = f"Folder {shown.data.dataset}"
+    _choice(
+        "data.dataset",
+        "Data set",
+        names,
+        shown.data.dataset,
+        "The pictures to learn from. A folder of your own is added below.",
+    )
+
+
+def _choice(path: str, label: str, options: dict[str, str], value: str, explanation: str) -> None:
+    key = f"set-{st.session_state.form}-{path}"
+    st.selectbox(
+        label, list(options), index=list(options).index(value), format_func=options.get, key=key,
+        on_change=_note, args=(path, key), help=explanation or None,
+    )  # fmt: skip
+
+
+def _widget(item: Setting, config: TrainConfig) -> None:
+    key = f"set-{st.session_state.form}-{item.path}"
+    value = get(config, item.path)
+    label = f"{item.title} ({item.unit})" if item.unit else item.title
+    common: dict[str, Any] = {"key": key, "help": item.explanation}
+    noted: dict[str, Any] = {"on_change": _note, "args": (item.path, key)}
+    match item.kind:
+        case "bool":
+            st.checkbox(label, value, **common, **noted)
+        case "choice":
+            st.selectbox(label, item.choices, index=item.choices.index(value), **common, **noted)
+        case "int":
+            lower, upper = int(item.lower or 0), int(item.upper)
+            st.number_input(label, lower, upper, value, step=1, placeholder="automatic", **common, **noted)
+        case "float":
+            st.number_input(
+                label, float(item.lower), float(item.upper), value, step=_step(value), format="%.6g", placeholder="automatic", **common, **noted
+            )  # fmt: skip
+        case "floats":
+            st.text_input(
+                label, "" if value is None else ", ".join(f"{v:g}" for v in value), placeholder="measured", key=key, help=item.explanation,
+                on_change=_note_numbers, args=(item.path, key),
+            )  # fmt: skip
+
+
+def _note_numbers(path: str, key: str) -> None:
+    """Numbers separated by commas; what is no number is left for the configuration to refuse in words."""
+    text = st.session_state[key].strip()
+    values: list[float | str] | None = None
+    if text:
+        values = []
+        for part in text.split(","):
+            try:
+                values.append(float(part))
+            except ValueError:
+                values.append(part.strip())
+    st.session_state.changes[path] = values
+
+
+def _step(value: float | None) -> float:
+    """A tenth of the value's own magnitude, so that the buttons make sense at 0.001 and at 10."""
+    from math import floor, log10
+
+    return 10.0 ** (floor(log10(value)) - 1) if value else 0.01

@@ -1,0 +1,53 @@
+"""Home: what this is, one click to a first training, what is running, the latest runs."""
+
+import streamlit as st
+
+from core.errors import InputError
+from core.recipes import recipe_named
+from core.runs.directory import list_runs
+from core.runs.status import status_of
+from pages._common import go_to, inert, launcher, workspace
+from pages._run_row import run_row
+
+RECENT = 5
+
+st.title("Trainscope")
+st.markdown(
+    "Train image classifiers and watch them learn: loss and accuracy as they move, class by class. "
+    "Then see what the network confuses, and draw a picture for it to recognise."
+)
+
+runs = list_runs(workspace())
+with st.container(horizontal=True, vertical_alignment="center"):
+    if st.button("Train on digits now", type="primary", key="quickstart"):
+        try:
+            go_to("train.py", launcher().submit(recipe_named("digits-quickstart").config))
+        except InputError as error:
+            st.error(inert(str(error)))
+    if st.button("Choose data and model", key="choose"):
+        st.session_state.pop("run", None)
+        st.switch_page("train.py")
+if not runs:
+    st.caption(
+        "A network learns 1,797 handwritten digits in a few seconds. Nothing is downloaded, and everything stays on this machine."
+    )
+
+
+@st.fragment(run_every=2.0)
+def activity() -> None:
+    """What trains now, and the latest runs, kept up to date."""
+    latest = list_runs(workspace())[: RECENT * 4]
+    active = [run for run in latest if status_of(run).is_active]
+    if active:
+        st.subheader("Running now")
+        for run in active:
+            run_row(run, key="active")
+    ended = [run for run in latest if run not in active][:RECENT]
+    if ended:
+        st.subheader("Recent runs")
+        for run in ended:
+            run_row(run, key="recent")
+
+
+if runs:
+    activity()

@@ -1,0 +1,26 @@
+"""A chart that changes in place: zoom, hidden traces and the page around it stay as they are while points arrive.
+
+st.plotly_chart rebuilds its chart at every change (pull request 16052 upstream may mend that); this one calls Plotly.react.
+"""
+
+from pathlib import Path
+
+import plotly.graph_objects as go
+import streamlit as st
+
+_js = (Path(__file__).parent / "live_chart.js").read_text()
+_chart = st.components.v2.component("trainscope.live_chart", js=_js, isolate_styles=False)
+
+
+def live_chart(figure: go.Figure, *, key: str, alt: str) -> None:
+    """Shows the figure; later calls with the same key change it in place. alt: what it shows, for screen readers."""
+    _chart(
+        data={"figure": figure.to_json(), "alt": alt, "height": figure.layout.height},
+        key=key,
+        height=figure.layout.height,
+    )
+
+
+def load_charts_early() -> None:
+    """Has the browser fetch and parse plotly.js (5 MB) on a page without charts, so that the first chart needn't wait for it."""
+    _chart(data={"figure": None}, key="load-charts-early", height=1)

@@ -1,0 +1,132 @@
+"""Predict: draw a picture or upload one, and see what a trained network takes it for."""
+
+import numpy as np
+import streamlit as st
+from PIL import Image
+from streamlit_drawable_canvas import st_canvas
+
+from core import figures
+from core.data.decoding import decode_picture
+from core.errors import InputError
+from core.inference.predictor import as_picture, predict
+from core.runs.checkpoints import Checkpoint, find_checkpoint, list_checkpoints
+from core.runs.directory import Run, list_runs
+from core.runs.status import status_of
+from core.wording import percent
+from pages._common import choose_run, chosen_run, inert, workspace
+from pages._pictures import enlarged
+from pages._run_row import title_of
+
+CANVAS_PX = 280
+TOP_K = 5
+
+
+def checkpoint_choice() -> Checkpoint | None:
+    """The run and the checkpoint to use; only runs that have one are offered."""
+    usable = [run for run in list_runs(workspace())[:200] if (run.checkpoints / "last.json").exists()]
+    if not usable:
+        st.info("There is no trained network yet. Train one first; digits take a few seconds.")
+        if st.button("Go to training", type="primary", key="go-train"):
+            st.switch_page("train.py")
+        return None
+    chosen = chosen_run()
+    if chosen is None or chosen.id not in {run.id for run in usable}:
+        if chosen is not None:
+            st.caption("The chosen run has no checkpoint yet; another one is used.")
+        chosen = usable[0]
+    left, right = st.columns([3, 1])
+    ids = [run.id for run in usable]
+    by_id = dict(zip(ids, usable, strict=True))
+    picked = left.selectbox(
+        "Network", ids, index=ids.index(chosen.id), key=f"run-of-predict-{chosen.id}",
+        format_func=lambda i: f"{title_of(by_id[i])} · {percent(status_of(by_id[i]).accuracy)}",
+    )  # fmt: skip
+    if picked != chosen.id:
+        choose_run(by_id[picked])
+        st.rerun()
+    return pick_checkpoint(chosen, right)
+
+
+def pick_checkpoint(run: Run, place) -> Checkpoint:
+    names = ["last", "best", *(checkpoint.name for checkpoint in list_checkpoints(run))]
+    name = place.selectbox(
+        "Checkpoint",
+        names,
+        key=f"checkpoint-{run.id}",
+        help="Best: the most accurate epoch. Last: where training ended.",
+    )
+    return find_checkpoint(run, name)
+
+
+def new_canvas(drawing: dict | None) -> None:
+    """The next canvas begins with this drawing: one that is left takes its strokes with it."""
+    st.session_state["first-drawing"] = st.session_state["drawing"] = drawing
+    st.session_state["canvas"] = st.session_state.get("canvas", 0) + 1
+
+
+@st.fragment
+def draw(checkpoint: Checkpoint) -> None:
+    """The canvas with its answer; a stroke reruns only this."""
+    left, right = st.columns([1, 2], gap="large")
+    with left:
+        result = st_canvas(
+            stroke_width=22, stroke_color="#000000", background_color="#ffffff", width=CANVAS_PX, height=CANVAS_PX, drawing_mode="freedraw",
+            return_image_data=True, initial_drawing=st.session_state.get("first-drawing"), key=f"canvas-{st.session_state.canvas}",
+        )  # fmt: skip
+        if st.button("Clear", key="clear-canvas"):
+            new_canvas(None)
+            st.rerun(scope="fragment")
+    st.session_state["drawing"] = result.json_data
+    strokes = (result.json_data or {}).get("objects", [])
+    with right:
+        if strokes and result.image_data is not None:
+            answer(checkpoint, Image.fromarray(np.asarray(result.image_data, dtype=np.uint8), "RGBA"), key="drawn")
+        else:
+            st.info("Draw with the mouse or a finger. Without either, upload a picture.")
+
+
+def upload(checkpoint: Checkpoint) -> None:
+    file = st.file_uploader(
+        "Picture",
+        type=["png", "jpg", "jpeg", "webp", "bmp", "gif", "tif", "tiff", "ppm", "pgm"],
+        key="picture",
+        max_upload_size=20,
+    )
+    if file is None:
+        st.info("Choose a picture. It stays on this machine.")
+        return
+    try:
+        picture = decode_picture(file.getvalue())
+    except InputError as error:
+        st.error(inert(str(error)))
+        return
+    answer(checkpoint, picture, key="uploaded")
+
+
+def answer(checkpoint: Checkpoint, picture: Image.Image, key: str) -> None:
+    """The likeliest classes as bars, and the picture as the network saw it."""
+    try:
+        prediction = predict(checkpoint, picture)
+    except InputError as error:
+        st.error(inert(str(error)))
+        return
+    top = prediction.top(TOP_K)
+    bars, seen = st.columns([3, 1])
+    with bars:
+        with st.container(key=f"answer-{key}"):
+            st.markdown(f"### {inert(top[0][0])} &nbsp; {percent(top[0][1])}")
+        st.plotly_chart(figures.probability_bars(top), key=f"bars-{key}", config={"displayModeBar": False})
+    with seen:
+        st.image(enlarged(as_picture(prediction.seen)), caption="What the network saw")
+        st.caption(prediction.done)
+
+
+st.title("Predict")
+if st.session_state["has-arrived"]:
+    new_canvas(st.session_state.get("drawing"))
+if checkpoint := checkpoint_choice():
+    drawing, uploading = st.tabs(["Draw", "Upload"], key="way")
+    with drawing:
+        draw(checkpoint)
+    with uploading:
+        upload(checkpoint)
