@@ -61,17 +61,30 @@ def schedule_curve(config: TrainConfig, steps_per_epoch: int) -> go.Figure:
     return figure
 
 
-def confusion_heatmap(confusion: np.ndarray, class_names: Sequence[str]) -> go.Figure:
-    """Rows are true classes, columns predicted ones; shaded by the share of the true class, counts written in up to 20 classes."""
+def confusion_heatmap(confusion: np.ndarray, class_names: Sequence[str], background: str = "#FFFFFF") -> go.Figure:
+    """Rows are true classes, columns predicted ones; shaded from the background by the share of the true class.
+
+    Up to 20 classes the counts are written into the cells; Plotly picks a colour that can be read on each.
+    """
     share = confusion / np.maximum(confusion.sum(axis=1, keepdims=True), 1)
     names = list(class_names)
-    show_counts = len(names) <= 20
+    counts = np.where(confusion > 0, confusion.astype(str), "") if len(names) <= 20 else None
     figure = _base(height=max(380, min(900, 90 + 30 * len(names))))
     figure.add_heatmap(
-        z=share, x=names, y=names, zmin=0, zmax=1, colorscale=[[0, "rgba(0,114,178,0)"], [0.02, "rgba(0,114,178,0.25)"], [1, "rgba(0,114,178,1)"]],
-        text=np.where(confusion > 0, confusion.astype(str), "") if show_counts else None, texttemplate="%{text}" if show_counts else None, customdata=confusion, showscale=False, xgap=1, ygap=1,
-        hovertemplate="true %{y}, predicted %{x}: %{customdata} pictures, %{z:.1%} of the class<extra></extra>",
-    )  # fmt: skip
+        z=np.sqrt(share),  # so that rare confusions are seen beside full classes
+        x=names,
+        y=names,
+        zmin=0,
+        zmax=1,
+        colorscale=[[0, background], [1, COLOURS["train"]]],
+        text=counts,
+        texttemplate=None if counts is None else "%{text}",
+        customdata=np.dstack([confusion, share]),
+        showscale=False,
+        xgap=1,
+        ygap=1,
+        hovertemplate="true %{y}, predicted %{x}: %{customdata[0]} pictures, %{customdata[1]:.1%} of the class<extra></extra>",
+    )
     figure.update_xaxes(title_text="Predicted", type="category", side="bottom", showgrid=False)
     figure.update_yaxes(title_text="True", type="category", autorange="reversed", showgrid=False)
     return figure
@@ -157,7 +170,8 @@ def _base(height: int) -> go.Figure:
     figure.update_layout(
         template="none", height=height, margin={"l": 56, "r": 12, "t": 8, "b": 44}, hovermode="closest",
         paper_bgcolor="rgba(0,0,0,0)", plot_bgcolor="rgba(0,0,0,0)",
-        legend={"orientation": "h", "y": 1.02, "x": 1, "xanchor": "right", "yanchor": "bottom"},
+        # at the left: the buttons that appear when the mouse is over the chart stand at the right
+        legend={"orientation": "h", "y": 1.02, "x": 0, "xanchor": "left", "yanchor": "bottom"},
     )  # fmt: skip
     figure.update_xaxes(gridcolor="rgba(138,143,152,0.2)", zeroline=False, automargin=True)
     figure.update_yaxes(gridcolor="rgba(138,143,152,0.2)", zeroline=False, automargin=True)

@@ -60,6 +60,11 @@ def do(action: Callable[[], None]) -> None:
         st.rerun()
 
 
+def background() -> str:
+    """The page's background in the visitor's theme, for figures that shade from it."""
+    return st.get_option(f"theme.{st.context.theme.type or 'light'}.backgroundColor")
+
+
 def inert(text: str) -> str:
     """Text from outside as Markdown that shows it and does nothing: no links, pictures, colours or formulas."""
     return re.sub(r"([\\`*_{}\[\]()<>#+\-.!|~$:&])", r"\\\1", text)

@@ -70,7 +70,7 @@ def draw(checkpoint: Checkpoint) -> None:
     left, right = st.columns([1, 2], gap="large")
     with left:
         result = st_canvas(
-            stroke_width=22, stroke_color="#000000", background_color="#ffffff", width=CANVAS_PX, height=CANVAS_PX, drawing_mode="freedraw",
+            stroke_width=24, stroke_color="#000000", background_color="#ffffff", width=CANVAS_PX, height=CANVAS_PX, drawing_mode="freedraw",
             return_image_data=True, initial_drawing=st.session_state.get("first-drawing"), key=f"canvas-{st.session_state.canvas}",
         )  # fmt: skip
         if st.button("Clear", key="clear-canvas"):
@@ -117,7 +117,7 @@ def answer(checkpoint: Checkpoint, picture: Image.Image, key: str) -> None:
             st.markdown(f"### {inert(top[0][0])} &nbsp; {percent(top[0][1])}")
         st.plotly_chart(figures.probability_bars(top), key=f"bars-{key}", config={"displayModeBar": False})
     with seen:
-        st.image(enlarged(as_picture(prediction.seen)), caption="What the network saw")
+        st.image(enlarged(as_picture(prediction.seen)), caption="What the network saw", output_format="PNG")
         st.caption(prediction.done)
 
 

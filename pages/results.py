@@ -10,7 +10,7 @@ from core.runs.directory import Run, list_runs
 from core.runs.history import history_of
 from core.runs.status import status_of
 from core.wording import duration, percent
-from pages._common import choose_run, chosen_run, inert, workspace
+from pages._common import background, choose_run, chosen_run, inert, workspace
 from pages._pictures import enlarged
 from pages._run_row import badge, title_of
 from pages.live_chart import live_chart
@@ -99,7 +99,7 @@ def results(run: Run, shown_state: str) -> None:
             )
         else:
             st.markdown("No picture was taken for another class.")
-        st.plotly_chart(figures.confusion_heatmap(confusion, names), key=f"confusion-{run.id}", config={"displayModeBar": False})
+        st.plotly_chart(figures.confusion_heatmap(confusion, names, background()), key=f"confusion-{run.id}", config={"displayModeBar": False})
 
 
 def class_table(confusion: np.ndarray, names: list[str], colour: str) -> None:
@@ -139,7 +139,7 @@ def sample_pictures(run: Run, epoch: int, names: list[str]) -> None:
     with st.container(horizontal=True, gap="medium"):
         for sample in found:
             with st.container(width=150, gap="small"):
-                st.image(enlarged(sample.picture), width=132)
+                st.image(enlarged(sample.picture), width=132, output_format="PNG")
                 mark = "✓" if sample.predicted == sample.true else "✗"
                 st.caption(
                     f"{mark} {inert(names[sample.predicted])} ({percent(sample.confidence, 0)})  \ntruly {inert(names[sample.true])}"

@@ -1,0 +1,103 @@
+"""The real server in a process of its own, and a real browser. Skipped where there is no Chromium, unless
+TRAINSCOPE_REQUIRE_BROWSER says that this must not happen."""
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from tests.browser.waiting import until
+
+PROJECT = Path(__file__).resolve().parents[2]
+CHROMIUM_FLAGS = [
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync",
+]  # fmt: skip
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if "tests/browser" in str(item.path):
+            item.add_marker(pytest.mark.browser)
+
+
+@dataclass
+class Server:
+    """A running app over a workspace of its own."""
+
+    home: Path
+    port: int
+    process: subprocess.Popen
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def is_up(self) -> bool:
+        try:
+            return urllib.request.urlopen(f"{self.url}/_stcore/health", timeout=2).status == 200
+        except OSError:
+            return False
+
+
+def start_server(home: Path) -> Server:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    log = (home / "server.log").open("ab")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "streamlit", "run", "streamlit_app.py", "--server.port", str(port)],
+        cwd=PROJECT, env={**os.environ, "TRAINSCOPE_HOME": str(home)}, stdout=log, stderr=log, start_new_session=True,
+    )  # fmt: skip
+    server = Server(home, port, process)
+    until(server.is_up, timeout_s=60)
+    return server
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    home = tmp_path_factory.mktemp("home")
+    data = Path(os.environ.get("TRAINSCOPE_TEST_DATA", "/nowhere"))
+    if (data / "MNIST").is_dir():
+        (home / "datasets").mkdir()
+        (home / "datasets" / "MNIST").symlink_to(data / "MNIST")
+    server = start_server(home)
+    yield server
+    server.process.terminate()
+    server.process.wait(20)
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    executable = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if executable is None:
+        if os.environ.get("TRAINSCOPE_REQUIRE_BROWSER"):
+            pytest.fail("no Chromium was found, and TRAINSCOPE_REQUIRE_BROWSER is set")
+        pytest.skip("no Chromium was found on this machine")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=executable, args=CHROMIUM_FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(browser: Browser, server: Server) -> Iterator[Page]:
+    """A fresh visitor on a wide screen. The test fails if the page showed an error of our own or asked another host."""
+    context = browser.new_context(viewport={"width": 1280, "height": 900}, base_url=server.url)
+    page = context.new_page()
+    page.set_default_timeout(20_000)
+    strangers: list[str] = []
+    page.on("request", lambda r: strangers.append(r.url) if r.url.startswith("http") and not r.url.startswith(server.url) else None)
+    yield page
+    assert page.get_by_text("Something in Trainscope went wrong").count() == 0
+    assert page.get_by_test_id("stException").count() == 0
+    assert strangers == []
+    context.close()
