@@ -30,19 +30,13 @@ def accuracy_curve(history: History, x: str = "examples", smoothing: float = 0.0
     return figure
 
 
-def lr_curve(history: History, x: str = "examples", smoothing: float = 0.0, log: bool = False) -> go.Figure:
-    """The learning rate as it was; never smoothed."""
+def lr_curve(history: History, x: str = "examples", log: bool = False) -> go.Figure:
+    """The learning rate up to the last evaluation: it moves slowly, and a chart that stays costs nothing to redraw."""
     figure = _empty(x)
-    positions, values = history.columns(x if x != "epoch" else "step", "lr")
-    figure.add_scatter(
-        x=_in_epochs(history, positions, x),
-        y=values,
-        mode="lines",
-        name="learning rate",
-        line={"color": NEUTRAL, "width": 2},
-    )
-    if len(values) > MAX_POINTS:
-        figure.data[0].x, figure.data[0].y = thin(np.asarray(figure.data[0].x), values)
+    steps, positions, values = history.columns("step", x if x != "epoch" else "step", "lr")
+    past = steps <= (history.evaluations[-1]["step"] if history.evaluations else 0)
+    positions, values = thin(_in_epochs(history, positions, x)[past], values[past])
+    figure.add_scatter(x=positions, y=values, mode="lines", name="learning rate", line={"color": NEUTRAL, "width": 2})
     figure.update_yaxes(title_text="Learning rate", type="log" if log else "linear", rangemode="normal" if log else "tozero")
     return figure
 

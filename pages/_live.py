@@ -15,7 +15,8 @@ from pages._common import choose_run, do, go_to, inert, launcher
 from pages._run_row import badge, title_of
 from pages.live_chart import live_chart
 
-FAST_S, CALM_S = 0.4, 1.0
+FAST_S = 0.4  # until there is something to show
+CALM_S = 1.0
 FIRST_POINT_S = 0.6
 
 
@@ -25,7 +26,7 @@ def live_run(run: Run) -> None:
     status, history = status_of(run), history_of(run)
     _header(run, status)
     _chart_choices()
-    every = (CALM_S if history.evaluations else FAST_S) if status.is_active else None
+    every = _pace(history) if status.is_active else None
     st.fragment(_panel, run_every=every)(run, status.state, every)
 
 
@@ -42,6 +43,14 @@ def _await_first_point(run: Run) -> None:
         and not launcher().place_of(run)
     ):
         time.sleep(0.02)
+
+
+def _pace(history: History) -> float:
+    """Seconds between updates. Where the training has all cores, drawing takes its time from it: about a fifth of a second
+    of one core an update, kept below a twentieth of the machine."""
+    if not history.evaluations:
+        return FAST_S
+    return max(CALM_S, 6.0 / history.takes_cores) if history.takes_cores else CALM_S
 
 
 def _header(run: Run, status: Status) -> None:
@@ -72,7 +81,7 @@ def _chart_choices() -> None:
 
 def _panel(run: Run, shown_state: str, every: float | None) -> None:
     status, history = status_of(run), history_of(run)
-    if status.state != shown_state or (every == FAST_S and history.evaluations):
+    if status.state != shown_state or (every is not None and _pace(history) != every):
         st.rerun()
     _sentence(run, status, history)
     if not history.evaluations:
@@ -92,7 +101,11 @@ def _panel(run: Run, shown_state: str, every: float | None) -> None:
             alt="Loss of training and evaluation over the course of the run",
         )
         st.markdown("**Learning rate**")
-        live_chart(figures.lr_curve(history, **choice), key=f"lr-{run.id}", alt="Learning rate over the course of the run")
+        live_chart(
+            figures.lr_curve(history, choice["x"], choice["log"]),
+            key=f"lr-{run.id}",
+            alt="Learning rate over the course of the run",
+        )
     with right:
         st.markdown("**Accuracy**")
         live_chart(

@@ -20,8 +20,7 @@ page = st.navigation(
 )
 st.session_state["has-arrived"] = st.session_state.get("page") != page.title  # from another page
 st.session_state["page"] = page.title
-# the stock layout leaves a hand's breadth above the title
-st.html("<style>[data-testid='stMainBlockContainer'] { padding-top: 4.5rem; padding-bottom: 3rem; }</style>")
+st.html(Path(__file__).parent / "style.css")
 page.run()
 with st.container(height=1, border=False):
     load_charts_early()

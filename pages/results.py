@@ -99,7 +99,9 @@ def results(run: Run, shown_state: str) -> None:
             )
         else:
             st.markdown("No picture was taken for another class.")
-        st.plotly_chart(figures.confusion_heatmap(confusion, names, background()), key=f"confusion-{run.id}", config={"displayModeBar": False})
+        st.plotly_chart(
+            figures.confusion_heatmap(confusion, names, background()), key=f"confusion-{run.id}", config={"displayModeBar": False}
+        )
 
 
 def class_table(confusion: np.ndarray, names: list[str], colour: str) -> None:

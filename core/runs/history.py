@@ -9,6 +9,7 @@ import numpy as np
 
 from core.runs.directory import Run
 from core.runs.event_log import EventReader
+from core.training.threads import available_cores
 
 STEP_COLUMNS = ("step", "epoch", "examples", "seconds", "loss", "accuracy", "lr", "images_per_s")
 
@@ -26,6 +27,7 @@ class History:
     started: dict[str, Any] | None = None
     preparing: dict[str, Any] | None = None
     ended: dict[str, Any] | None = None
+    threads: int = 1
     num_rows: int = 0
     dropped: int = 0
 
@@ -43,7 +45,9 @@ class History:
                 self.preparing = row
             case "started":
                 self._forget_after(row["from_step"])
-                self.started, self.preparing, self.ended = row, None, None
+                self.started, self.preparing, self.ended, self.threads = row, None, None, row["threads"]
+            case "threads":
+                self.threads = row["threads"]
             case "queued":
                 self.ended = None
             case "ended":
@@ -60,6 +64,11 @@ class History:
         """The step records' columns as float arrays of equal length, NaN where a value was not finite."""
         n = len(self.steps[STEP_COLUMNS[-1]])  # the last to be filled: another session may be adding a row
         return [np.array(self.steps[name][:n], dtype=float) for name in names]
+
+    @property
+    def takes_cores(self) -> int:
+        """The cores of this machine if training takes all of them, so that whatever else it does slows the training; else 0."""
+        return self.threads if self.threads >= available_cores() else 0
 
     @property
     def last_evaluation(self) -> dict[str, Any] | None:

@@ -35,6 +35,7 @@ export default async function ({ parentElement, data }) {
     node.style.width = "100%";
     parentElement.append(node);
   }
+  if (node.trainscopeData?.figure === data.figure) return; // nothing new to draw
   node.style.height = `${data.height}px`;
   node.setAttribute("aria-label", data.alt);
   node.trainscopeData = data;
