@@ -118,16 +118,30 @@ def configuration(options: argparse.Namespace, workload: str, way: str):
 
 def plain_steps(options: argparse.Namespace, workload: str, way: str):
     """The workload as its tutorial writes it. Yields the number of pictures of each step."""
+    config, store = configuration(options, workload, way)
+    yield from plain_loop(config, store, plain_network(config, store), num_workers=2 if way.endswith("2 workers") else 0)
+
+
+def plain_network(config, store):
+    import torch
+
+    from core.models.network import NetworkSpec
+
+    torch.manual_seed(config.seed)
+    return NetworkSpec(
+        model=config.model, shape=store.meta.shape, class_names=store.meta.class_names, preprocessing=config.preprocessing
+    ).build()
+
+
+def plain_loop(config, store, network, num_workers: int = 0):
+    """Endless epochs over the training split, without anything of ours but the network's class."""
     import torch
     from PIL import Image
     from torch import nn
     from torchvision import transforms
 
-    from core.models.network import NetworkSpec
-
-    config, store = configuration(options, workload, way)
     transform = [transforms.ToTensor()]
-    if workload == "mnist-first-cnn":
+    if any(config.preprocessing.mean):
         transform.append(transforms.Normalize(config.preprocessing.mean, config.preprocessing.std))
     transform = transforms.Compose(transform)
     first, end = store.meta.splits["train"]
@@ -146,15 +160,9 @@ def plain_steps(options: argparse.Namespace, workload: str, way: str):
             picture = Image.fromarray(array[0]) if array.shape[0] == 1 else Image.fromarray(array)
             return transform(picture), int(labels[index])
 
-    torch.manual_seed(config.seed)
-    spec = NetworkSpec(
-        model=config.model, shape=store.meta.shape, class_names=store.meta.class_names, preprocessing=config.preprocessing
-    )
-    network = spec.build()
     optimizer = torch.optim.SGD(network.parameters(), lr=config.optimizer.lr, momentum=config.optimizer.momentum)
     loss_fn = nn.CrossEntropyLoss()
-    workers = 2 if way.endswith("2 workers") else 0
-    loader = torch.utils.data.DataLoader(Pictures(), batch_size=config.batch_size, shuffle=True, num_workers=workers)
+    loader = torch.utils.data.DataLoader(Pictures(), batch_size=config.batch_size, shuffle=True, num_workers=num_workers)
     while True:
         network.train()
         for step, (batch, truth) in enumerate(loader):

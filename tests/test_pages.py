@@ -1,0 +1,129 @@
+"""The pages' logic without a browser: what each shows for nothing, for bad input and for a finished run."""
+
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from core.config import changed
+from core.recipes import RECIPES, recipe_named
+from core.runs.directory import Run, create_run
+from core.runs.session import train_in
+from core.workspace import Workspace, open_workspace
+
+NAVIGATION = str(Path(__file__).resolve().parents[1] / "pages" / "_navigation.py")
+PAGES = ("home", "train", "results", "predict", "runs")
+
+
+@pytest.fixture
+def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
+    monkeypatch.setenv("TRAINSCOPE_HOME", str(tmp_path))
+    monkeypatch.setenv("TRAINSCOPE_RESERVE", "0")
+    return open_workspace()
+
+
+@pytest.fixture
+def finished(workspace: Workspace) -> Run:
+    config = changed(recipe_named("digits-quickstart").config, {"epochs": 2, "threads": 1, "tensorboard": False})
+    run = create_run(workspace, config)
+    assert train_in(workspace, run).reason == "finished"
+    return run
+
+
+def visit(page: str, **query: str) -> AppTest:
+    app = AppTest.from_file(NAVIGATION, default_timeout=30)
+    for name, value in query.items():
+        app.query_params[name] = value
+    app.run()
+    if page != "home":
+        app.switch_page(f"{page}.py").run()
+    assert not app.exception
+    return app
+
+
+def texts(app: AppTest) -> str:
+    return " ".join(str(e.value) for kind in ("markdown", "caption", "info", "error", "warning", "success") for e in app.get(kind))
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_page_has_words_for_an_empty_workspace(workspace: Workspace, page: str) -> None:
+    app = visit(page)
+    assert app.title[0].value
+    assert len(texts(app)) > 40
+    assert not app.error
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_page_shows_a_finished_run(finished: Run, page: str) -> None:
+    assert not visit(page, run=finished.id).error
+
+
+@pytest.mark.parametrize("page", ("train", "results", "predict"))
+@pytest.mark.parametrize("run_id", ("nobody", "../../etc/passwd", "20261120-000000-none-0000", "<b>x</b>"))
+def test_an_unknown_run_in_the_address_is_said_and_forgotten(workspace: Workspace, page: str, run_id: str) -> None:
+    app = visit(page, run=run_id)
+    assert not app.error
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_every_recipe_can_be_chosen_and_says_what_it_will_do(workspace: Workspace, recipe: str) -> None:
+    app = visit("train")
+    app.selectbox(key="recipe-0").set_value(recipe).run()
+    assert not app.exception
+    assert not app.error
+    assert "After each epoch it is judged on" in texts(app)
+
+
+def test_a_batch_larger_than_the_training_split_is_refused_before_the_start(workspace: Workspace) -> None:
+    app = visit("train")
+    app.number_input(key="set-0-batch_size").set_value(5000).run()
+    assert "batch\\_size" in app.error[0].value
+    assert "1,438" in app.error[0].value
+    assert not [button for button in app.button if button.key == "start"]
+
+
+def test_an_impossible_combination_is_said_in_words_and_can_be_undone(workspace: Workspace) -> None:
+    app = visit("train")
+    app.number_input(key="set-0-optimizer.momentum").set_value(0.0).run()
+    assert "nesterov" in app.error[0].value
+    app.button(key="back-to-recipe").click().run()
+    assert not app.error
+    assert app.button(key="start")
+
+
+def test_another_optimizer_brings_its_own_settings(workspace: Workspace) -> None:
+    app = visit("train")
+    app.selectbox(key="set-0-optimizer.name").set_value("adamw").run()
+    assert app.number_input(key="set-1-optimizer.beta2").value == 0.999
+    assert app.number_input(key="set-1-optimizer.weight_decay").value == 0.01
+    assert not app.error
+
+
+def test_another_data_set_is_normalised_by_its_own_figures(workspace: Workspace) -> None:
+    app = visit("train")
+    app.selectbox(key="recipe-0").set_value("mnist-first-cnn").run()
+    assert app.text_input(key="set-1-preprocessing.mean").value == "0.1307"
+    app.selectbox(key="set-1-data.dataset").set_value("cifar10").run()
+    assert app.text_input(key="set-2-preprocessing.mean").value == ""
+    assert not app.error
+
+
+def test_numbers_that_are_none_are_refused_in_words(workspace: Workspace) -> None:
+    app = visit("train")
+    app.text_input(key="set-0-preprocessing.mean").set_value("a lot").run()
+    assert "preprocessing" in app.error[0].value
+    assert not app.exception
+
+
+def test_a_folder_that_is_not_there_is_refused_in_words(workspace: Workspace) -> None:
+    app = visit("train")
+    app.text_input(key="folder-path").set_value("/nowhere/at/all").run()
+    app.button(key="read-folder").click().run()
+    assert "There is no folder" in app.error[0].value
+
+
+def test_results_show_one_row_a_class_that_adds_up(finished: Run) -> None:
+    app = visit("results", run=finished.id)
+    table = app.dataframe[0].value
+    assert list(table["Class"]) == [str(n) for n in range(10)]
+    assert table["Pictures"].sum() == 359
