@@ -24,7 +24,7 @@ def loss_curve(history: History, x: str = "examples", smoothing: float = 0.0, lo
     return figure
 
 
-def accuracy_curve(history: History, x: str = "examples", smoothing: float = 0.0, log: bool = False) -> go.Figure:
+def accuracy_curve(history: History, x: str = "examples", smoothing: float = 0.0) -> go.Figure:
     figure = _curve(history, "accuracy", x, smoothing)
     figure.update_yaxes(title_text="Accuracy", tickformat=".0%")
     return figure

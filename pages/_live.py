@@ -25,7 +25,6 @@ def live_run(run: Run) -> None:
     _await_first_point(run)
     status, history = status_of(run), history_of(run)
     _header(run, status)
-    _chart_choices()
     every = _pace(history) if status.is_active else None
     st.fragment(_panel, run_every=every)(run, status.state, every)
 
@@ -87,32 +86,23 @@ def _panel(run: Run, shown_state: str, every: float | None) -> None:
     if not history.evaluations:
         return
     _figures_row(run, status, history)
-    choice = {
-        "x": st.session_state.get("x-axis") or "examples",
-        "smoothing": st.session_state.get("smoothing", 0.0),
-        "log": st.session_state.get("log-scale", False),
-    }
+    _chart_choices()
+    state = st.session_state
+    x, smoothing, log = state["x-axis"] or "examples", state["smoothing"], state["log-scale"]
     left, right = st.columns(2)
     with left:
         st.markdown("**Loss**")
-        live_chart(
-            figures.loss_curve(history, **choice),
-            key=f"loss-{run.id}",
-            alt="Loss of training and evaluation over the course of the run",
-        )
-        st.markdown("**Learning rate**")
-        live_chart(
-            figures.lr_curve(history, choice["x"], choice["log"]),
-            key=f"lr-{run.id}",
-            alt="Learning rate over the course of the run",
-        )
+        figure = figures.loss_curve(history, x, smoothing, log)
+        live_chart(figure, key=f"loss-{run.id}", alt="Loss of training and evaluation over the course of the run")
     with right:
         st.markdown("**Accuracy**")
-        live_chart(
-            figures.accuracy_curve(history, **choice),
-            key=f"accuracy-{run.id}",
-            alt="Accuracy of training and evaluation over the course of the run",
-        )
+        figure = figures.accuracy_curve(history, x, smoothing)
+        live_chart(figure, key=f"accuracy-{run.id}", alt="Accuracy of training and evaluation over the course of the run")
+    left, right = st.columns(2)
+    with left:
+        st.markdown("**Learning rate**")
+        live_chart(figures.lr_curve(history, x, log), key=f"lr-{run.id}", alt="Learning rate over the course of the run")
+    with right:
         st.markdown(f"**Accuracy of each class**, after epoch {history.evaluations[-1]['epoch']}")
         class_accuracy_table(history.evaluations[-1], history.started["class_names"])
 
@@ -164,7 +154,7 @@ def _figures_row(run: Run, status: Status, history: History) -> None:
     if status.state == "running":
         facts.append(("Time left", duration((total - step) * seconds / step) if step else "–"))
     facts.append(("Time", duration(status.seconds)))
-    with st.container(horizontal=True, gap="large", key="figures"):
+    with st.container(horizontal=True, gap="medium", key="figures"):
         for label, value in facts:
             st.metric(label, value, width="content")
     st.progress(min(step / total, 1.0))

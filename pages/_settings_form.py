@@ -38,10 +38,11 @@ def settings_form() -> TrainConfig | None:
         _choice(
             "model.name",
             "Model",
-            {name: f"{r.title}: {r.summary}" for name, r in MODELS.items()},
+            {name: r.title for name, r in MODELS.items()},
             shown.model.name,
             "The network's architecture.",
         )
+    st.caption(_about(shown))
     basic = [
         item
         for _, _, items in sections(shown)
@@ -75,6 +76,13 @@ def settings_form() -> TrainConfig | None:
     if problem:
         st.error(inert(problem))
     return config
+
+
+def _about(shown: TrainConfig) -> str:
+    """Data and model in a sentence each."""
+    name = shown.data.dataset
+    data = DATASETS[name].summary if name in DATASETS else inert(f"A folder: {imported_sets(workspace()).get(name, name)}.")
+    return f"{data} {MODELS[shown.model.name].summary}"
 
 
 def _configuration() -> tuple[TrainConfig | None, str]:
@@ -115,8 +123,8 @@ def _note(path: str, key: str) -> None:
 
 
 def _dataset_choice(shown: TrainConfig) -> None:
-    names = {name: f"{r.title}: {r.summary}" for name, r in DATASETS.items()}
-    names |= {name: f"{name}: {path}" for name, path in imported_sets(workspace()).items()}
+    names = {name: r.title for name, r in DATASETS.items()}
+    names |= {name: f"{name} (folder)" for name in imported_sets(workspace())}
     if shown.data.dataset not in names:
         names[shown.data.dataset] = f"Folder {shown.data.dataset}"
     _choice(

@@ -64,7 +64,8 @@ def results(run: Run, shown_state: str) -> None:
         st.metric("Epochs", f"{last['epoch']} of {run.config.epochs}", width="content")
         st.metric("Time", duration(status.seconds), width="content")
     st.caption(
-        f"Judged on {history.started['num_evaluated']:,} pictures of the {last['split']} split of {inert(history.started['dataset'])}, after epoch {last['epoch']}."
+        f"Judged on {history.started['num_evaluated']:,} pictures of the {last['split']} split of "
+        f"{inert(history.started['dataset'])}, after epoch {last['epoch']}."
     )
 
     left, right = st.columns(2)

@@ -6,6 +6,7 @@ from core import figures
 from core.config import Preprocessing, TrainConfig
 from core.data.catalogue import import_folder, prepare_store
 from core.errors import InputError
+from core.models.catalogue import MODELS
 from core.runs.directory import list_runs
 from core.runs.forecast import forecast_s
 from core.runs.plan import Plan, plan_run
@@ -58,8 +59,9 @@ def what_will_happen(config: TrainConfig, plan: Plan, is_busy: bool) -> str:
     spec = plan.spec
     _, height, width = spec.shape
     words = [
-        f"**{inert(config.model.name)}** with {large(plan.model.num_parameters)} parameters learns {spec.num_classes} classes from "
-        f"**{plan.num_train:,} pictures** of {inert(spec.title)} ({height} × {width} pixels), {config.epochs} epochs of {plan.steps_per_epoch:,} steps.",
+        f"**{MODELS[config.model.name].title}** with {large(plan.model.num_parameters)} parameters learns {spec.num_classes} classes",
+        f"from **{plan.num_train:,} pictures** of {inert(spec.title)} ({height} × {width} pixels),",
+        f"{config.epochs} epochs of {plan.steps_per_epoch:,} steps.",
         f"After each epoch it is judged on {plan.num_evaluated:,} pictures of the **{config.data.evaluate_on}** split.",
     ]
     if not spec.is_ready:
@@ -80,7 +82,8 @@ def what_will_happen(config: TrainConfig, plan: Plan, is_busy: bool) -> str:
 def own_pictures() -> None:
     with st.expander("Use a folder of your own pictures", key="own-pictures"):
         st.caption(
-            "A folder on this machine with train/ and test/ or val/ and a folder per class in each, or just one folder per class. Nothing in it is changed."
+            "A folder on this machine with train/ and test/ or val/ and a folder per class in each, or just one folder per class. "
+            "Nothing in it is changed."
         )
         path = st.text_input("Path of the folder", key="folder-path", placeholder="/home/me/pictures/flowers")
         if st.button("Read the folder", key="read-folder", disabled=not path.strip()):

@@ -42,7 +42,9 @@ def visit(page: str, **query: str) -> AppTest:
 
 
 def texts(app: AppTest) -> str:
-    return " ".join(str(e.value) for kind in ("markdown", "caption", "info", "error", "warning", "success") for e in app.get(kind))
+    return " ".join(
+        str(e.value) for kind in ("markdown", "caption", "info", "error", "warning", "success") for e in app.get(kind)
+    )
 
 
 @pytest.mark.parametrize("page", PAGES)

@@ -29,8 +29,8 @@ MODELS = {
         ModelRecord("mnist-batchnorm-cnn", "Batch norm CNN", "Two small convolutions with batch norm and average pooling.", MnistBatchnormCNN),
         ModelRecord("cifar10-quick", "Quick CNN", "Three convolutions and nothing between them: for small colour photographs.", Cifar10Quick),
         ModelRecord("cifar10-blitz", "Blitz CNN", "LeNet for colour: the network of PyTorch's own tutorial.", Cifar10Blitz),
-        ModelRecord("residual-light", "Light residual CNN", "Shortcuts and batch norm, for small grey pictures: accurate in seconds.", LightResidualCNN),
-        ModelRecord("residual-cnn", "Residual CNN", "Shortcuts and batch norm, for colour photographs: the most accurate one here.", ResidualCNN),
+        ModelRecord("residual-light", "Light residual CNN", "Shortcuts and batch norm, for small grey pictures.", LightResidualCNN),
+        ModelRecord("residual-cnn", "Residual CNN", "Shortcuts and batch norm, for colour photographs.", ResidualCNN),
         ModelRecord("mlp", "Perceptron", "Two hidden layers, no convolution: to see what convolutions are for.", MultilayerPerceptron),
     )
 }  # fmt: skip

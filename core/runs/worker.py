@@ -18,7 +18,7 @@ def main() -> None:
     from core.workspace import Workspace
 
     warm_up()
-    life_line = open(0, "rb", buffering=0, closefd=False)
+    life_line = open(0, "rb", buffering=0, closefd=False)  # noqa: SIM115 open for life
     line = life_line.readline()
     if not line:  # the server ended before there was anything to do
         return

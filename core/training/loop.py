@@ -86,8 +86,8 @@ def new_state(config: TrainConfig, model: nn.Module, device: torch.device) -> Tr
 def train(config: TrainConfig, data: TrainingData, num_classes: int, state: TrainState, compute: Compute) -> Iterator[Event]:
     """Trains from the state as it is to the end of the last epoch.
 
-    Yields a Tick after each step, a StepLogged every `log_every` steps and at the end of an epoch, and an Evaluated
-    before the first step and after each epoch. The state is up to date at each event.
+    Yields a Tick after each step, a StepLogged every `log_every` steps and at the end of an epoch that had none, and an
+    Evaluated before the first step and after each epoch. The state is up to date at each event.
     """
     model, optimizer = state.model, state.optimizer
     loss_fn = nn.CrossEntropyLoss(label_smoothing=config.loss.label_smoothing)
@@ -128,7 +128,10 @@ def train(config: TrainConfig, data: TrainingData, num_classes: int, state: Trai
             state.is_evaluated = False
             state.window.add(loss.detach(), logits.detach(), labels)
             state.seconds = clock.seconds()
-            if state.step % config.log_every == 0 or state.step_in_epoch == steps:
+            has_no_record = (
+                state.step_in_epoch == steps and state.step // config.log_every == (state.step - steps) // config.log_every
+            )
+            if state.step % config.log_every == 0 or has_no_record:
                 yield StepLogged(
                     step=state.step, epoch=state.epoch + 1, examples=state.examples, seconds=state.seconds, lr=lr, **state.window.take_means()
                 )  # fmt: skip

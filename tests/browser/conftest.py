@@ -95,7 +95,9 @@ def page(browser: Browser, server: Server) -> Iterator[Page]:
     page = context.new_page()
     page.set_default_timeout(20_000)
     strangers: list[str] = []
-    page.on("request", lambda r: strangers.append(r.url) if r.url.startswith("http") and not r.url.startswith(server.url) else None)
+    page.on(
+        "request", lambda r: strangers.append(r.url) if r.url.startswith("http") and not r.url.startswith(server.url) else None
+    )
     yield page
     assert page.get_by_text("Something in Trainscope went wrong").count() == 0
     assert page.get_by_test_id("stException").count() == 0

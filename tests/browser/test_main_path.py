@@ -169,7 +169,13 @@ def test_zoom_and_hidden_traces_stay_while_points_arrive(page: Page, training: R
 def test_other_widgets_answer_within_half_a_second_while_training(page: Page, training: Run) -> None:
     title = "document.querySelector(\"[class*='st-key-loss-'] .trainscope-chart\").layout.xaxis.title.text"
     times = []
-    for option, axis in (("Steps", "Step"), ("Epochs", "Epoch"), ("Time", "Time in seconds"), ("Steps", "Step"), ("Epochs", "Epoch")):
+    for option, axis in (
+        ("Steps", "Step"),
+        ("Epochs", "Epoch"),
+        ("Time", "Time in seconds"),
+        ("Steps", "Step"),
+        ("Epochs", "Epoch"),
+    ):
         before = time.monotonic()
         page.get_by_role("radio", name=option).click()
         page.wait_for_function(f"{title} === '{axis}'")
