@@ -21,9 +21,9 @@ COLOURS = {
 
 
 def title_of(run: Run) -> str:
-    """Recipe or model and data, with the time it was created."""
-    date, time = run.id[:8], run.id[9:15]
-    return f"{run.config.recipe or subject_of(run)} · {date[6:]}.{date[4:6]}. {time[:2]}:{time[2:4]}:{time[4:]}"
+    """What was trained and when, from the id alone: lists of thousands of runs open no file for it."""
+    date, time, *label, _ = run.id.split("-")
+    return f"{'-'.join(label)} · {date[6:]}.{date[4:6]}. {time[:2]}:{time[2:4]}:{time[4:]}"
 
 
 def subject_of(run: Run) -> str:

@@ -5,7 +5,7 @@ from typing import Any
 import streamlit as st
 
 from core.config import VARIANTS, Setting, TrainConfig, changed, get, sections
-from core.data.catalogue import DATASETS, imported_sets
+from core.data.catalogue import DATASETS, imported_sets, suiting
 from core.errors import InputError
 from core.models.catalogue import MODELS
 from core.recipes import RECIPES, recipe_named
@@ -115,11 +115,16 @@ def _note(path: str, key: str) -> None:
             state.changes = {p: v for p, v in state.changes.items() if not p.startswith(f"{section}.")}
             state.form += 1
     if path == "data.dataset":
-        # the recipe's own figures belong to its own set
-        for setting, fresh in (("mean", None), ("std", None), ("drawing", "auto")):
-            state.changes[f"preprocessing.{setting}"] = fresh
-        state.form += 1
+        choose_dataset(value)
+        return
     state.changes[path] = value
+
+
+def choose_dataset(name: str) -> None:
+    """Puts another set into the configuration, with what suits it; the recipe's own figures belong to the recipe's set."""
+    state = st.session_state
+    state.changes = {**state.changes, **suiting(workspace(), name)}
+    state.form += 1
 
 
 def _dataset_choice(shown: TrainConfig) -> None:

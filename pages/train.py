@@ -7,7 +7,7 @@ from core.config import Preprocessing, TrainConfig
 from core.data.catalogue import import_folder, prepare_store
 from core.errors import InputError
 from core.models.catalogue import MODELS
-from core.runs.directory import list_runs
+from core.runs.directory import Run, list_runs
 from core.runs.forecast import forecast_s
 from core.runs.plan import Plan, plan_run
 from core.runs.status import status_of
@@ -15,7 +15,18 @@ from core.wording import large, rough_duration
 from pages._common import choose_run, chosen_run, inert, launcher, workspace
 from pages._live import live_run
 from pages._run_row import title_of
-from pages._settings_form import settings_form
+from pages._settings_form import choose_dataset, settings_form
+
+
+def run_to_watch() -> Run | None:
+    """The run in the address; without one, the run chosen before if it is still at work. Else there is a training to set up."""
+    if "run" in st.query_params:
+        return chosen_run()
+    chosen = st.session_state.get("run")
+    active = next((run for run in list_runs(workspace())[:20] if run.id == chosen and status_of(run).is_active), None)
+    if active:
+        choose_run(active)
+    return active
 
 
 def set_up() -> None:
@@ -107,22 +118,11 @@ def own_pictures() -> None:
             )
             if store.meta.skipped:
                 st.dataframe(store.meta.skipped, hide_index=True, key="skipped-files")
-            st.button("Choose it now", key="choose-folder", on_click=_choose_folder, args=(name,))
+            st.button("Choose it now", key="choose-folder", on_click=choose_dataset, args=(name,))
 
 
-def _choose_folder(name: str) -> None:
-    st.session_state.changes |= {
-        "data.dataset": name,
-        "preprocessing.mean": None,
-        "preprocessing.std": None,
-        "preprocessing.drawing": "auto",
-    }
-    st.session_state.form += 1
-
-
-run = chosen_run()
 st.title("Train")
-if run:
+if run := run_to_watch():
     live_run(run)
 else:
     set_up()

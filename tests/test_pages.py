@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from PIL import Image
 from streamlit.testing.v1 import AppTest
 
 from core.config import changed
@@ -129,3 +130,29 @@ def test_results_show_one_row_a_class_that_adds_up(finished: Run) -> None:
     table = app.dataframe[0].value
     assert list(table["Class"]) == [str(n) for n in range(10)]
     assert table["Pictures"].sum() == 359
+
+
+def picture_folder(root: Path) -> Path:
+    """Two classes of small pictures, a stray file, and one that is broken."""
+    for number, name in enumerate(("*red*", "[blue](x)")):
+        (root / name).mkdir(parents=True)
+        for i in range(12):
+            colour = (200 - i, 0, 0) if number == 0 else (0, 0, 200 - i)
+            Image.new("RGB", (20, 16), colour).save(root / name / f"{i}.png")
+    (root / "*red*" / "notes.txt").write_text("not a picture")
+    (root / "*red*" / "broken.PNG").write_bytes(b"\x89PNG\r\n\x1a\n and nothing more")
+    return root
+
+
+def test_a_folder_of_ones_own_is_read_reported_and_chosen(workspace: Workspace, tmp_path: Path) -> None:
+    folder = picture_folder(tmp_path / "mine" / "colours")
+    app = visit("train")
+    app.text_input(key="folder-path").set_value(str(folder)).run()
+    app.button(key="read-folder").click().run()
+    assert "24 pictures in 2 classes" in app.success[0].value
+    assert set(app.dataframe[0].value["file"]) == {"*red*/notes.txt", "*red*/broken.PNG"}
+    app.button(key="choose-folder").click().run()
+    assert app.selectbox(key="set-1-data.evaluate_on").value == "validation"
+    app.number_input(key="set-1-batch_size").set_value(5).run()
+    assert not app.error
+    assert "**20 pictures** of colours" in texts(app)

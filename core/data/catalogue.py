@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -38,6 +39,7 @@ class DatasetRecord:
     source: Callable[[Path, Progress], Source]
 
 
+HELD_OUT = 0.2  # of a set without a split to judge on
 DIGIT_NAMES = [str(n) for n in range(10)]
 FASHION_NAMES = ["T-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot"]
 KMNIST_NAMES = ["o お", "ki き", "su す", "tsu つ", "na な", "ha は", "ma ま", "ya や", "re れ", "wo を"]
@@ -203,6 +205,23 @@ def _fitted_shape(shape: tuple[int, int, int], preprocessing: Preprocessing) -> 
     channels = {"grey": 1, "rgb": 3}.get(preprocessing.colour, shape[0])
     side = preprocessing.size_px
     return (channels, side, side) if side else (channels, *shape[1:])
+
+
+def suiting(workspace: Workspace, dataset: str) -> dict[str, Any]:
+    """What to change in a configuration that is to use this set instead of its own: normalisation, and what it is judged on."""
+    record = DATASETS.get(dataset)
+    store = None if record else find_store(workspace, dataset, Preprocessing())
+    has_test = record.num_test > 0 if record else store is not None and "test" in store.meta.splits
+    has_validation = store is not None and "validation" in store.meta.splits
+    return {
+        "data.dataset": dataset,
+        "data.evaluate_on": "test" if has_test else "validation",
+        "data.validation_fraction": 0.0 if has_test or has_validation else HELD_OUT,
+        "data.test_fraction": 0.0,
+        "preprocessing.mean": None,
+        "preprocessing.std": None,
+        "preprocessing.drawing": "auto",
+    }
 
 
 def data_spec(workspace: Workspace, config: TrainConfig) -> DataSpec:

@@ -14,6 +14,7 @@ from filelock import FileLock, Timeout
 from core.config import TrainConfig, config_from_json
 from core.errors import InputError
 from core.files import write_json_atomically
+from core.recipes import RECIPES
 from core.workspace import Workspace
 
 ID_PATTERN = re.compile(r"\d{8}-\d{6}-[a-z0-9-]{1,60}-[0-9a-f]{4}")
@@ -78,8 +79,7 @@ class Run:
 
 def create_run(workspace: Workspace, config: TrainConfig) -> Run:
     """A new run's directory with its configuration; nothing has started yet."""
-    label = config.recipe or f"{Path(config.data.dataset).name}-{config.model.name}"
-    slug = re.sub(r"[^a-z0-9]+", "-", label.lower()).strip("-")[:40] or "run"
+    slug = re.sub(r"[^a-z0-9]+", "-", _label(config).lower()).strip("-")[:40] or "run"
     while True:
         path = workspace.runs / f"{time.strftime('%Y%m%d-%H%M%S')}-{slug}-{secrets.token_hex(2)}"
         try:
@@ -92,6 +92,14 @@ def create_run(workspace: Workspace, config: TrainConfig) -> Run:
     run.checkpoints.mkdir()
     write_json_atomically(path / "config.json", config.model_dump(mode="json"))
     return run
+
+
+def _label(config: TrainConfig) -> str:
+    """The recipe's name while its data and model are the recipe's, else data and model."""
+    recipe = RECIPES.get(config.recipe)
+    if recipe and (recipe.config.data.dataset, recipe.config.model) == (config.data.dataset, config.model):
+        return recipe.name
+    return f"{Path(config.data.dataset).name}-{config.model.name}"
 
 
 def list_runs(workspace: Workspace) -> list[Run]:

@@ -1,6 +1,7 @@
 """Starts training processes for a server: one at a time, the others wait in order; one process with its imports done in reserve."""
 
 import json
+import logging
 import os
 import signal
 import subprocess
@@ -119,15 +120,21 @@ class Launcher:
                     return
                 run = self.training = self.waiting.pop(0)
                 worker = self.worker = self._take_worker()
-            _give_job(worker, self.workspace, run)
-            code = worker.wait()
-            if status_of(run).state in ("interrupted", "queued"):
-                append_event(run.events, _obituary(run, code))
+            try:
+                self._train(run, worker)
+            except Exception:  # a full disk, say: this run is shown as interrupted, and those behind it still get their turn
+                logging.getLogger(__name__).exception("the end of %s could not be recorded", run.id)
             with self.changed:
                 self.training = self.worker = None
                 _let_go(worker)
                 if self.keep_reserve and not self.waiting and not self.is_closed and self.reserve is None:
                     self.reserve = self._spawn()
+
+    def _train(self, run: Run, worker: subprocess.Popen) -> None:
+        _give_job(worker, self.workspace, run)
+        code = worker.wait()
+        if status_of(run).state in ("interrupted", "queued"):
+            append_event(run.events, _obituary(run, code))
 
     def _take_worker(self) -> subprocess.Popen:
         reserve, self.reserve = self.reserve, None
