@@ -21,9 +21,9 @@ Result = dict[str, Any]
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command. Exit status 0, or 2 for what a person caused, with the error on standard output as JSON if asked."""
-    options = _parser().parse_args(arguments)
-    as_json = getattr(options, "json", False)
+    as_json = "--json" in (sys.argv[1:] if arguments is None else arguments)
     try:
+        options = _parser().parse_args(arguments)
         result = options.command(open_workspace(getattr(options, "home", None)), options)
     except InputError as error:
         if as_json:
@@ -43,6 +43,15 @@ def say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
+class _Parser(argparse.ArgumentParser):
+    """Tells wrong arguments as everything else that a person can mend is told."""
+
+    def error(self, message: str) -> None:
+        raise InputError(
+            f"{message[0].upper()}{message[1:]}.", code="arguments", hint=f"'{self.prog} --help' says what there is."
+        )
+
+
 def _parser() -> argparse.ArgumentParser:
     shared = argparse.ArgumentParser(add_help=False)
     shared.add_argument(
@@ -57,7 +66,7 @@ def _parser() -> argparse.ArgumentParser:
         default=argparse.SUPPRESS,
         help="one JSON document on standard output, progress on standard error",
     )
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="python -m core", parents=[shared], formatter_class=argparse.RawDescriptionHelpFormatter,
         description="Trainscope without a browser: train image classifiers, judge them and use them.",
         epilog=textwrap.dedent("""\

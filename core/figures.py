@@ -107,7 +107,7 @@ def thin(x: np.ndarray, y: np.ndarray, max_points: int = MAX_POINTS) -> tuple[np
     edges = np.linspace(0, len(y), max_points // 2 + 1).astype(int)
     kept = {0, len(y) - 1}
     for first, end in pairwise(edges):
-        bucket = y[first:end]
+        bucket = np.where(np.isfinite(y[first:end]), y[first:end], np.nan)
         if np.isfinite(bucket).any():
             kept.update((first + int(np.nanargmin(bucket)), first + int(np.nanargmax(bucket))))
     chosen = np.array(sorted(kept))

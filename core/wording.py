@@ -37,6 +37,6 @@ def speed(images_per_s: float | None) -> str:
 def large(number: float) -> str:
     """1,234,567 as "1.2 M", 21,840 as "21.8 k"."""
     for factor, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
-        if number >= factor:
+        if number >= 0.99995 * factor:  # else 999,999 would be 1000.0 k
             return f"{number / factor:.1f} {unit}"
     return f"{number:,.0f}"

@@ -138,9 +138,8 @@ def _shape(listing: FolderListing, preprocessing: Preprocessing) -> tuple[int, i
 def _unwrapped(root: Path) -> Path:
     """The folder itself, or the only folder in it where an archiver has put one around everything."""
     inside = [entry for entry in root.iterdir() if not entry.name.startswith((".", "__MACOSX"))]
-    if len(inside) == 1 and inside[0].is_dir() and any(entry.is_dir() for entry in inside[0].iterdir()):
-        return inside[0]
-    return root
+    is_wrapper = len(inside) == 1 and inside[0].is_dir() and inside[0].name.lower() not in SPLIT_FOLDERS
+    return inside[0] if is_wrapper and any(entry.is_dir() for entry in inside[0].iterdir()) else root
 
 
 def _files_below(root: Path) -> Iterator[os.DirEntry]:

@@ -1,6 +1,7 @@
 """From a decoded picture to the network's input, by a Preprocessing description. The only place where this is done:
 stores, training, evaluation, prediction and exports all call these functions. Decoding of files is not here."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -81,9 +82,10 @@ def drawing_to_picture(picture: Image.Image, style: DrawingStyle) -> Image.Image
         total = scaled.sum(dtype=np.float64)
         centre_x = float((scaled.sum(axis=0) * (np.arange(scaled.shape[1]) + 0.5)).sum() / total)
         centre_y = float((scaled.sum(axis=1) * (np.arange(scaled.shape[0]) + 0.5)).sum() / total)
+    # rounded up, as MNIST did: its pictures have their centre of mass between 14 and 15
     room_x, room_y = style.side_px - scaled.shape[1], style.side_px - scaled.shape[0]
-    left = min(max(round(style.side_px / 2 - centre_x), 0), room_x)
-    top = min(max(round(style.side_px / 2 - centre_y), 0), room_y)
+    left = min(max(math.ceil(style.side_px / 2 - centre_x), 0), room_x)
+    top = min(max(math.ceil(style.side_px / 2 - centre_y), 0), room_y)
     field = Image.new("L", (style.side_px, style.side_px))
     field.paste(Image.fromarray(scaled), (left, top))
     return field

@@ -18,7 +18,9 @@ def split_indices(labels: np.ndarray, delivered: dict[str, tuple[int, int]], con
     for name, fraction in (("test", config.test_fraction), ("validation", config.validation_fraction)):
         if name not in splits and fraction > 0:
             random = np.random.default_rng([config.split_seed, SPLITS.index(name)])
-            splits["train"], splits[name] = hold_out(splits["train"], labels, fraction, random)
+            kept, held = hold_out(splits["train"], labels, fraction, random)
+            if len(held):
+                splits["train"], splits[name] = kept, held
     return splits
 
 

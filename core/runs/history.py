@@ -38,6 +38,8 @@ class History:
                 for name in STEP_COLUMNS:
                     self.steps[name].append(row[name])
             case "evaluation":
+                while self.evaluations and self.evaluations[-1]["epoch"] >= row["epoch"]:
+                    self.evaluations.pop()  # judged again after a resume
                 self.evaluations.append(row)
             case "checkpoint":
                 self.checkpoints.append(row)

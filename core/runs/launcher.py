@@ -14,7 +14,7 @@ from pathlib import Path
 from core.config import TrainConfig
 from core.data.catalogue import settled
 from core.errors import InputError
-from core.runs.control import send
+from core.runs.control import Commands, send
 from core.runs.directory import Run, create_run, list_runs
 from core.runs.event_log import append_event
 from core.runs.plan import plan_run
@@ -70,6 +70,10 @@ class Launcher:
     def _enqueue(self, run: Run) -> None:
         lock = run.hold(timeout_s=2)
         try:
+            # looked at under the lock: somebody may have been quicker since
+            if (state := status_of(run).state) in ("queued", "finished"):
+                raise InputError(f"{run.id} is {state}; only a run that ended early can be resumed.", code="not-resumable")
+            Commands(run).new()  # a stop that nobody lived to hear is not meant for what comes
             append_event(run.events, Queued())
         finally:
             lock.release()
@@ -99,6 +103,8 @@ class Launcher:
         """Ends every process of ours; the one that trains saves and pauses first."""
         with self.changed:
             self.is_closed = True
+            if self.reserve:
+                self.reserve.kill()  # it has nothing to save, and may still be importing
             processes = [process for process in (self.worker, self.reserve) if process]
             self.changed.notify()
         for process in processes:

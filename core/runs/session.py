@@ -182,6 +182,8 @@ class Session:
     def save(self) -> None:
         """A checkpoint of where training stands; best and last point to it as they should."""
         state = self.state
+        if not all(bool(tensor.isfinite().all()) for tensor in state.model.state_dict().values()):
+            raise InputError(DIVERGED)  # not noticed yet: records of the loss may be rare
         is_best = state.is_evaluated and (self.best is None or self.accuracy > self.best[0])
         checkpoint = save_checkpoint(self.run, state, self.network, self.accuracy if state.is_evaluated else None)
         if is_best:
@@ -245,7 +247,10 @@ def _trained(session: Session) -> Ended:
     except _Leave as leave:
         saved = "before the first step"
         if session.state is not None and session.state.step:
-            session.save()
+            try:
+                session.save()
+            except InputError as error:
+                return session.ended("failed", str(error))
             saved = f"at step {session.state.step:,}; best and last are kept"
         words = {"stopped": "Stopped by hand", "paused": "Paused"}
         return session.ended(leave.reason, f"{words[leave.reason]} {saved}.")

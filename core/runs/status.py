@@ -25,18 +25,22 @@ class Status:
 
 
 def status_of(run: Run) -> Status:
-    rows = read_tail(run.events)
+    rows, size = read_tail(run.events), 65_536
+    while run.events.exists() and run.events.stat().st_size > size and not any(row["kind"] == "evaluation" for row in rows):
+        size *= 8  # evaluations are rare in this run
+        rows = read_tail(run.events, size)
     last = next(
         (row for row in reversed(rows) if row["kind"] in ("ended", "queued", "started", "preparing", "step", "evaluation")),
         None,
     )
     if last is None:
         return Status("running" if run.is_held() else "interrupted", "It was never started.", 0, None, 0.0)
-    position = next((row for row in reversed(rows) if "seconds" in row), {"epoch": 0, "seconds": 0.0})
+    seconds = max((row["seconds"] for row in rows if "seconds" in row), default=0.0)
     judged = next((row for row in reversed(rows) if row["kind"] == "evaluation"), {"epoch": 0, "accuracy": None})
-    if last["kind"] == "ended":
-        return Status(last["reason"], last["message"], last["epoch"], last["accuracy"], last["seconds"])
-    progress = (judged["epoch"], judged["accuracy"], position["seconds"])
+    progress = (judged["epoch"], judged["accuracy"], seconds)
+    if last["kind"] == "ended":  # a last word from before the first step knows no figures: those told before hold
+        accuracy = judged["accuracy"] if last["accuracy"] is None else last["accuracy"]
+        return Status(last["reason"], last["message"], max(last["epoch"], judged["epoch"]), accuracy, seconds)
     if last["kind"] == "queued":
         return Status("queued", "", *progress)
     if run.is_held():

@@ -7,11 +7,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from PIL import Image
 from playwright.sync_api import Page, expect
 
+from core.data.catalogue import find_store
 from core.runs.control import send
 from core.runs.directory import Run, find_run
 from core.runs.history import history_of
+from core.runs.records import evaluated_pictures, load_predictions
 from core.runs.status import status_of
 from core.workspace import open_workspace
 from tests.browser.conftest import Server
@@ -89,12 +92,7 @@ def test_the_first_cnn_reaches_its_published_97_per_cent_on_mnist(page: Page, se
     assert history.evaluations[-1]["examples"] == 180_000
 
 
-def test_a_digit_drawn_with_the_mouse_is_recognised(page: Page, server: Server) -> None:
-    page.goto("/")
-    page.get_by_role("button", name="Train on digits now").click()
-    run = run_shown(page, server)
-    expect(page.get_by_text("Trained to the last epoch")).to_be_visible(timeout=30_000)
-    page.goto(f"/predict?run={run.id}")
+def draw_a_seven(page: Page) -> None:
     canvas = page.locator("canvas.upper-canvas")
     canvas.wait_for()
     box = canvas.bounding_box()
@@ -104,8 +102,44 @@ def test_a_digit_drawn_with_the_mouse_is_recognised(page: Page, server: Server) 
     for point in points[1:]:
         page.mouse.move(*point, steps=12)
     page.mouse.up()
-    expect(page.locator(".st-key-answer-drawn")).to_contain_text("7", timeout=10_000)
+
+
+def test_a_digit_drawn_with_the_mouse_is_recognised_and_stays_until_it_is_cleared(page: Page, server: Server) -> None:
+    page.goto("/")
+    page.get_by_role("button", name="Train on digits now").click()
+    run = run_shown(page, server)
+    expect(page.get_by_text("Trained to the last epoch")).to_be_visible(timeout=30_000)
+    page.goto(f"/predict?run={run.id}")
+    draw_a_seven(page)
+    answer = page.locator(".st-key-answer-drawn")
+    expect(answer).to_contain_text("7", timeout=10_000)
     expect(page.get_by_text("What the network saw")).to_be_visible()
+    page.get_by_role("link", name="Runs").click()
+    expect(page.locator(f".st-key-run-{run.id}")).to_be_visible()
+    page.get_by_role("link", name="Predict").click()
+    expect(answer).to_contain_text("7", timeout=10_000)
+    page.get_by_role("button", name="Clear").click()
+    expect(page.get_by_text("Draw with the mouse or a finger")).to_be_visible()
+
+
+def test_a_picture_of_the_set_is_uploaded_and_classified_as_it_was_judged(page: Page, server: Server, tmp_path: Path) -> None:
+    workspace = open_workspace(server.home)
+    page.goto("/")
+    page.get_by_role("button", name="Train on digits now").click()
+    run = run_shown(page, server)
+    expect(page.get_by_text("Trained to the last epoch")).to_be_visible(timeout=30_000)
+    indices, _ = evaluated_pictures(run)
+    said = load_predictions(run, run.config.epochs)
+    store = find_store(workspace, "digits", run.config.preprocessing)
+    Image.fromarray(store.images[indices[5]][0]).save(tmp_path / "five.png")
+    page.goto(f"/predict?run={run.id}")
+    page.get_by_role("tab", name="Upload").click()
+    page.locator("input[type=file]").set_input_files(tmp_path / "five.png")
+    answer = page.locator(".st-key-answer-uploaded")
+    expect(answer).to_contain_text(f"{100 * float(said.confidence[5]):.1f} %")
+    expect(answer.locator("h3")).to_have_text(re.compile(f"^{said.predicted[5]}"))
+    page.locator("input[type=file]").set_input_files(files=[{"name": "x.png", "mimeType": "image/png", "buffer": b"no picture"}])
+    expect(page.get_by_text("not a picture in a format we read")).to_be_visible()
 
 
 def test_stop_ends_a_training_within_a_second_and_keeps_best_and_last(page: Page, training: Run) -> None:

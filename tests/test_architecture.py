@@ -1,0 +1,89 @@
+"""The shape that docs and DESIGN.md promise: imports point one way, and every module says what lives in it."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+PROJECT = Path(__file__).resolve().parents[1]
+CORE = sorted((PROJECT / "core").rglob("*.py"))
+PAGES = sorted((PROJECT / "pages").rglob("*.py"))
+
+# A room may import from itself and from those before it, never from one after.
+ROOMS = [
+    "core.errors", "core.files", "core.wording", "core.workspace", "core.config", "core.recipes", "core.data", "core.models",
+    "core.training", "core.runs", "core.insight", "core.inference", "core.export", "core.figures", "core.commands", "core.__main__",
+]  # fmt: skip
+
+
+def module_name(path: Path) -> str:
+    return ".".join(path.relative_to(PROJECT).with_suffix("").parts)
+
+
+def room_of(module: str) -> str | None:
+    return next((room for room in ROOMS if module == room or module.startswith(f"{room}.")), None)
+
+
+def imports_of(path: Path) -> set[str]:
+    """Every module that a file names in an import, those inside functions included."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: imports are written in full"
+            found.update({node.module, *(f"{node.module}.{alias.name}" for alias in node.names)})
+    return found
+
+
+def package(module: str) -> str:
+    return module.partition(".")[0]
+
+
+@pytest.mark.parametrize("path", CORE, ids=module_name)
+def test_module_imports_only_from_its_own_room_and_those_before_it(path):
+    if path.name == "__init__.py":
+        assert not imports_of(path), "packages stay empty"
+        return
+    own = room_of(module_name(path))
+    assert own, f"{path} is in no room: give it its place in the list"
+    for module in imports_of(path):
+        room = room_of(module)
+        if room:
+            assert ROOMS.index(room) <= ROOMS.index(own), f"{module_name(path)} imports {module}"
+
+
+@pytest.mark.parametrize("path", CORE, ids=module_name)
+def test_core_knows_no_streamlit_and_no_page(path):
+    assert not {"streamlit", "pages", "streamlit_app"} & {package(module) for module in imports_of(path)}
+
+
+@pytest.mark.parametrize("path", PAGES, ids=module_name)
+def test_page_never_imports_the_training(path):
+    assert not [module for module in imports_of(path) if module.startswith("core.training")]
+
+
+@pytest.mark.parametrize("path", PAGES, ids=module_name)
+def test_page_never_touches_a_tensor(path):
+    assert not {"torch", "torchvision"} & {package(module) for module in imports_of(path)}
+
+
+@pytest.mark.parametrize("path", [*CORE, *PAGES, PROJECT / "streamlit_app.py"], ids=module_name)
+def test_module_opens_with_a_docstring(path):
+    docstring = ast.get_docstring(ast.parse(path.read_text()))
+    assert docstring
+    assert docstring.rstrip().endswith((".", ":"))
+
+
+@pytest.mark.parametrize("path", [*CORE, *PAGES], ids=module_name)
+def test_no_module_hides_behind_an_empty_name(path):
+    assert path.stem not in {"utils", "util", "helpers", "helper", "misc", "common", "manager", "base"}
+
+
+@pytest.mark.parametrize("path", CORE, ids=module_name)
+def test_core_never_unpickles_and_never_evaluates_text(path):
+    """RELIABILITY.md: what comes from outside is never executed."""
+    tree = ast.parse(path.read_text())
+    assert not {"pickle", "dill", "joblib", "shelve", "marshal"} & {package(module) for module in imports_of(path)}
+    calls = [ast.unparse(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    assert not {"eval", "exec", "torch.load", "torch.save"} & set(calls)

@@ -1,0 +1,241 @@
+"""Checkpoints: exact, without pickle, whole or noticed to be damaged, and no more of them than the rule keeps."""
+
+import json
+import random
+import shutil
+
+import pytest
+import torch
+from torch import nn
+
+from core.config import TrainConfig, config_from
+from core.errors import InputError
+from core.models.network import NetworkSpec
+from core.runs import checkpoints
+from core.runs.checkpoints import find_checkpoint, list_checkpoints, load_network, load_state, point, prune, save_checkpoint
+from core.runs.directory import Run, create_run
+from core.training.loop import TrainState, new_state
+from core.workspace import open_workspace
+
+SHAPE = (1, 8, 8)
+FILES = {"weights.safetensors", "optimizer.safetensors", "state.json", "network.json", "manifest.json"}
+
+
+def config_with(optimizer: str = "adam", every_epochs: int = 1) -> TrainConfig:
+    return config_from({
+        "model": {"name": "mnist-batchnorm-cnn", "width": 0.25}, "optimizer": {"name": optimizer},
+        "preprocessing": {"mean": [0.3], "std": [0.4]}, "checkpoint": {"every_epochs": every_epochs},
+    })  # fmt: skip
+
+
+def network_of(config: TrainConfig) -> NetworkSpec:
+    names = tuple("abcdefghij")
+    return NetworkSpec(model=config.model, shape=SHAPE, class_names=names, preprocessing=config.preprocessing)
+
+
+def state_of(config: TrainConfig) -> TrainState:
+    return new_state(config, network_of(config).build(), torch.device("cpu"))
+
+
+def trained_state(config: TrainConfig, steps: int = 3) -> TrainState:
+    """A state some steps on, so that the optimizer and the running means hold something."""
+    state = state_of(config)
+    for _ in range(steps):
+        images, labels = torch.rand(8, *SHAPE), torch.randint(0, 10, (8,))
+        loss = nn.functional.cross_entropy(state.model(images), labels)
+        state.optimizer.zero_grad()
+        loss.backward()
+        state.optimizer.step()
+        state.window.add(loss.detach(), state.model(images).detach(), labels)
+    state.epoch, state.step_in_epoch, state.step, state.examples, state.seconds = 1, steps, 20 + steps, 160 + 8 * steps, 1.5
+    return state
+
+
+@pytest.fixture
+def run(tmp_path) -> Run:
+    return create_run(open_workspace(tmp_path), config_with())
+
+
+def flat(state: TrainState) -> dict:
+    """Everything that training changes, as comparable values."""
+    optimizer = state.optimizer.state_dict()
+    return {
+        "weights": {name: tensor.tolist() for name, tensor in state.model.state_dict().items()},
+        "optimizer": {
+            i: {k: v.tolist() if torch.is_tensor(v) else v for k, v in s.items()} for i, s in optimizer["state"].items()
+        },
+        "groups": json.loads(json.dumps(optimizer["param_groups"])),  # Adam's pair of betas comes back as a list
+        "position": (state.epoch, state.step_in_epoch, state.step, state.examples, state.seconds, state.is_evaluated),
+        "window": state.window.sums(),
+    }
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adam", "adamw", "rmsprop"])
+def test_loaded_state_equals_the_saved_one(run, optimizer):
+    config = config_with(optimizer)
+    torch.manual_seed(3)
+    state = trained_state(config)
+    checkpoint = save_checkpoint(run, state, network_of(config), None)
+    draws = torch.rand(5)
+    other = state_of(config)
+    assert flat(other) != flat(state)
+    load_state(checkpoint, other)
+    assert flat(other) == flat(state)
+    assert torch.equal(torch.rand(5), draws)  # the random generator goes on where it was
+
+
+def test_loaded_network_answers_as_the_saved_one(run):
+    config = config_with()
+    state = trained_state(config)
+    model, spec = load_network(save_checkpoint(run, state, network_of(config), 0.5))
+    images = torch.rand(4, *SHAPE).to(memory_format=torch.channels_last)
+    assert not model.training
+    torch.testing.assert_close(model(images), state.model.eval()(images))
+    assert spec == network_of(config)
+
+
+def test_checkpoint_has_its_files_and_no_pickle(run):
+    checkpoint = save_checkpoint(run, trained_state(config_with()), network_of(config_with()), None)
+    contents = {path.name: path.read_bytes() for path in checkpoint.path.iterdir()}
+    assert set(contents) == FILES
+    for name, content in contents.items():
+        assert not content.startswith((b"\x80", b"PK")), name  # pickle protocols 2 to 5, torch.save's zip
+        if name.endswith(".json"):
+            json.loads(content)
+
+
+def test_manifest_lists_every_other_file(run):
+    checkpoint = save_checkpoint(run, trained_state(config_with()), network_of(config_with()), None)
+    manifest = json.loads((checkpoint.path / "manifest.json").read_text())
+    assert set(manifest["files"]) == FILES - {"manifest.json"}
+    for name, facts in manifest["files"].items():
+        assert facts["bytes"] == (checkpoint.path / name).stat().st_size
+
+
+@pytest.mark.parametrize("name", sorted(FILES - {"manifest.json"}))
+def test_any_flipped_bit_is_noticed(run, name):
+    checkpoint = save_checkpoint(run, trained_state(config_with()), network_of(config_with()), None)
+    path = checkpoint.path / name
+    sound = path.read_bytes()
+    draws = random.Random(name)
+    for _ in range(40):
+        position = draws.randrange(len(sound) * 8)
+        damaged = bytearray(sound)
+        damaged[position // 8] ^= 1 << (position % 8)
+        path.write_bytes(damaged)
+        with pytest.raises(InputError, match=f"damaged: {name}"):
+            load_network(checkpoint)
+        with pytest.raises(InputError, match=f"damaged: {name}"):
+            load_state(checkpoint, state_of(config_with()))
+
+
+def test_any_flipped_bit_of_the_manifest_is_noticed_or_harmless(run):
+    """A bit in a size or in white space changes nothing that is relied on; any other must be refused."""
+    checkpoint = save_checkpoint(run, trained_state(config_with()), network_of(config_with()), None)
+    path, expected = checkpoint.path / "manifest.json", load_network(checkpoint)[0].state_dict()
+    sound = path.read_bytes()
+    refused = 0
+    for position in range(0, len(sound) * 8, 7):
+        damaged = bytearray(sound)
+        damaged[position // 8] ^= 1 << (position % 8)
+        path.write_bytes(damaged)
+        try:
+            model, _ = load_network(checkpoint)
+        except InputError as error:
+            assert checkpoint.name in str(error)
+            refused += 1
+        else:
+            assert all(torch.equal(tensor, expected[name]) for name, tensor in model.state_dict().items())
+    assert refused > 0.6 * len(sound) * 8 / 7  # the four SHA-256 sums alone are more than half of its text
+
+
+@pytest.mark.parametrize("name", sorted(FILES))
+def test_missing_or_cut_file_is_named(run, name):
+    checkpoint = save_checkpoint(run, trained_state(config_with()), network_of(config_with()), None)
+    path = checkpoint.path / name
+    path.write_bytes(path.read_bytes()[:-1] if name != "manifest.json" else b'{"format": 1, "files"')
+    with pytest.raises(InputError, match=checkpoint.name):
+        load_network(checkpoint)
+    path.unlink()
+    with pytest.raises(InputError, match=checkpoint.name):
+        load_network(checkpoint)
+
+
+def test_failed_save_leaves_nothing_behind(run, monkeypatch):
+    """The disk fails at each of the writes in turn: an error, and never half a checkpoint."""
+    writes = 0
+    flush = checkpoints.flush_to_disk
+
+    def failing(limit: int):
+        def write(file) -> None:
+            nonlocal writes
+            writes += 1
+            if writes > limit:
+                raise OSError(28, "No space left on device")
+            flush(file)
+
+        return write
+
+    state, network = trained_state(config_with()), network_of(config_with())
+    for limit in range(len(FILES)):
+        writes = 0
+        monkeypatch.setattr(checkpoints, "flush_to_disk", failing(limit))
+        with pytest.raises(OSError, match="No space left"):
+            save_checkpoint(run, state, network, None)
+        assert list(run.checkpoints.iterdir()) == []
+
+
+def saved(run: Run, epoch: int, step_in_epoch: int = 0) -> checkpoints.Checkpoint:
+    state = state_of(config_with())
+    state.epoch, state.step_in_epoch, state.step = epoch, step_in_epoch, epoch * 100 + step_in_epoch
+    return save_checkpoint(run, state, network_of(config_with()), None)
+
+
+def names(run: Run) -> list[str]:
+    return [checkpoint.name for checkpoint in list_checkpoints(run)]
+
+
+def test_pruning_keeps_every_nth_epoch_and_best_and_last(run):
+    made = {epoch: saved(run, epoch) for epoch in range(1, 8)}
+    within = saved(run, 7, step_in_epoch=5)
+    point(run, "best", made[5], accuracy=0.9, epoch=5)
+    point(run, "last", within)
+    prune(run, 3)
+    assert names(run) == ["epoch-0003", "epoch-0005", "epoch-0006", "step-0000000705"]
+
+
+def test_checkpoint_within_an_epoch_is_gone_once_another_is_last(run):
+    within = saved(run, 1, step_in_epoch=5)
+    point(run, "last", within)
+    prune(run, 1)
+    assert names(run) == [within.name]
+    point(run, "last", saved(run, 2))
+    prune(run, 1)
+    assert names(run) == ["epoch-0002"]
+
+
+def test_best_and_last_are_found_by_name(run):
+    first, second = saved(run, 1), saved(run, 2)
+    point(run, "best", first, accuracy=0.9, epoch=1)
+    point(run, "last", second)
+    assert find_checkpoint(run, "best") == first
+    assert find_checkpoint(run, "last") == second
+    assert find_checkpoint(run, "epoch-0002") == second
+
+
+@pytest.mark.parametrize("name", ["epoch-0009", "", "..", "../../etc", "epoch-0001/../epoch-0001", "/"])
+def test_unknown_checkpoint_is_refused_with_those_there_are(run, name):
+    point(run, "last", saved(run, 1))
+    with pytest.raises(InputError, match=r"It has last, epoch-0001\."):
+        find_checkpoint(run, name)
+
+
+def test_run_without_checkpoints_says_when_the_first_comes(run):
+    with pytest.raises(InputError, match="none yet"):
+        find_checkpoint(run)
+
+
+def test_leftovers_of_a_killed_save_are_no_checkpoints(run):
+    checkpoint = saved(run, 1)
+    shutil.copytree(checkpoint.path, run.checkpoints / ".tmp-abc")
+    assert names(run) == ["epoch-0001"]
