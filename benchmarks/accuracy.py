@@ -10,7 +10,7 @@ import time
 import torch
 
 from benchmarks.speed import configuration, plain_loop, plain_network
-from core.config import changed
+from core.settings import changed
 from core.training.batches import load_training_data
 from core.training.device import choose_compute
 from core.training.evaluation import evaluate

@@ -25,7 +25,7 @@ from core.runs.history import history_of
 from core.runs.status import status_of
 from core.workspace import open_workspace
 from tests.browser.conftest import CHROMIUM_FLAGS, start_server
-from tests.browser.waiting import until
+from tests.waiting import until
 
 ROUNDS = 3
 LOSS_POINT = "[class*='st-key-loss-'] .scatterlayer .points path"

@@ -100,10 +100,10 @@ def serve(options: argparse.Namespace, workload: str, way: str) -> None:
 
 
 def configuration(options: argparse.Namespace, workload: str, way: str):
-    from core.config import changed
     from core.data.catalogue import prepare_store
     from core.recipes import recipe_named
     from core.runs.session import resolved
+    from core.settings import changed
     from core.workspace import open_workspace
 
     changes = {"epochs": 100_000}

@@ -6,7 +6,7 @@ os.environ.setdefault("GOMP_SPINCOUNT", "10000")  # before torch loads OpenMP; w
 
 import sys
 
-from core.commands import main
+from core.commands.parser import main
 
 if __name__ == "__main__":
     sys.exit(main())

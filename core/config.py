@@ -1,19 +1,13 @@
 """Every choice a run depends on, in one frozen, validated model: defined, bounded and explained here and nowhere else.
 
-Forms, help texts and the command line are made from the fields. What a choice means for tensors is not here: see
-core/data, core/models and core/training.
+Forms, help texts and the command line are made from the fields (core/settings.py). What a choice means for tensors is
+not here: see core/data, core/models and core/training.
 """
 
-import json
-import math
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, Union
 
-from annotated_types import Ge, Gt, Le, Lt
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
-
-from core.errors import InputError
+from annotated_types import Ge, Le
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 
 class Section(BaseModel):
@@ -65,11 +59,11 @@ class Preprocessing(Section):
         "Colour",
         "Channels given to the network: as the set has them, one grey channel, or red, green and blue.",
     )
-    mean: tuple[float, ...] | None = setting(
+    mean: tuple[Annotated[float, Ge(-100), Le(100)], ...] | None = setting(
         None, "Mean", "Subtracted from each channel (pixels run from 0 to 1). Empty: measured on the training pictures.",
         min_length=1, max_length=3,
     )  # fmt: skip
-    std: tuple[Annotated[float, Gt(0)], ...] | None = setting(
+    std: tuple[Annotated[float, Ge(0.0001), Le(100)], ...] | None = setting(
         None, "Standard deviation", "Each channel is divided by it. Empty: measured on the training pictures.",
         min_length=1, max_length=3,
     )  # fmt: skip
@@ -281,190 +275,3 @@ VARIANTS: dict[str, dict[str, type[Section]]] = {
     "optimizer": {"sgd": SGD, "adam": Adam, "adamw": AdamW, "rmsprop": RMSprop},
     "schedule": {"constant": Constant, "step": Step, "cosine": Cosine, "one-cycle": OneCycle},
 }
-
-
-@dataclass(frozen=True)
-class Setting:
-    """One field as forms and help texts need it. path: "optimizer.lr"; lower and upper: None where unbounded."""
-
-    path: str
-    title: str
-    explanation: str
-    unit: str
-    basic: bool
-    kind: Literal["int", "float", "bool", "choice", "text", "floats"]
-    optional: bool
-    default: Any
-    choices: tuple[str, ...]
-    lower: float | None
-    upper: float | None
-    bounds: str
-
-    @property
-    def section(self) -> str:
-        return self.path.rpartition(".")[0]
-
-
-def _as_setting(path: str, field: Any) -> Setting:
-    annotation, optional = field.annotation, False
-    if type(None) in get_args(annotation):
-        optional = True
-        annotation = next(a for a in get_args(annotation) if a is not type(None))
-    if get_origin(annotation) is Literal:
-        kind, choices = "choice", get_args(annotation)
-    else:
-        choices = ()
-        kind = {bool: "bool", int: "int", float: "float", str: "text"}.get(annotation, "floats")
-    lower = upper = None
-    words = []
-    for bound in field.metadata:
-        if isinstance(bound, Ge):
-            lower = bound.ge
-            words.append(f"at least {bound.ge:g}" if abs(bound.ge) < 1e5 else f"at least {bound.ge}")
-        elif isinstance(bound, Gt):
-            lower = bound.gt
-            words.append(f"above {bound.gt:g}")
-        elif isinstance(bound, Le):
-            upper = bound.le
-            words.append(f"at most {bound.le:,}")
-        elif isinstance(bound, Lt):
-            upper = bound.lt
-            words.append(f"below {bound.lt:g}")
-    if choices:
-        words = ["one of " + ", ".join(choices)]
-    extra = field.json_schema_extra
-    return Setting(
-        path, field.title, field.description, extra["unit"], extra["basic"], kind, optional, field.default, tuple(choices),
-        lower, upper, " and ".join(words),
-    )  # fmt: skip
-
-
-def settings_of(section: type[Section], prefix: str = "") -> Iterator[Setting]:
-    """The settings of one section in order, sections within it left out."""
-    for name, field in section.model_fields.items():
-        if field.title is not None:
-            yield _as_setting(f"{prefix}{name}", field)
-
-
-def sections(config: TrainConfig) -> Iterator[tuple[str, str, list[Setting]]]:
-    """(name, title, settings) of each section of this configuration, by the variants it has chosen."""
-    for name, title in SECTIONS.items():
-        section = type(getattr(config, name)) if name else TrainConfig
-        yield name, title, list(settings_of(section, f"{name}." if name else ""))
-
-
-def all_settings() -> Iterator[Setting]:
-    """Every setting there is, those of every optimizer and schedule included; for help texts."""
-    for name in SECTIONS:
-        if name in VARIANTS:
-            seen = set()
-            for variant in VARIANTS[name].values():
-                for item in settings_of(variant, f"{name}."):
-                    if item.path not in seen:
-                        seen.add(item.path)
-                        yield item
-        else:
-            section = TrainConfig.model_fields[name].annotation if name else TrainConfig
-            yield from settings_of(section, f"{name}." if name else "")
-
-
-def get(config: TrainConfig, path: str) -> Any:
-    """The value at "optimizer.lr"."""
-    value: Any = config
-    for name in path.split("."):
-        value = getattr(value, name)
-    return value
-
-
-def config_from(values: Mapping[str, Any]) -> TrainConfig:
-    """A validated configuration from nested plain values. Raises InputError that names field, value and range."""
-    try:
-        return TrainConfig.model_validate(values)
-    except ValidationError as error:
-        raise InputError(" ".join(_sentence(problem) for problem in error.errors()), code="config") from None
-
-
-def config_from_json(text: str | bytes) -> TrainConfig:
-    """A configuration from JSON text; NaN and Infinity in it are refused."""
-    try:
-        values = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"The configuration is not JSON: {error}.", code="config") from None
-    if not isinstance(values, dict):
-        raise InputError(f"The configuration must be a JSON object, found {type(values).__name__}.", code="config")
-    return config_from(values)
-
-
-def changed(config: TrainConfig, changes: Mapping[str, Any]) -> TrainConfig:
-    """The configuration with values replaced by path, for example {"optimizer.lr": 0.1}.
-
-    Choosing another optimizer or schedule by name starts from that one's own defaults.
-    """
-    values = config.model_dump(mode="json")
-    # names first, so that a changed optimizer's own settings can follow in any order
-    for path, value in sorted(changes.items(), key=lambda item: not item[0].endswith(".name")):
-        *parents, last = path.split(".")
-        target = values
-        for name in parents:
-            target = target.get(name) if isinstance(target, dict) else None
-        if not isinstance(target, dict) or not _is_known(path):
-            raise InputError(f"There is no setting '{path}'.", code="config", hint=_closest(path))
-        if last == "name" and parents and parents[0] in VARIANTS and target["name"] != value:
-            values[parents[0]] = {"name": value}
-        else:
-            target[last] = value
-    return config_from(values)
-
-
-def parse_assignment(text: str) -> tuple[str, Any]:
-    """("optimizer.lr", 0.1) from "optimizer.lr=0.1". Values are JSON where they can be, text otherwise."""
-    path, equals, value = text.partition("=")
-    if not equals:
-        raise InputError(f"'{text}' is not of the form name=value.", code="config", hint="For example: optimizer.lr=0.1")
-    if path.strip() in ("data.dataset", "model.name"):
-        return path.strip(), value
-    try:
-        return path.strip(), json.loads(value)
-    except ValueError:
-        lowered = value.strip().lower()
-        special = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf, "none": None, "": None}
-        return path.strip(), special.get(lowered, value)
-
-
-def _is_known(path: str) -> bool:
-    names = {item.path for item in all_settings()} | {f"{name}.name" for name in VARIANTS} | set(filter(None, SECTIONS))
-    return path in names
-
-
-def _closest(path: str) -> str:
-    from difflib import get_close_matches
-
-    near = get_close_matches(path, [item.path for item in all_settings()], n=3, cutoff=0.4)
-    return f"Did you mean {' or '.join(near)}?" if near else "'python -m core train --help' lists them all."
-
-
-def _sentence(problem: Mapping[str, Any]) -> str:
-    """One error of pydantic's in our words: field, value, range."""
-    location = [str(part) for part in problem["loc"]]
-    if len(location) > 1 and location[0] in VARIANTS and location[1] in VARIANTS[location[0]]:
-        del location[1]  # the name of the variant, which pydantic puts into the path
-    path = ".".join(location) or "configuration"
-    if problem["type"] == "extra_forbidden":
-        return f"There is no setting '{path}'."
-    if problem["type"] == "union_tag_invalid":
-        return f"{path}.name: found {problem['input'].get('name')!r}, expected one of {', '.join(VARIANTS[path])}."
-    found = problem["input"]
-    if problem["type"] == "value_error":
-        return f"{path}: {problem['ctx']['error']}."
-    known = {item.path: item for item in all_settings()}.get(path)
-    expected = problem["msg"][0].lower() + problem["msg"][1:]
-    if known:  # our own words for it
-        kinds = {"int": "a whole number", "float": "a finite number", "bool": "true or false", "text": "text",
-                 "floats": "one to three numbers", "choice": ""}  # fmt: skip
-        expected = " ".join(filter(None, [kinds[known.kind], known.bounds])) or expected
-    return f"{path}: found {_short(found)}, expected {expected}."
-
-
-def _short(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 80 else text[:77] + "…"

@@ -4,6 +4,8 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from core.errors import InputError
+
 
 @dataclass(frozen=True)
 class Workspace:
@@ -35,4 +37,11 @@ class Workspace:
 def open_workspace(home: str | Path | None = None) -> Workspace:
     """The workspace at home, else at TRAINSCOPE_HOME, else "workspace" in the current folder."""
     chosen = home or os.environ.get("TRAINSCOPE_HOME") or "workspace"
-    return Workspace(Path(chosen).expanduser().resolve()).create()
+    try:
+        return Workspace(Path(chosen).expanduser().resolve()).create()
+    except (OSError, ValueError, RuntimeError) as error:
+        raise InputError(
+            f"{str(chosen)[:200]!r} can't be the workspace ({error}).",
+            code="home",
+            hint="Choose a folder that can be written to.",
+        ) from None

@@ -36,6 +36,7 @@ def chosen_run() -> Run | None:
         return None
     try:
         run = find_run(workspace(), run_id)
+        _ = run.config  # a damaged one is said here, not met on the page
     except InputError as error:
         choose_run(None)
         st.warning(inert(str(error)))
@@ -67,4 +68,6 @@ def background() -> str:
 
 def inert(text: str) -> str:
     """Text from outside as Markdown that shows it and does nothing: no links, pictures, colours or formulas."""
-    return re.sub(r"([\\`*_{}\[\]()<>#+\-.!|~$:&])", r"\\\1", text)
+    text = re.sub(r"([\\`*_{}\[\]()<>#+\-.!|~$:&])", r"\\\1", text)
+    # addresses become links by themselves; an invisible joiner within keeps them text
+    return re.sub(r"(?i)(www|ftp|https?|mailto|@)", "\\1\u2060", text)

@@ -159,7 +159,8 @@ def _figures_row(run: Run, status: Status, history: History) -> None:
             st.metric(label, value, width="content")
     st.progress(min(step / total, 1.0))
     st.caption(
-        f"On {started['device']}: {inert(started['device_reason'])} In {started['precision']}: {inert(started['precision_reason'])} "
+        f"Computed on {started['device']} ({inert(started['device_reason'].rstrip('.'))}) in {started['precision']} "
+        f"({inert(started['precision_reason'].rstrip('.'))}). "
         f"{large(started['num_parameters'])} parameters, {started['num_train']:,} training pictures, judged on {started['num_evaluated']:,} "
         f"pictures of the {started['evaluated_split']} split."
     )

@@ -18,8 +18,8 @@ page = st.navigation(
     ],
     position="top",
 )
-st.session_state["has-arrived"] = st.session_state.get("page") != page.title  # from another page
-st.session_state["page"] = page.title
+st.session_state["has-arrived"] = st.session_state.get("current-page") != page.title  # from another page
+st.session_state["current-page"] = page.title
 st.html(Path(__file__).parent / "style.css")
 page.run()
 with st.container(height=1, border=False):

@@ -1,9 +1,11 @@
 """One run as a row of a list: what it is, how it stands, and the buttons for it."""
 
+from calendar import month_abbr
 from collections.abc import Callable
 
 import streamlit as st
 
+from core.errors import InputError
 from core.runs.directory import Run
 from core.runs.status import Status, status_of
 from core.wording import duration, percent
@@ -23,7 +25,7 @@ COLOURS = {
 def title_of(run: Run) -> str:
     """What was trained and when, from the id alone: lists of thousands of runs open no file for it."""
     date, time, *label, _ = run.id.split("-")
-    return f"{'-'.join(label)} · {date[6:]}.{date[4:6]}. {time[:2]}:{time[2:4]}:{time[4:]}"
+    return f"{'-'.join(label)} · {int(date[6:])} {month_abbr[int(date[4:6])]}, {time[:2]}:{time[2:4]}:{time[4:]}"
 
 
 def subject_of(run: Run) -> str:
@@ -38,6 +40,13 @@ def badge(status: Status) -> str:
 def run_row(run: Run, *, key: str, actions: Callable[[Status], None] = lambda status: None) -> None:
     """Shows the row. Its first button opens the run; `actions` may add others."""
     status = status_of(run)
+    try:
+        _ = run.config
+    except (InputError, OSError) as error:
+        with st.container(border=True, key=f"{key}-{run.id}"), st.container(horizontal=True, vertical_alignment="center"):
+            st.markdown(f"**{inert(title_of(run))}** &nbsp; damaged: {inert(str(error)[:200])}", width="stretch")
+            actions(status)
+        return
     facts = [
         subject_of(run), f"epoch {status.epoch} of {run.config.epochs}",
         f"{run.config.data.evaluate_on} accuracy {percent(status.accuracy)}", duration(status.seconds),

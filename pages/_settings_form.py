@@ -4,14 +4,21 @@ from typing import Any
 
 import streamlit as st
 
-from core.config import VARIANTS, Setting, TrainConfig, changed, get, sections
+from core.config import VARIANTS, TrainConfig
 from core.data.catalogue import DATASETS, imported_sets, suiting
 from core.errors import InputError
 from core.models.catalogue import MODELS
 from core.recipes import RECIPES, recipe_named
+from core.settings import Setting, changed, get, sections
 from pages._common import inert, workspace
 
 # Kept in the session: the recipe's name, and what was changed since, by path. A counter renews the widgets with the recipe.
+
+
+KINDS = {
+    "optimizer": "How the weights are updated from their gradients.",
+    "schedule": "How the learning rate changes in the course of the run.",
+}
 
 
 def settings_form() -> TrainConfig | None:
@@ -62,10 +69,10 @@ def settings_form() -> TrainConfig | None:
             if name in VARIANTS:
                 _choice(
                     f"{name}.name",
-                    "Kind",
+                    title,
                     {variant: variant for variant in VARIANTS[name]},
                     getattr(shown, name).name,
-                    "",
+                    KINDS[name],
                 )
             columns = st.columns(3)
             for i, item in enumerate(rest):
@@ -105,6 +112,20 @@ def _forget_changes() -> None:
     state.form += 1
 
 
+def _renew() -> None:
+    """New widgets for another choice. They show what is possible, so what made the configuration impossible is let go."""
+    state = st.session_state
+    kept: dict[str, Any] = {}
+    for path, value in state.changes.items():
+        try:
+            changed(recipe_named(state.recipe).config, {**kept, path: value})
+        except InputError:
+            continue
+        kept[path] = value
+    state.changes = kept
+    state.form += 1
+
+
 def _note(path: str, key: str) -> None:
     """A widget has a new value: it is what the configuration is to have at this path."""
     state = st.session_state
@@ -113,7 +134,9 @@ def _note(path: str, key: str) -> None:
         section = path.partition(".")[0]
         if section in VARIANTS:
             state.changes = {p: v for p, v in state.changes.items() if not p.startswith(f"{section}.")}
-            state.form += 1
+            state.changes[path] = value
+            _renew()
+            return
     if path == "data.dataset":
         choose_dataset(value)
         return
@@ -123,8 +146,11 @@ def _note(path: str, key: str) -> None:
 def choose_dataset(name: str) -> None:
     """Puts another set into the configuration, with what suits it; the recipe's own figures belong to the recipe's set."""
     state = st.session_state
-    state.changes = {**state.changes, **suiting(workspace(), name)}
-    state.form += 1
+    try:
+        state.changes = {**state.changes, **suiting(workspace(), name)}
+    except InputError:  # a folder that is gone: the plan will say so
+        state.changes["data.dataset"] = name
+    _renew()
 
 
 def _dataset_choice(shown: TrainConfig) -> None:

@@ -47,15 +47,20 @@ def checkpoint_choice() -> Checkpoint | None:
     return pick_checkpoint(chosen, right)
 
 
-def pick_checkpoint(run: Run, place) -> Checkpoint:
-    names = ["last", "best", *(checkpoint.name for checkpoint in list_checkpoints(run))]
+def pick_checkpoint(run: Run, place) -> Checkpoint | None:
+    pointers = [name for name in ("last", "best") if (run.checkpoints / f"{name}.json").exists()]
+    names = [*pointers, *(checkpoint.name for checkpoint in list_checkpoints(run))]
     name = place.selectbox(
         "Checkpoint",
         names,
         key=f"checkpoint-{run.id}",
         help="Best: the most accurate epoch. Last: where training ended.",
     )
-    return find_checkpoint(run, name)
+    try:
+        return find_checkpoint(run, name)
+    except InputError as error:  # it was pruned a moment ago
+        st.error(inert(str(error)))
+        return None
 
 
 def new_canvas(drawing: dict | None) -> None:

@@ -145,7 +145,7 @@ def sample_pictures(run: Run, epoch: int, names: list[str]) -> None:
                 st.image(enlarged(sample.picture), width=132, output_format="PNG")
                 mark = "✓" if sample.predicted == sample.true else "✗"
                 st.caption(
-                    f"{mark} {inert(names[sample.predicted])} ({percent(sample.confidence, 0)})  \ntruly {inert(names[sample.true])}"
+                    f"{mark} {inert(names[sample.predicted])} ({percent(sample.confidence, 0)})  \ntrue class: {inert(names[sample.true])}"
                 )
 
 

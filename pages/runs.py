@@ -55,7 +55,7 @@ if not runs:
         st.switch_page("train.py")
 else:
     pages = -(-len(runs) // PER_PAGE)
-    page = st.number_input(f"Page of {pages}", 1, pages, key="page", width=160) if pages > 1 else 1
+    page = st.number_input(f"Page of {pages}", 1, pages, key="runs-page", width=160) if pages > 1 else 1
     listing((page - 1) * PER_PAGE)
     if doomed := st.session_state.pop("doomed", None):
         confirm_deletion(next(run for run in runs if run.id == doomed))

@@ -33,7 +33,7 @@ def set_up() -> None:
     training = next((run for run in list_runs(workspace())[:20] if status_of(run).is_active), None)
     if training:
         with st.container(horizontal=True, vertical_alignment="center"):
-            st.markdown(f"{inert(title_of(training))} is in work.", width="content")
+            st.markdown(f"{inert(title_of(training))} is training.", width="content")
             if st.button("Show it", key="show-running"):
                 choose_run(training)
                 st.rerun()

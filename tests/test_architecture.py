@@ -11,7 +11,7 @@ PAGES = sorted((PROJECT / "pages").rglob("*.py"))
 
 # A room may import from itself and from those before it, never from one after.
 ROOMS = [
-    "core.errors", "core.files", "core.wording", "core.workspace", "core.config", "core.recipes", "core.data", "core.models",
+    "core.errors", "core.files", "core.wording", "core.workspace", "core.config", "core.settings", "core.recipes", "core.data", "core.models",
     "core.training", "core.runs", "core.insight", "core.inference", "core.export", "core.figures", "core.commands", "core.__main__",
 ]  # fmt: skip
 

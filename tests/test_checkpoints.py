@@ -8,12 +8,13 @@ import pytest
 import torch
 from torch import nn
 
-from core.config import TrainConfig, config_from
+from core.config import TrainConfig
 from core.errors import InputError
 from core.models.network import NetworkSpec
 from core.runs import checkpoints
 from core.runs.checkpoints import find_checkpoint, list_checkpoints, load_network, load_state, point, prune, save_checkpoint
 from core.runs.directory import Run, create_run
+from core.settings import config_from
 from core.training.loop import TrainState, new_state
 from core.workspace import open_workspace
 
@@ -188,6 +189,7 @@ def test_failed_save_leaves_nothing_behind(run, monkeypatch):
 def saved(run: Run, epoch: int, step_in_epoch: int = 0) -> checkpoints.Checkpoint:
     state = state_of(config_with())
     state.epoch, state.step_in_epoch, state.step = epoch, step_in_epoch, epoch * 100 + step_in_epoch
+    state.is_evaluated = step_in_epoch == 0
     return save_checkpoint(run, state, network_of(config_with()), None)
 
 

@@ -18,8 +18,8 @@ import pytest
 from PIL import Image
 from sklearn.datasets import load_digits
 
-from core import commands
-from core.config import config_from, config_from_json
+from core.commands import parser
+from core.commands.training import training_result
 from core.data.catalogue import DATASETS
 from core.models.catalogue import MODELS
 from core.recipes import RECIPES
@@ -27,6 +27,7 @@ from core.runs.directory import Run, create_run, find_run
 from core.runs.event_log import append_event
 from core.runs.session import train_in
 from core.runs.status import status_of
+from core.settings import config_from, config_from_json
 from core.training.events import Queued, StepLogged
 from core.workspace import open_workspace
 
@@ -66,7 +67,7 @@ class Home:
         """The JSON document of a command, which must be all that stands on standard output."""
         output = io.StringIO()
         with contextlib.redirect_stdout(output):
-            status = commands.main(["--json", "--home", str(self.path), *map(str, arguments)])
+            status = parser.main(["--json", "--home", str(self.path), *map(str, arguments)])
         text = output.getvalue()
         assert status == expect, text
         assert text.endswith("\n")
@@ -86,7 +87,7 @@ def trained(tmp_path_factory) -> Home:
     """A workspace with one finished run."""
     home = Home(tmp_path_factory.mktemp("trained"))
     with signals_kept():
-        assert commands.main(["--home", str(home.path), "train", *TINY]) == 0
+        assert parser.main(["--home", str(home.path), "train", *TINY]) == 0
     return home
 
 
@@ -132,7 +133,7 @@ def test_training_reports_its_history_and_final_figures(home):
 
 def test_evaluation_of_the_last_checkpoint_repeats_the_training_s_final_figures(trained):
     run = find_run(open_workspace(trained.path), "last")
-    final = commands.training_result(run)["final"]
+    final = training_result(run)["final"]
     judged = trained.run("evaluate", "last")
     assert judged["checkpoint"] == "epoch-0002"
     assert judged["accuracy"] == final["accuracy"]
@@ -184,7 +185,7 @@ def test_size_of_an_import_is_the_stored_one(home, tmp_path):
 
 
 def test_config_file_of_a_run_repeats_it_exactly(trained):
-    first = commands.training_result(find_run(open_workspace(trained.path), "last"))
+    first = training_result(find_run(open_workspace(trained.path), "last"))
     again = trained.run("train", "--config", Path(first["path"]) / "config.json")
     assert again["run"] != first["run"]
     assert [row["loss"] for row in again["history"]] == [row["loss"] for row in first["history"]]
@@ -307,7 +308,7 @@ def test_damaged_checkpoint_is_refused_by_name(trained, tmp_path):
 )
 def test_wrong_arguments_with_json_are_an_error_document_too(capsys, arguments):
     try:
-        status = commands.main(["--json", *arguments])
+        status = parser.main(["--json", *arguments])
     except SystemExit as leave:
         status = leave.code
     assert status == 2
@@ -315,7 +316,7 @@ def test_wrong_arguments_with_json_are_an_error_document_too(capsys, arguments):
 
 
 def test_error_without_json_is_a_sentence_on_standard_error(home, capsys):
-    assert commands.main(["--home", str(home.path), "train", "--recipe", "nope"]) == 2
+    assert parser.main(["--home", str(home.path), "train", "--recipe", "nope"]) == 2
     captured = capsys.readouterr()
     assert captured.out == ""
     assert captured.err.startswith("error: There is no recipe 'nope'. Known are digits-quickstart")
@@ -332,15 +333,15 @@ def test_every_command_can_be_read_without_json(trained, capsys, tmp_path):
         (["evaluate", "last"], "validation accuracy"), (["predict", "last", digit], "%"),
     ]  # fmt: skip
     for arguments, words in lines:
-        assert commands.main(["--home", str(trained.path), *map(str, arguments)]) == 0
+        assert parser.main(["--home", str(trained.path), *map(str, arguments)]) == 0
         assert words in capsys.readouterr().out
-    assert commands.main(["--home", str(tmp_path / "other"), "stop", "last"]) == 0
+    assert parser.main(["--home", str(tmp_path / "other"), "stop", "last"]) == 0
     assert "stopped" in capsys.readouterr().out
 
 
 def test_home_is_taken_from_the_environment(tmp_path, monkeypatch):
     monkeypatch.setenv("TRAINSCOPE_HOME", str(tmp_path / "elsewhere"))
-    assert commands.main(["runs", "--json"]) == 0
+    assert parser.main(["runs", "--json"]) == 0
     assert (tmp_path / "elsewhere" / "runs").is_dir()
 
 
@@ -359,7 +360,7 @@ KINDS: dict[str, Callable[[object], bool]] = {
 
 
 def parsers() -> dict[str, argparse.ArgumentParser]:
-    [action] = [a for a in commands._parser()._actions if isinstance(a, argparse._SubParsersAction)]
+    [action] = [a for a in parser.build_parser()._actions if isinstance(a, argparse._SubParsersAction)]
     return action.choices
 
 
@@ -496,7 +497,7 @@ def test_document_names_every_status_of_a_run():
 
 
 def test_commands_of_the_help_s_examples_exist():
-    epilog = commands._parser().epilog
+    epilog = parser.build_parser().epilog
     named = re.findall(r"python -m core (\w+)", epilog)
     assert named
     assert set(named) <= set(parsers())

@@ -7,21 +7,10 @@ import re
 import pytest
 from pydantic import ValidationError
 
-from core.config import (
-    SECTIONS,
-    VARIANTS,
-    Setting,
-    TrainConfig,
-    all_settings,
-    changed,
-    config_from,
-    config_from_json,
-    get,
-    parse_assignment,
-    sections,
-)
+from core.config import SECTIONS, VARIANTS, TrainConfig
 from core.errors import InputError
 from core.recipes import RECIPES
+from core.settings import Setting, all_settings, changed, config_from, config_from_json, get, parse_assignment, sections
 
 SETTINGS = {item.path: item for item in all_settings()}
 VARIANT_NAMES = [(section, name) for section, variants in VARIANTS.items() for name in variants]

@@ -4,15 +4,17 @@ import json
 import os
 import subprocess
 import sys
+import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from core.config import config_from
 from core.errors import InputError
 from core.files import write_bytes_atomically, write_json_atomically
 from core.runs.control import Commands, send
 from core.runs.directory import ID_PATTERN, Run, create_run, delete_run, find_run, list_runs
+from core.runs.status import status_of
+from core.settings import config_from
 from core.workspace import Workspace, open_workspace
 
 
@@ -93,6 +95,7 @@ def test_deleted_run_is_gone_and_one_that_trains_can_t_be_deleted(workspace):
 
 HOLDER = """
 import sys
+import threading
 from pathlib import Path
 from core.runs.directory import Run
 
@@ -185,3 +188,30 @@ def test_json_is_written_for_people_and_never_with_nan(tmp_path):
     with pytest.raises(ValueError, match="not JSON compliant"):
         write_json_atomically(tmp_path / "a.json", float("nan"))
     assert (tmp_path / "a.json").read_text() == text
+
+
+def test_run_can_be_deleted_while_others_ask_whether_it_is_alive(workspace):
+    done = threading.Event()
+    faults = []
+
+    def poll(run):
+        while not done.is_set():
+            try:
+                assert status_of(run).state in ("interrupted", "running")  # whoever deletes it holds it
+            except Exception as error:
+                faults.append(error)
+                return
+
+    for _ in range(10):
+        run = create_run(workspace, config_from({}))
+        run.hold().release()
+        done.clear()
+        pollers = [threading.Thread(target=poll, args=(run,)) for _ in range(2)]
+        for poller in pollers:
+            poller.start()
+        delete_run(run)
+        done.set()
+        for poller in pollers:
+            poller.join()
+        assert not run.path.exists()
+    assert faults == []

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from core.config import VARIANTS, TrainConfig, changed
+from core.config import VARIANTS, TrainConfig
 from core.figures import (
     COLOURS,
     MAX_POINTS,
@@ -18,6 +18,7 @@ from core.figures import (
     thin,
 )
 from core.runs.history import History
+from core.settings import changed
 from core.training.events import Evaluated, Event, Started, StepLogged, to_row
 
 CURVES = {"loss": loss_curve, "accuracy": accuracy_curve, "lr": lr_curve}

@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from core.config import Preprocessing, changed
+from core.config import Preprocessing
 from core.data.catalogue import data_spec, find_store, folder_of, import_folder, imported_sets, prepare_store, settled
 from core.data.folder import DEFAULT_SIZE_PX, list_folder
 from core.data.store import PictureStore
 from core.errors import InputError
 from core.recipes import recipe_named
+from core.settings import changed
 from core.workspace import Workspace, open_workspace
 from tests.real_data import real_data
 
@@ -247,14 +248,30 @@ def test_path_in_a_configuration_is_made_absolute(workspace, tmp_path, monkeypat
     assert settled(workspace, config).data.dataset == str(tmp_path / "pets")
 
 
-def test_folder_is_planned_from_its_store_and_not_before_there_is_one(workspace, tmp_path):
+def test_folder_is_planned_by_its_files_names_before_its_pictures_are_read(workspace, tmp_path):
     root = make(tmp_path / "pets", *[f"{name}/{i}.png" for name in ("cat", "dog") for i in range(4)])
     config = changed(recipe_named("cifar10-quick").config, {"data.dataset": str(root), "data.test_fraction": 0.5})
-    with pytest.raises(InputError, match="Import it first"):
-        data_spec(workspace, config)
-    store_of(workspace, root)
-    spec = data_spec(workspace, config)
-    assert (spec.splits, spec.shape, spec.num_classes, spec.is_ready) == ({"train": 4, "test": 4}, (3, 6, 8), 2, True)
+    for is_ready in (False, True):
+        spec = data_spec(workspace, config)
+        assert (spec.splits, spec.shape, spec.num_classes) == ({"train": 4, "test": 4}, (3, 6, 8), 2)
+        assert spec.is_ready is is_ready
+        store_of(workspace, root)
+
+
+def test_files_beside_the_split_folders_and_links_are_listed_and_no_class(tmp_path):
+    root = make(tmp_path / "pets", "train/cat/a.png", "train/dog/b.png", "test/cat/c.png", "samples/d.png", "samples/e.png")
+    (root / "train" / "bird").symlink_to(root / "train" / "cat")
+    listing = list_folder(root)
+    assert listing.class_names == ["cat", "dog"]
+    reasons = {entry["file"]: entry["reason"] for entry in listing.skipped}
+    assert reasons["train/bird"] == "a link, which is not followed"
+    assert reasons["samples/d.png"] == reasons["samples/e.png"] == "lies outside of the split folders"
+
+
+@pytest.mark.parametrize("path", ["~nosuchuser/x", "/a\0b", "/" + "x" * 5000, "/proc/1/fd/nothing"])
+def test_path_that_can_t_be_used_is_refused_in_words(workspace, path):
+    with pytest.raises(InputError):
+        import_folder(workspace, path)
 
 
 @pytest.mark.real_data

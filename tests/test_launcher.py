@@ -14,8 +14,8 @@ from threading import Barrier, BrokenBarrierError
 
 import pytest
 
-from core import commands
-from core.config import TrainConfig, config_from
+from core.commands import parser
+from core.config import TrainConfig
 from core.errors import InputError
 from core.runs import launcher as launcher_module
 from core.runs.control import Commands, send
@@ -25,8 +25,10 @@ from core.runs.history import history_of
 from core.runs.launcher import PROJECT, Launcher
 from core.runs.session import train_in
 from core.runs.status import status_of
+from core.settings import config_from
 from core.training.events import Ended
 from core.workspace import Workspace, open_workspace
+from tests.waiting import until
 
 START_S = 60  # for a process to import torch on a busy machine
 ENDLESS = 100_000  # epochs
@@ -62,9 +64,7 @@ def tiny(**changes) -> TrainConfig:
 def wait_until(condition: Callable[[], object], timeout_s: float, what: str, found: Callable[[], object] = lambda: "") -> float:
     """Seconds until the condition came true; fails the test, saying what was found, if it does not in time."""
     began = time.monotonic()
-    while not condition():
-        assert time.monotonic() - began < timeout_s, f"not within {timeout_s} s: {what} {found()}"
-        time.sleep(0.01)
+    until(condition, timeout_s, lambda: f"{what} {found()}")
     return time.monotonic() - began
 
 
@@ -127,7 +127,7 @@ def test_stop_that_nobody_lived_to_hear_does_not_stop_the_resumed_run(workspace)
 def test_run_that_the_command_line_took_out_of_the_queue_is_not_trained(workspace):
     launcher = Launcher(workspace, keep_reserve=False)  # not serving yet
     taken_out, other = launcher.submit(tiny()), launcher.submit(tiny())
-    assert commands.main(["--home", str(workspace.home), "stop", taken_out.id]) == 0
+    assert parser.main(["--home", str(workspace.home), "stop", taken_out.id]) == 0
     launcher.thread.start()
     try:
         wait_for_state(other, "finished")
@@ -195,7 +195,7 @@ def test_process_in_reserve_that_died_is_replaced(open_launcher):
 
 SERVER = """
 import sys
-from core.config import config_from_json
+from core.settings import config_from_json
 from core.runs.launcher import Launcher
 from core.workspace import open_workspace
 

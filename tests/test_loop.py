@@ -8,8 +8,9 @@ import torch
 from sklearn.datasets import load_digits
 from torch import nn
 
-from core.config import TrainConfig, config_from
+from core.config import TrainConfig
 from core.models.catalogue import build_model
+from core.settings import config_from
 from core.training.batches import TrainingData, gather, steps_per_epoch, training_batches
 from core.training.device import Compute
 from core.training.evaluation import evaluate

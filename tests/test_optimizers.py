@@ -8,8 +8,9 @@ import torch
 from torch import Tensor, nn
 from torch.optim import lr_scheduler
 
-from core.config import VARIANTS, ModelConfig, Optimizer, Schedule, TrainConfig, changed, config_from
+from core.config import VARIANTS, ModelConfig, Optimizer, Schedule, TrainConfig
 from core.models.catalogue import MODELS, build_model
+from core.settings import changed, config_from
 from core.training.optimizers import build_optimizer, lr_factor
 
 STEPS, EPOCHS = 7, 12  # a number of steps that does not divide anything

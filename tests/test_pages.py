@@ -1,16 +1,18 @@
 """The pages' logic without a browser: what each shows for nothing, for bad input and for a finished run."""
 
+import re
 from pathlib import Path
 
 import pytest
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 
-from core.config import changed
 from core.recipes import RECIPES, recipe_named
 from core.runs.directory import Run, create_run
 from core.runs.session import train_in
+from core.settings import changed
 from core.workspace import Workspace, open_workspace
+from pages._common import inert
 
 NAVIGATION = str(Path(__file__).resolve().parents[1] / "pages" / "_navigation.py")
 PAGES = ("home", "train", "results", "predict", "runs")
@@ -156,3 +158,69 @@ def test_a_folder_of_ones_own_is_read_reported_and_chosen(workspace: Workspace, 
     app.number_input(key="set-1-batch_size").set_value(5).run()
     assert not app.error
     assert "**20 pictures** of colours" in texts(app)
+
+
+def unstarted_runs(workspace: Workspace, count: int) -> list[Run]:
+    return [create_run(workspace, recipe_named("digits-quickstart").config) for _ in range(count)]
+
+
+def test_more_runs_than_fit_on_a_page_are_paged(workspace: Workspace) -> None:
+    unstarted_runs(workspace, 21)
+    app = visit("runs")
+    assert len([b for b in app.button if b.key.startswith("run-open-")]) == 20
+    app.number_input(key="runs-page").set_value(2).run()
+    assert len([b for b in app.button if b.key.startswith("run-open-")]) == 1
+    assert not app.exception
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_damaged_run_takes_no_page_down(finished: Run, workspace: Workspace, page: str) -> None:
+    damaged = unstarted_runs(workspace, 1)[0]
+    (damaged.path / "config.json").write_text('{"optimiser": ')
+    app = visit(page, run=damaged.id)
+    if page == "runs":
+        assert "damaged" in texts(app)
+        assert app.button(key=f"delete-{damaged.id}")
+
+
+def test_predict_offers_only_checkpoints_that_are_there(finished: Run) -> None:
+    (finished.checkpoints / "best.json").unlink()
+    app = visit("predict", run=finished.id)
+    assert app.selectbox(key=f"checkpoint-{finished.id}").options == ["last", "epoch-0002"]
+
+
+def test_a_folder_can_be_planned_at_another_size_than_it_was_read_at(workspace: Workspace, tmp_path: Path) -> None:
+    folder = picture_folder(tmp_path / "mine" / "colours")
+    app = visit("train")
+    app.text_input(key="folder-path").set_value(str(folder)).run()
+    app.button(key="read-folder").click().run()
+    app.button(key="choose-folder").click().run()
+    app.number_input(key="set-1-batch_size").set_value(5).run()
+    app.number_input(key="set-1-preprocessing.size_px").set_value(32).run()
+    assert not app.error
+    assert "32 × 32 pixels" in texts(app)
+
+
+def test_another_optimizer_after_an_impossible_value_leaves_a_form_that_works(workspace: Workspace) -> None:
+    app = visit("train")
+    app.text_input(key="set-0-preprocessing.mean").set_value("abc").run()
+    assert app.error
+    app.selectbox(key="set-0-optimizer.name").set_value("adam").run()
+    assert not app.error
+    assert app.selectbox(key="set-1-optimizer.name").value == "adam"
+
+
+def test_a_recipe_that_mirrors_does_not_mirror_digits(workspace: Workspace) -> None:
+    app = visit("train")
+    app.selectbox(key="recipe-0").set_value("cifar10-fast").run()
+    app.selectbox(key="set-1-data.dataset").set_value("mnist").run()
+    assert app.checkbox(key="set-2-augmentation.flip").value is False
+
+
+@pytest.mark.parametrize(
+    "name", ["www.evil.example", "me@evil.example", "http://evil.example", "[a](b)", "![x](http://y/z.png)", "<b>"]
+)
+def test_a_name_made_inert_holds_nothing_that_markdown_acts_on(name: str) -> None:
+    shown = inert(name)
+    assert not re.search(r"(?i)(www|@|https?)[a-z.:]", shown)
+    assert not re.search(r"(?<!\\)[\[\]()<>!*_]", shown)

@@ -2,11 +2,12 @@
 
 import pytest
 
-from core.config import TrainConfig, config_from
+from core.config import TrainConfig
 from core.data.catalogue import DataSpec
 from core.errors import InputError
 from core.runs.directory import create_run
 from core.runs.plan import plan_for, plan_run
+from core.settings import config_from
 from core.workspace import open_workspace
 
 
@@ -20,7 +21,7 @@ def config(**changes) -> TrainConfig:
 
 def test_plan_counts_pictures_and_steps():
     plan = plan_for(config(batch_size=30, epochs=7), spec(train=100, test=20))
-    assert (plan.num_train, plan.num_evaluated, plan.steps_per_epoch, plan.total_steps(config(epochs=7))) == (100, 20, 4, 28)
+    assert (plan.num_train, plan.num_evaluated, plan.steps_per_epoch) == (100, 20, 4)
     assert plan_for(config(batch_size=30, drop_last=True), spec()).steps_per_epoch == 3
 
 

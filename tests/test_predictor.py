@@ -7,7 +7,6 @@ import pytest
 from PIL import Image
 from safetensors.torch import load_file, save
 
-from core.config import config_from
 from core.data.catalogue import find_store
 from core.data.decoding import decode_picture
 from core.errors import InputError
@@ -20,6 +19,7 @@ from core.runs.event_log import EventReader
 from core.runs.judge import judge
 from core.runs.records import evaluated_pictures, load_predictions
 from core.runs.session import train_in
+from core.settings import config_from
 from core.workspace import Workspace, open_workspace
 
 

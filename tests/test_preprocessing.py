@@ -1,5 +1,7 @@
 """From a picture to the network's input: as torchvision does it, and drawings as MNIST was made."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 import torch
@@ -253,3 +255,20 @@ def test_mnist_digits_redrawn_large_and_off_centre_come_back_where_they_were():
         alike.append(max(likeness))
     np.testing.assert_allclose(np.mean(places, axis=0), 0, atol=0.1)
     assert np.median(alike) > 0.97
+
+
+@pytest.mark.parametrize("fit", ["crop", "pad", "stretch"])
+def test_long_thin_picture_is_fitted_without_a_giant_between(fit):
+    picture = Image.new("L", (1_000_000, 1), 200)
+    tracemalloc.start()
+    array = picture_to_array(picture, 1, (224, 224), fit)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert array.shape == (1, 224, 224)
+    assert array.max() == 200
+    assert peak < 50_000_000
+
+
+def test_middle_is_cut_out_of_a_picture_that_is_too_wide():
+    picture = Image.fromarray(np.repeat(np.arange(0, 240, 10, dtype=np.uint8)[None], 8, axis=0))  # 24 × 8, brighter to the right
+    assert picture_to_array(picture, 1, (8, 8), "crop")[0, 0].tolist() == list(range(80, 160, 10))

@@ -10,7 +10,7 @@ import torch
 from filelock import FileLock
 from safetensors.torch import load_file
 
-from core.config import TrainConfig, config_from
+from core.config import TrainConfig
 from core.data.catalogue import find_store
 from core.errors import InputError
 from core.runs import session
@@ -22,6 +22,7 @@ from core.runs.history import history_of
 from core.runs.records import evaluated_pictures, load_predictions
 from core.runs.session import train_in
 from core.runs.status import status_of
+from core.settings import config_from
 from core.training.events import CheckpointSaved, Ended, Evaluated, Event, StepLogged
 from core.workspace import Workspace, open_workspace
 

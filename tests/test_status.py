@@ -2,10 +2,10 @@
 
 import pytest
 
-from core.config import config_from
 from core.runs.directory import Run, create_run
 from core.runs.event_log import EventWriter
 from core.runs.status import Status, status_of
+from core.settings import config_from
 from core.training.events import CheckpointSaved, Ended, Evaluated, Event, Preparing, Queued, Started, StepLogged, ThreadsChanged
 from core.workspace import open_workspace
 

@@ -4,6 +4,8 @@ import hashlib
 import json
 import os
 import re
+import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -12,13 +14,14 @@ from typing import Any
 
 import numpy as np
 
-from core.config import Preprocessing, TrainConfig, changed
+from core.config import Preprocessing, TrainConfig
 from core.data.builtin import cifar_source, digits_source, mnist_source
-from core.data.folder import folder_source, list_folder
-from core.data.splits import split_indices
+from core.data.folder import FolderListing, folder_shape, folder_source, list_folder
+from core.data.splits import SPLITS, split_indices
 from core.data.store import Block, PictureStore, Progress, Source, build_store, no_progress, open_store
 from core.errors import InputError
 from core.files import write_json_atomically
+from core.settings import changed
 from core.workspace import Workspace
 
 
@@ -103,7 +106,7 @@ def imported_sets(workspace: Workspace) -> dict[str, str]:
 
 def import_folder(workspace: Workspace, path: str | Path, name: str = "") -> str:
     """Remembers a folder under a name (its own by default) and returns it. The pictures stay where they are."""
-    root = Path(path).expanduser().resolve()
+    root = typed_path(str(path))
     name = name.strip() or root.name
     if name in DATASETS:
         raise InputError(f"'{name}' is the name of a built-in set.", code="dataset", hint="Choose another with --name.")
@@ -121,6 +124,16 @@ def import_folder(workspace: Workspace, path: str | Path, name: str = "") -> str
     return name
 
 
+def typed_path(text: str) -> Path:
+    """The absolute path that a person typed. Raises InputError if no path can be made of it."""
+    try:
+        path = Path(text).expanduser().resolve()
+        path.is_dir()
+    except (OSError, ValueError, RuntimeError) as error:
+        raise InputError(f"{text[:200]!r} is not a path that can be used here ({error}).", code="dataset") from None
+    return path
+
+
 def folder_of(workspace: Workspace, dataset: str) -> Path | None:
     """The folder that a data set's name stands for, None for a built-in set. Raises InputError if it is neither."""
     if dataset in DATASETS:
@@ -128,7 +141,7 @@ def folder_of(workspace: Workspace, dataset: str) -> Path | None:
     if path := imported_sets(workspace).get(dataset):
         return Path(path)
     if "/" in dataset or os.sep in dataset or dataset.startswith("~"):
-        return Path(dataset).expanduser().resolve()
+        return typed_path(dataset)
     names = [*DATASETS, *imported_sets(workspace)]
     raise InputError(
         f"There is no data set '{dataset}'.",
@@ -153,11 +166,25 @@ def _store_path(workspace: Workspace, dataset: str, fingerprint: str, preprocess
     return workspace.stores / f"{slug}-{key}"
 
 
-def find_store(workspace: Workspace, dataset: str, preprocessing: Preprocessing) -> PictureStore | None:
-    """The store if it has been built already."""
+def find_store(workspace: Workspace, dataset: str, preprocessing: Preprocessing, max_age_s: float = 0) -> PictureStore | None:
+    """The store if it has been built already. max_age_s: a folder's listing may be this old."""
     folder = folder_of(workspace, dataset)
-    fingerprint = list_folder(folder).fingerprint if folder else "built-in"
+    fingerprint = _listing(folder, max_age_s).fingerprint if folder else "built-in"
     return open_store(_store_path(workspace, str(folder or dataset), fingerprint, preprocessing))
+
+
+LISTING_S = 5.0
+_listings: dict[Path, tuple[float, FolderListing]] = {}
+
+
+def _listing(folder: Path, max_age_s: float = 0) -> FolderListing:
+    """What lies in a folder. A page asks at every click, and 100,000 files take half a second: then it may be some seconds old."""
+    made, listing = _listings.get(folder, (0.0, None))
+    if listing is None or time.monotonic() - made > max_age_s:
+        listing = list_folder(folder)
+        _listings.clear()  # one folder at a time is looked at
+        _listings[folder] = (time.monotonic(), listing)
+    return listing
 
 
 def prepare_store(
@@ -165,7 +192,7 @@ def prepare_store(
 ) -> PictureStore:
     """The store of a set at the size and colour that the description asks for, built first if need be."""
     folder = folder_of(workspace, dataset)
-    listing = list_folder(folder) if folder else None
+    listing = _listing(folder) if folder else None
     path = _store_path(workspace, str(folder or dataset), listing.fingerprint if listing else "built-in", preprocessing)
     if store := open_store(path):
         return store
@@ -221,15 +248,13 @@ def suiting(workspace: Workspace, dataset: str) -> dict[str, Any]:
         "preprocessing.mean": None,
         "preprocessing.std": None,
         "preprocessing.drawing": "auto",
+        **({"augmentation.flip": False} if record and record.drawing != "none" else {}),  # a mirrored digit is none
     }
 
 
 def data_spec(workspace: Workspace, config: TrainConfig) -> DataSpec:
-    """Shape, classes and split sizes of what this configuration would train on, without building anything.
-
-    An imported folder must have been prepared before; its figures are in its store only.
-    """
-    store = find_store(workspace, config.data.dataset, config.preprocessing)
+    """Shape, classes and split sizes of what this configuration would train on, without building anything."""
+    store = find_store(workspace, config.data.dataset, config.preprocessing, LISTING_S)
     if store:
         splits = split_indices(store.labels, store.meta.splits, config.data)
         return DataSpec(
@@ -237,7 +262,7 @@ def data_spec(workspace: Workspace, config: TrainConfig) -> DataSpec:
         )
     record = DATASETS.get(config.data.dataset)
     if record is None:
-        raise InputError(f"The folder '{config.data.dataset}' has not been read yet.", code="dataset", hint="Import it first.")
+        return _unread_spec(_listing(folder_of(workspace, config.data.dataset), LISTING_S), config)
     counts = {"train": record.num_train, "test": record.num_test}
     for name, fraction in (("test", config.data.test_fraction), ("validation", config.data.validation_fraction)):
         if not counts.get(name) and fraction:
@@ -245,3 +270,17 @@ def data_spec(workspace: Workspace, config: TrainConfig) -> DataSpec:
             counts["train"] -= counts[name]
     counts = {name: count for name, count in counts.items() if count}
     return DataSpec(record.title, _fitted_shape(record.shape, config.preprocessing), record.num_classes, counts, False)
+
+
+def _unread_spec(listing: FolderListing, config: TrainConfig) -> DataSpec:
+    """What a folder holds by its files' names, before the pictures are read at this size."""
+    number = {name: index for index, name in enumerate(listing.class_names)}
+    labels = np.array([number[name] for _, name, _ in listing.pictures])
+    counts = Counter(split for split, _, _ in listing.pictures)
+    delivered, first = {}, 0
+    for split in SPLITS:  # the order of the listing
+        delivered[split] = (first, first + counts[split])
+        first += counts[split]
+    splits = split_indices(labels, delivered, config.data)
+    shape = folder_shape(listing, config.preprocessing)
+    return DataSpec(listing.root.name, shape, len(number), {name: len(ix) for name, ix in splits.items()}, False)

@@ -1,6 +1,7 @@
 """Files from the network with time-outs, progress and checksums, or the ones a person has put in place by hand."""
 
 import hashlib
+import http.client
 import os
 import urllib.error
 import urllib.request
@@ -34,7 +35,7 @@ def fetch(urls: Sequence[str], target: Path, md5: str, title: str, progress: Pro
         try:
             _download(url, target, md5, title, progress)
             return
-        except (urllib.error.URLError, OSError, ValueError) as error:
+        except (urllib.error.URLError, http.client.HTTPException, OSError, ValueError) as error:
             reason = str(getattr(error, "reason", error)) or type(error).__name__
     damaged = " The file that lies there is damaged." if target.exists() else ""
     raise InputError(

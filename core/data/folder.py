@@ -44,21 +44,30 @@ class FolderListing:
 def list_folder(root: Path) -> FolderListing:
     """Every picture below root with its split and class; everything else in `skipped` with the reason."""
     if not root.is_dir():
-        raise InputError(f"There is no folder {root}.", code="dataset", hint="Give the full path of a folder on this machine.")
-    root = _unwrapped(root)
+        raise InputError(
+            f"There is no folder {_shown(str(root))}.", code="dataset", hint="Give the full path of a folder on this machine."
+        )
+    try:
+        root = _unwrapped(root)
+    except OSError as error:
+        raise InputError(f"The folder {_shown(str(root))} can't be read ({error.strerror}).", code="dataset") from None
+    has_splits = any(entry.name.lower() in SPLIT_FOLDERS for entry in root.iterdir() if entry.is_dir())
     pictures, skipped, digest = [], [], hashlib.sha256()
-    for file in _files_below(root):
+    for file in _files_below(root, skipped):
         relative = file.path[len(str(root)) + 1 :]
         parts = relative.split(os.sep)
         if reason := _stray(parts):
-            skipped.append({"file": relative, "reason": reason})
+            skipped.append({"file": _shown(relative), "reason": reason})
             continue
         split = SPLIT_FOLDERS.get(parts[0].lower())
         folders = parts[1:-1] if split else parts[:-1]
         if not folders:
-            skipped.append({"file": relative, "reason": "lies in no class folder"})
+            skipped.append({"file": _shown(relative), "reason": "lies in no class folder"})
             continue
-        pictures.append((split or "train", folders[0], relative))
+        if has_splits and not split:
+            skipped.append({"file": _shown(relative), "reason": "lies outside of the split folders"})
+            continue
+        pictures.append((split or "train", _shown(folders[0]), relative))
         status = file.stat()
         digest.update(f"{relative}\0{status.st_size}\0{status.st_mtime_ns}\n".encode(errors="surrogateescape"))
     if not pictures:
@@ -76,7 +85,7 @@ def list_folder(root: Path) -> FolderListing:
 
 def folder_source(listing: FolderListing, title: str, preprocessing: Preprocessing) -> Source:
     """Decodes the listed pictures to one size; those that can't be read are added to `skipped`."""
-    channels, height, width = _shape(listing, preprocessing)
+    channels, height, width = folder_shape(listing, preprocessing)
     class_names = listing.class_names
     if len(class_names) < 2:
         raise InputError(
@@ -104,19 +113,19 @@ def folder_source(listing: FolderListing, title: str, preprocessing: Preprocessi
                     arrays = list(pool.map(read, [relative for _, _, relative in part]))
                     good = [i for i, array in enumerate(arrays) if not isinstance(array, str)]
                     skipped.extend(
-                        {"file": part[i][2], "reason": array} for i, array in enumerate(arrays) if isinstance(array, str)
+                        {"file": _shown(part[i][2]), "reason": array} for i, array in enumerate(arrays) if isinstance(array, str)
                     )
                     if good:
                         yield Block(
                             split, np.stack([arrays[i] for i in good]), np.array([number[part[i][1]] for i in good]),
-                            [part[i][2].encode(errors="replace").decode() for i in good],
+                            [_shown(part[i][2]) for i in good],
                         )  # fmt: skip
 
     counts = Counter(split for split, _, _ in listing.pictures)
     return Source(title, class_names, (channels, height, width), dict(counts), "none", str(listing.root), blocks, skipped)
 
 
-def _shape(listing: FolderListing, preprocessing: Preprocessing) -> tuple[int, int, int]:
+def folder_shape(listing: FolderListing, preprocessing: Preprocessing) -> tuple[int, int, int]:
     """(C, H, W) of the store: as chosen, else as a sample of the pictures has it."""
     step = max(1, len(listing.pictures) // SAMPLED)
     sizes, modes = set(), set()
@@ -142,15 +151,31 @@ def _unwrapped(root: Path) -> Path:
     return inside[0] if is_wrapper and any(entry.is_dir() for entry in inside[0].iterdir()) else root
 
 
-def _files_below(root: Path) -> Iterator[os.DirEntry]:
-    waiting = [root]
+def _files_below(root: Path, skipped: list[dict[str, str]]) -> Iterator[os.DirEntry]:
+    """Every file; links and folders that can't be read are added to `skipped`."""
+    waiting = [str(root)]
     while waiting:
-        with os.scandir(waiting.pop()) as entries:
-            for entry in entries:
-                if entry.is_dir(follow_symlinks=False):
-                    waiting.append(Path(entry.path))
-                elif entry.is_file(follow_symlinks=False):
-                    yield entry
+        folder = waiting.pop()
+        try:
+            with os.scandir(folder) as entries:
+                found = list(entries)
+        except OSError as error:
+            skipped.append(
+                {"file": _shown(folder[len(str(root)) + 1 :] or folder), "reason": f"can't be read ({error.strerror})"}
+            )
+            continue
+        for entry in found:
+            if entry.is_symlink():
+                skipped.append({"file": _shown(entry.path[len(str(root)) + 1 :]), "reason": "a link, which is not followed"})
+            elif entry.is_dir():
+                waiting.append(entry.path)
+            elif entry.is_file():
+                yield entry
+
+
+def _shown(name: str) -> str:
+    """A file's name as text; bytes that are no UTF-8 become question marks."""
+    return name.encode(errors="replace").decode()
 
 
 def _stray(parts: list[str]) -> str:

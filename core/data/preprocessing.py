@@ -23,14 +23,28 @@ def picture_to_array(picture: Image.Image, channels: int, size_px: tuple[int, in
         if fit == "stretch":
             picture = picture.resize((width, height), Image.Resampling.BILINEAR)
         else:
-            ratios = (width / picture.width, height / picture.height)
-            scale = max(ratios) if fit == "crop" else min(ratios)
-            scaled = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
-            picture = picture.resize(scaled, Image.Resampling.BILINEAR)
-            left, top = (picture.width - width) // 2, (picture.height - height) // 2
-            picture = picture.crop((left, top, left + width, top + height))  # outside the picture: black
+            picture = (_cropped if fit == "crop" else _padded)(picture, width, height)
     array = np.array(picture, dtype=np.uint8)
     return array[None] if array.ndim == 2 else np.ascontiguousarray(array.transpose(2, 0, 1))
+
+
+def _cropped(picture: Image.Image, width: int, height: int) -> Image.Image:
+    """The largest middle part of the right shape. Cut in the source: a long thin picture would fill the memory otherwise."""
+    scale = min(picture.width / width, picture.height / height)
+    left, top = (picture.width - width * scale) / 2, (picture.height - height * scale) / 2
+    box = (left, top, left + width * scale, top + height * scale)
+    return picture.resize((width, height), Image.Resampling.BILINEAR, box=box)
+
+
+def _padded(picture: Image.Image, width: int, height: int) -> Image.Image:
+    """The whole picture in the middle of black."""
+    scale = min(width / picture.width, height / picture.height)
+    scaled = picture.resize(
+        (max(1, round(picture.width * scale)), max(1, round(picture.height * scale))), Image.Resampling.BILINEAR
+    )
+    field = Image.new(picture.mode, (width, height))
+    field.paste(scaled, ((width - scaled.width) // 2, (height - scaled.height) // 2))
+    return field
 
 
 def normalise(images: Tensor, mean: Tensor, std: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-from core.data.catalogue import find_store
+from core.data.catalogue import LISTING_S, find_store
 from core.errors import InputError
 from core.insight.metrics import confusion_matrix
 from core.runs.directory import Run
@@ -35,15 +35,15 @@ def run_confusion(run: Run, epoch: int, num_classes: int) -> np.ndarray | None:
 def samples(workspace: Workspace, run: Run, epoch: int, count: int = NUM_SAMPLES) -> list[Sample]:
     """The same few pictures of the evaluated split, spread over it, with what the network said after the epoch.
 
-    Empty where the pictures are no longer there.
+    Empty where the pictures are no longer there, or no longer the same.
     """
     predictions = load_predictions(run, epoch)
     indices, labels = evaluated_pictures(run)
     try:
-        store = find_store(workspace, run.config.data.dataset, run.config.preprocessing)
+        store = find_store(workspace, run.config.data.dataset, run.config.preprocessing, LISTING_S)
     except InputError:
         store = None
-    if predictions is None or store is None:
+    if predictions is None or store is None or not np.array_equal(store.labels[indices % len(store.labels)], labels):
         return []
     return [
         Sample(

@@ -8,6 +8,7 @@ import base64
 import hashlib
 import json
 import os
+import re
 import shutil
 import tempfile
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ from core.runs.directory import Run, read_json
 from core.training.loop import TrainState
 
 FORMAT = 1
+NAME = re.compile(r"(epoch|step)-(\d+)")
 Pointer = Literal["best", "last"]
 
 
@@ -38,8 +40,9 @@ class Checkpoint:
 
 
 def save_checkpoint(run: Run, state: TrainState, network: NetworkSpec, accuracy: float | None) -> Checkpoint:
-    """Everything that exact resuming needs, under a name of the position: epoch-0003, or step-0000001234 within an epoch."""
-    name = f"step-{state.step:010d}" if state.step_in_epoch else f"epoch-{state.epoch:04d}"
+    """Everything that exact resuming needs, under a name of the position: epoch-0003 once that epoch is judged, else
+    step-0000001234."""
+    name = f"epoch-{state.epoch:04d}" if state.is_evaluated else f"step-{state.step:010d}"
     checkpoint = Checkpoint(run.checkpoints / name)
     if checkpoint.path.exists():  # the same position again, after a resume: the same content
         return checkpoint
@@ -88,11 +91,15 @@ def prune(run: Run, every_epochs: int) -> None:
         kind, _, number = checkpoint.name.partition("-")
         by_rule = kind == "epoch" and int(number) % every_epochs == 0
         if checkpoint.name not in kept and not by_rule:
-            shutil.rmtree(checkpoint.path)
+            doomed = checkpoint.path.with_name(f".deleted-{checkpoint.name}")  # so that nobody meets half of it
+            checkpoint.path.rename(doomed)
+            shutil.rmtree(doomed)
 
 
 def list_checkpoints(run: Run) -> list[Checkpoint]:
-    return [Checkpoint(path) for path in sorted(run.checkpoints.iterdir()) if path.is_dir() and not path.name.startswith(".")]
+    names = (NAME.fullmatch(path.name) for path in run.checkpoints.iterdir())
+    found = sorted((match[1], int(match[2]), match[0]) for match in names if match)
+    return [Checkpoint(run.checkpoints / name) for _, _, name in found]
 
 
 def find_checkpoint(run: Run, name: str = "best") -> Checkpoint:

@@ -1,6 +1,8 @@
 """A run's directory: its id, its files by name, and the runs of a workspace. What the files mean is in the modules beside."""
 
+import fcntl
 import json
+import os
 import re
 import secrets
 import shutil
@@ -11,10 +13,11 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from core.config import TrainConfig, config_from_json
+from core.config import TrainConfig
 from core.errors import InputError
 from core.files import write_json_atomically
 from core.recipes import RECIPES
+from core.settings import config_from_json
 from core.workspace import Workspace
 
 ID_PATTERN = re.compile(r"\d{8}-\d{6}-[a-z0-9-]{1,60}-[0-9a-f]{4}")
@@ -68,12 +71,16 @@ class Run:
 
     def is_held(self) -> bool:
         """Whether a living process trains this run, told by whether its lock can be taken."""
-        if not (self.path / "lock").exists():
+        try:
+            handle = os.open(self.path / "lock", os.O_RDWR)  # never made here: the run may just have been deleted
+        except FileNotFoundError:
             return False
         try:
-            self.hold().release()
-        except InputError:
+            fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)  # shared: those who ask don't meet one another
+        except BlockingIOError:
             return True
+        finally:
+            os.close(handle)
         return False
 
 
@@ -122,7 +129,7 @@ def find_run(workspace: Workspace, run_id: str) -> Run:
 
 def delete_run(run: Run) -> None:
     """Removes the run's directory for good. Raises InputError while it is being trained."""
-    lock = run.hold()
+    lock = run.hold(timeout_s=2)
     try:
         doomed = run.path.with_name(f".deleted-{run.id}")  # one rename, so that nobody meets half a run
         run.path.rename(doomed)

@@ -12,17 +12,21 @@ from core.training.optimizers import build_optimizer
 from core.training.threads import threads_for
 
 MEASURE_S = 0.25
-MOST_PICTURES = 64  # of a batch; larger ones are extrapolated
+MOST_PIXELS = 65_536  # measured at once; larger batches are extrapolated
+MOST_PARAMETERS = 20_000_000  # the measurement runs in the web server: a moment, or not at all
 FURTHER_THREAD = 0.6  # what each one adds; measuring it would ask for cores that others may be using
 EVALUATION_SHARE = 0.5  # a float32 forward pass costs about half a bfloat16 training step
 
 
 def forecast_s(config: TrainConfig, plan: Plan) -> float | None:
-    """Seconds for the whole training, evaluations included; None where it can't be told (another device than the CPU)."""
-    if plan.compute.device.type != "cpu":
+    """Seconds for the whole training, evaluations included; None where that can't be told in a moment (another device
+    than the CPU, a very large network)."""
+    _, height, width = plan.spec.shape
+    if plan.compute.device.type != "cpu" or plan.model.num_parameters > MOST_PARAMETERS:
         return None
-    pictures = min(config.batch_size, MOST_PICTURES)
-    step_s = _step_s(config.model, config.optimizer, plan.spec.shape, plan.spec.num_classes, pictures, plan.compute.dtype)
+    pictures = max(2, min(config.batch_size, MOST_PIXELS // (height * width)))
+    kind = type(config.optimizer)()  # whatever its learning rate, a step takes as long
+    step_s = _step_s(config.model, kind, plan.spec.shape, plan.spec.num_classes, pictures, plan.compute.dtype)
     threads = config.threads or threads_for(config.batch_size, plan.spec.shape)
     evaluated = plan.num_evaluated * (config.epochs + 1) * EVALUATION_SHARE
     return step_s / pictures / (1 + FURTHER_THREAD * (threads - 1)) * (plan.num_train * config.epochs + evaluated)

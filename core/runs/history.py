@@ -28,11 +28,9 @@ class History:
     preparing: dict[str, Any] | None = None
     ended: dict[str, Any] | None = None
     threads: int = 1
-    num_rows: int = 0
     dropped: int = 0
 
     def add(self, row: dict[str, Any]) -> None:
-        self.num_rows += 1
         match row["kind"]:
             case "step":
                 for name in STEP_COLUMNS:

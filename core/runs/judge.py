@@ -4,11 +4,12 @@ from dataclasses import dataclass
 
 import torch
 
-from core.config import changed
 from core.data.catalogue import prepare_store
 from core.data.store import Progress, no_progress
+from core.errors import InputError
 from core.runs.checkpoints import Checkpoint, load_network
 from core.runs.directory import Run
+from core.settings import changed
 from core.training.batches import load_training_data
 from core.training.evaluation import evaluate
 from core.training.events import Evaluated
@@ -26,6 +27,12 @@ def judge(workspace: Workspace, run: Run, checkpoint: Checkpoint, split: str, pr
     model, spec = load_network(checkpoint)
     config = changed(run.config, {"preprocessing": spec.preprocessing.model_dump(mode="json")})
     store = prepare_store(workspace, config.data.dataset, config.preprocessing, progress)
+    if tuple(store.meta.class_names) != spec.class_names:
+        raise InputError(
+            f"The checkpoint knows {len(spec.class_names)} classes, the data set '{store.meta.title}' now has {store.num_classes}, "
+            "or others. Choose the data it was trained on.",
+            code="dataset",
+        )
     data = load_training_data(store, config, torch.device("cpu"), evaluate_on=split)
     model = model.to(memory_format=torch.channels_last)
     total = len(data.evaluated)

@@ -78,21 +78,16 @@ class Launcher:
         finally:
             lock.release()
         with self.changed:
-            self.waiting.append(run)
+            if run not in self.waiting:
+                self.waiting.append(run)
             self.changed.notify()
 
     def stop(self, run: Run) -> None:
         """Stops a run that trains, wherever it trains, or takes a waiting one out of the queue."""
         with self.changed:
-            waiting = run in self.waiting
-            if waiting:
+            if run in self.waiting:
                 self.waiting.remove(run)
-        if waiting:
-            append_event(run.events, Ended("stopped", "Taken out of the queue before it began."))
-        elif status_of(run).is_active:
-            send(run, "stop")
-        else:
-            raise InputError(f"{run.id} is not training.", code="not-running")
+        stop_run(run)
 
     def place_of(self, run: Run) -> int:
         """1 for the run that is next, 0 for one that does not wait here."""
@@ -124,7 +119,10 @@ class Launcher:
                 self.changed.wait_for(lambda: self.waiting or self.is_closed)
                 if self.is_closed:
                     return
-                run = self.training = self.waiting.pop(0)
+                run = self.waiting.pop(0)
+                if status_of(run).state != "queued":  # taken out of the queue, or trained, by another process
+                    continue
+                self.training = run
                 worker = self.worker = self._take_worker()
             try:
                 self._train(run, worker)
@@ -139,7 +137,7 @@ class Launcher:
     def _train(self, run: Run, worker: subprocess.Popen) -> None:
         _give_job(worker, self.workspace, run)
         code = worker.wait()
-        if status_of(run).state in ("interrupted", "queued"):
+        if status_of(run).state in ("interrupted", "queued", "running"):  # without a last word of its own
             append_event(run.events, _obituary(run, code))
 
     def _take_worker(self) -> subprocess.Popen:
@@ -152,6 +150,16 @@ class Launcher:
             [sys.executable, "-m", "core.runs.worker"], cwd=PROJECT, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL,
             env={**os.environ, **WORKER_ENVIRONMENT}, start_new_session=True,
         )  # fmt: skip
+
+
+def stop_run(run: Run) -> None:
+    """Stops a run, whichever process trains it or has it in its queue. Raises InputError if it is neither."""
+    status = status_of(run)
+    if not status.is_active:
+        raise InputError(f"{run.id} is not training: it is {status.state}.", code="not-running")
+    send(run, "stop")  # also heard by a worker that is about to begin
+    if status.state == "queued" and not run.is_held():
+        append_event(run.events, Ended("stopped", "Taken out of the queue before it began."))
 
 
 def _give_job(worker: subprocess.Popen, workspace: Workspace, run: Run) -> None:

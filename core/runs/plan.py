@@ -20,9 +20,6 @@ class Plan:
     num_evaluated: int
     steps_per_epoch: int
 
-    def total_steps(self, config: TrainConfig) -> int:
-        return self.steps_per_epoch * config.epochs
-
 
 def plan_run(workspace: Workspace, config: TrainConfig) -> Plan:
     """The plan, without starting or building anything. Raises InputError for whatever would fail later."""

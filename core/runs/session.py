@@ -6,10 +6,11 @@ import math
 import time
 from collections.abc import Callable
 
+import numpy as np
 import torch
 from filelock import FileLock, Timeout
 
-from core.config import TrainConfig, changed
+from core.config import TrainConfig
 from core.data.catalogue import data_spec, prepare_store
 from core.data.store import PictureStore
 from core.errors import InputError
@@ -19,7 +20,8 @@ from core.runs.control import Commands
 from core.runs.directory import Run, read_json
 from core.runs.event_log import EventWriter
 from core.runs.plan import Plan, plan_for
-from core.runs.records import save_evaluated_pictures, save_predictions
+from core.runs.records import evaluated_pictures, save_evaluated_pictures, save_predictions
+from core.settings import changed
 from core.training.batches import load_training_data
 from core.training.device import choose_compute
 from core.training.events import (
@@ -59,6 +61,7 @@ class Session:
         self.next_poll = 0.0
         self.next_save = 0.0
         self.told = 0.0
+        self.progress_told = ("", 0)
         self.state: TrainState | None = None
         self.network: NetworkSpec | None = None
         self.accuracy: float | None = None
@@ -87,8 +90,8 @@ class Session:
         """Told at most five times a second."""
         self.listen()
         now = time.monotonic()
-        if now - self.told > 0.2:
-            self.told = now
+        if now - self.told > 0.2 and (what, done) != self.progress_told:
+            self.told, self.progress_told = now, (what, done)
             self.tell(Preparing(what, done, total))
 
     def wait_for_device(self, device: torch.device) -> FileLock:
@@ -124,6 +127,7 @@ class Session:
             preprocessing=config.preprocessing,
         )
         self.state = new_state(config, self.network.build(), compute.device)
+        self._check_pictures(store, data.evaluated.numpy())
         self._resume()
         save_evaluated_pictures(self.run, data.evaluated.numpy(), store.labels[data.evaluated.numpy()])
         self.tell(
@@ -163,13 +167,23 @@ class Session:
             self.listen()
             if fewer_or_more := governor.adjust():
                 self.tell(ThreadsChanged(self.state.step, fewer_or_more))
-            if time.monotonic() > self.next_save and self.state.step:
+            if time.monotonic() > self.next_save and self.state.step_in_epoch:
                 self.save()
 
     def _write(self, event: Event) -> None:
         self.tell(event)
         if self.tensorboard:
             self.tensorboard.add(event)
+
+    def _check_pictures(self, store: PictureStore, evaluated: np.ndarray) -> None:
+        """Raises InputError if a run that goes on would meet other pictures than those it began with."""
+        indices, labels = evaluated_pictures(self.run)
+        if len(indices) and not (np.array_equal(indices, evaluated) and np.array_equal(labels, store.labels[evaluated])):
+            raise InputError(
+                f"The pictures of '{store.meta.title}' are not those this run began with.",
+                code="dataset",
+                hint="Put them back as they were, or start a new run.",
+            )
 
     def _resume(self) -> None:
         """Goes on from the last checkpoint, if there is one."""
@@ -203,7 +217,9 @@ class Session:
         )  # fmt: skip
 
 
-DIVERGED = "The loss is no longer a finite number: training has diverged. The last checkpoint before it is kept. Try a lower learning rate."
+DIVERGED = (
+    "The loss is no longer a finite number: training has diverged. Checkpoints saved before are kept. Try a lower learning rate."
+)
 
 
 def train_in(
@@ -251,7 +267,7 @@ def _trained(session: Session) -> Ended:
                 session.save()
             except InputError as error:
                 return session.ended("failed", str(error))
-            saved = f"at step {session.state.step:,}; best and last are kept"
+            saved = f"at step {session.state.step:,}, and saved"
         words = {"stopped": "Stopped by hand", "paused": "Paused"}
         return session.ended(leave.reason, f"{words[leave.reason]} {saved}.")
     except InputError as error:
@@ -260,7 +276,7 @@ def _trained(session: Session) -> Ended:
         logging.exception("out of memory")
         smaller = max(1, session.run.config.batch_size // 2)
         return session.ended(
-            "failed", f"The device ran out of memory. Try a batch size of {smaller}; the last checkpoint is kept."
+            "failed", f"The device ran out of memory. Try a batch size of {smaller}; checkpoints saved before are kept."
         )
 
 

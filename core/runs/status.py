@@ -1,12 +1,15 @@
 """Where a run stands, worked out from its last events and its lock; nothing here is stored."""
 
+import threading
+from collections import OrderedDict
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from core.runs.directory import Run
-from core.runs.event_log import read_tail
+from core.runs.event_log import EventReader
 
 State = Literal["queued", "running", "paused", "stopped", "finished", "failed", "interrupted"]
+GONE = "The training process is gone without a word: killed, or the computer went down. What it had saved is kept."
 
 
 @dataclass(frozen=True)
@@ -25,28 +28,55 @@ class Status:
 
 
 def status_of(run: Run) -> Status:
-    rows, size = read_tail(run.events), 65_536
-    while run.events.exists() and run.events.stat().st_size > size and not any(row["kind"] == "evaluation" for row in rows):
-        size *= 8  # evaluations are rare in this run
-        rows = read_tail(run.events, size)
-    last = next(
-        (row for row in reversed(rows) if row["kind"] in ("ended", "queued", "started", "preparing", "step", "evaluation")),
-        None,
-    )
+    is_held = run.is_held()  # before the events are read: a trainer writes "ended" before it lets go
+    last, *progress = _summary(run)
     if last is None:
-        return Status("running" if run.is_held() else "interrupted", "It was never started.", 0, None, 0.0)
-    seconds = max((row["seconds"] for row in rows if "seconds" in row), default=0.0)
-    judged = next((row for row in reversed(rows) if row["kind"] == "evaluation"), {"epoch": 0, "accuracy": None})
-    progress = (judged["epoch"], judged["accuracy"], seconds)
-    if last["kind"] == "ended":  # a last word from before the first step knows no figures: those told before hold
-        accuracy = judged["accuracy"] if last["accuracy"] is None else last["accuracy"]
-        return Status(last["reason"], last["message"], max(last["epoch"], judged["epoch"]), accuracy, seconds)
+        return Status("running" if is_held else "interrupted", "" if is_held else "It was never started.", *progress)
+    if last["kind"] == "ended":
+        return Status(last["reason"], last["message"], *progress)
     if last["kind"] == "queued":
         return Status("queued", "", *progress)
-    if run.is_held():
-        return Status("running", "", *progress)
-    # the trainer writes "ended" before it lets go of the lock; it may just have done so
-    again = read_tail(run.events)
-    if again and again[-1]["kind"] == "ended":
-        return status_of(run)
-    return Status("interrupted", "The training process is gone without a word: killed, or the computer went down.", *progress)
+    return Status("running", "", *progress) if is_held else Status("interrupted", GONE, *progress)
+
+
+class _Reading:
+    """A run's events in short, kept up with its file: at first as much of its end as is needed, then what is new."""
+
+    def __init__(self, run: Run) -> None:
+        size = run.events.stat().st_size if run.events.exists() else 0
+        length = 4096
+        while True:
+            self.last: dict[str, Any] | None = None
+            self.epoch, self.accuracy, self.seconds = 0, None, 0.0
+            self.reader = EventReader(run.events, offset=max(0, size - length))
+            self.catch_up()
+            if length >= size or self.accuracy is not None:
+                return
+            length *= 8
+
+    def catch_up(self) -> None:
+        for row in self.reader.read():
+            if row["kind"] not in ("checkpoint", "threads"):
+                self.last = row
+            self.seconds = max(self.seconds, row.get("seconds", 0.0))
+            if row["kind"] in ("evaluation", "ended") and row["accuracy"] is not None:
+                self.epoch, self.accuracy = row["epoch"], row["accuracy"]
+
+
+CACHED_RUNS = 20_000
+_cache: OrderedDict[str, _Reading] = OrderedDict()
+_lock = threading.Lock()
+
+
+def _summary(run: Run) -> tuple[dict[str, Any] | None, int, float | None, float]:
+    """(last event that tells the state, epochs judged, accuracy of the last evaluation, seconds trained)."""
+    with _lock:
+        reading = _cache.pop(str(run.path), None)
+        if reading is None:
+            reading = _Reading(run)
+        else:
+            reading.catch_up()
+        _cache[str(run.path)] = reading
+        if len(_cache) > CACHED_RUNS:
+            _cache.popitem(last=False)
+        return reading.last, reading.epoch, reading.accuracy, reading.seconds

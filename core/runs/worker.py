@@ -15,6 +15,7 @@ def main() -> None:
 
     from core.runs.directory import Run
     from core.runs.session import train_in
+    from core.runs.status import status_of
     from core.workspace import Workspace
 
     warm_up()
@@ -29,7 +30,8 @@ def main() -> None:
     os.dup2(output, 2)
     gone = threading.Event()
     threading.Thread(target=lambda: (life_line.read(), gone.set()), daemon=True).start()
-    train_in(Workspace(Path(job["home"])), run, gone.is_set)
+    if status_of(run).state == "queued":  # else it was taken out of the queue meanwhile
+        train_in(Workspace(Path(job["home"])), run, gone.is_set)
 
 
 def warm_up() -> None:

@@ -11,21 +11,34 @@ function loadPlotly() {
   return window.trainscopePlotly;
 }
 
-function themed(layout, element) {
+function themeOf(element) {
   const style = getComputedStyle(element);
-  const color = style.getPropertyValue("--st-text-color").trim() || style.color;
-  const family = style.getPropertyValue("--st-font").trim() || style.fontFamily;
-  const background = style.getPropertyValue("--st-background-color").trim();
   return {
-    ...layout,
-    font: { color, family, size: 13 },
-    hoverlabel: { bgcolor: background, font: { color, family } },
-    uirevision: "kept",
-    autosize: true,
+    color: style.getPropertyValue("--st-text-color").trim() || style.color,
+    background: style.getPropertyValue("--st-background-color").trim(),
+    family: style.getPropertyValue("--st-font").trim() || style.fontFamily,
   };
 }
 
-export default async function ({ parentElement, data }) {
+async function draw(node) {
+  const { figure, alt, height } = node.trainscopeData;
+  const theme = themeOf(node);
+  const state = figure + theme.color + theme.background;
+  if (node.trainscopeState === state) return; // nothing new to draw
+  node.trainscopeState = state;
+  node.style.height = `${height}px`;
+  node.setAttribute("aria-label", alt);
+  const Plotly = await loadPlotly();
+  if (node.trainscopeState !== state) return; // newer points arrived while the script was loading
+  const { data, layout } = JSON.parse(figure);
+  const font = { color: theme.color, family: theme.family, size: 13 };
+  const hoverlabel = { bgcolor: theme.background, font };
+  const options = { responsive: true, displaylogo: false, displayModeBar: "hover" };
+  await Plotly.react(node, data, { ...layout, font, hoverlabel, uirevision: "kept", autosize: true }, options);
+  node.dataset.points = String(data.reduce((sum, trace) => sum + (trace.y?.length ?? trace.y?.bdata?.length ?? 0), 0));
+}
+
+export default function ({ parentElement, data }) {
   if (!data.figure) return void loadPlotly();
   let node = parentElement.querySelector(".trainscope-chart");
   if (!node) {
@@ -34,14 +47,18 @@ export default async function ({ parentElement, data }) {
     node.setAttribute("role", "img");
     node.style.width = "100%";
     parentElement.append(node);
+    // a theme changes the page's colours without a word to components: looked at when the system's scheme or the page's style does
+    node.trainscopeWatch = new MutationObserver(() => draw(node));
+    node.trainscopeWatch.observe(document.documentElement, { attributes: true });
+    node.trainscopeWatch.observe(document.head, { childList: true });
+    const root = document.querySelector("[data-testid='stApp']");
+    if (root) node.trainscopeWatch.observe(root, { attributes: true, attributeFilter: ["class", "style"] });
   }
-  if (node.trainscopeData?.figure === data.figure) return; // nothing new to draw
-  node.style.height = `${data.height}px`;
-  node.setAttribute("aria-label", data.alt);
   node.trainscopeData = data;
-  const Plotly = await loadPlotly();
-  if (node.trainscopeData !== data) return; // newer points arrived while the script was loading
-  const figure = JSON.parse(data.figure);
-  await Plotly.react(node, figure.data, themed(figure.layout, node), { responsive: true, displaylogo: false, displayModeBar: "hover" });
-  node.dataset.points = String(figure.data.reduce((sum, trace) => sum + (trace.y?.length ?? trace.y?.bdata?.length ?? 0), 0));
+  draw(node);
+  return () => {
+    if (node.isConnected) return;
+    node.trainscopeWatch.disconnect();
+    window.Plotly?.purge(node);
+  };
 }

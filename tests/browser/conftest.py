@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from tests.browser.waiting import until
+from tests.waiting import until
 
 PROJECT = Path(__file__).resolve().parents[2]
 CHROMIUM_FLAGS = [

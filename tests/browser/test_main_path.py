@@ -10,15 +10,18 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Page, expect
 
-from core.data.catalogue import find_store
+from core.data.catalogue import find_store, suiting
+from core.recipes import recipe_named
 from core.runs.control import send
-from core.runs.directory import Run, find_run
+from core.runs.directory import Run, create_run, find_run
 from core.runs.history import history_of
 from core.runs.records import evaluated_pictures, load_predictions
+from core.runs.session import train_in
 from core.runs.status import status_of
+from core.settings import changed
 from core.workspace import open_workspace
 from tests.browser.conftest import Server
-from tests.browser.waiting import until
+from tests.waiting import until
 
 LOSS_POINT = "[class*='st-key-loss-'] .scatterlayer .points path"
 # a 7 as people draw it, corners in shares of the canvas
@@ -229,3 +232,39 @@ def test_a_run_is_deleted_only_after_a_second_question(page: Page, training: Run
     page.get_by_role("button", name="Delete it").click()
     until(lambda: not training.path.exists())
     expect(page.locator(f".st-key-run-{training.id}")).to_have_count(0)
+
+
+def test_charts_follow_the_theme_while_the_page_is_open(page: Page, server: Server) -> None:
+    page.emulate_media(color_scheme="light")
+    page.goto("/")
+    page.get_by_role("button", name="Train on digits now").click()
+    expect(page.get_by_text("Trained to the last epoch")).to_be_visible(timeout=30_000)
+    colour = "getComputedStyle(document.querySelector(\"[class*='st-key-loss-'] .xtick text\")).fill"
+    page.wait_for_function(f"{colour} === 'rgb(30, 35, 41)'")
+    page.emulate_media(color_scheme="dark")
+    page.wait_for_function(f"{colour} === 'rgb(228, 231, 235)'")
+
+
+def test_a_class_name_that_looks_like_an_address_loads_and_links_nothing(page: Page, server: Server, tmp_path: Path) -> None:
+    for number, name in enumerate(("www.evil.example", "![x](http:evil.example)")):
+        (tmp_path / "names" / name).mkdir(parents=True)
+        for i in range(20):
+            Image.new("L", (16, 16), 40 + 150 * number + i).save(tmp_path / "names" / name / f"{i}.png")
+    workspace = open_workspace(server.home)
+    changes = {
+        **suiting(workspace, str(tmp_path / "names")),
+        "model.name": "mlp",
+        "batch_size": 8,
+        "epochs": 2,
+        "tensorboard": False,
+    }
+    run = create_run(workspace, changed(recipe_named("cifar10-blitz").config, changes))
+    train_in(workspace, run)
+    page.goto(f"/results?run={run.id}")
+    expect(page.get_by_text("What is taken for what")).to_be_visible()
+    assert (
+        page.locator("main a, [data-testid='stMain'] a").evaluate_all(
+            "links => links.map(l => l.href).filter(h => h.includes('evil'))"
+        )
+        == []
+    )

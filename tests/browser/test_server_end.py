@@ -14,7 +14,7 @@ from core.runs.history import history_of
 from core.runs.status import status_of
 from core.workspace import open_workspace
 from tests.browser.conftest import Server, start_server
-from tests.browser.waiting import until
+from tests.waiting import until
 
 
 def trainer_of(run: Run) -> int:

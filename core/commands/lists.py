@@ -1,0 +1,96 @@
+"""datasets, models, recipes, runs."""
+
+import argparse
+
+from core.commands.output import Result, say
+from core.errors import InputError
+from core.wording import duration, percent
+from core.workspace import Workspace
+
+
+def list_datasets(workspace: Workspace, options: argparse.Namespace) -> Result:
+    from core.config import Preprocessing
+    from core.data.catalogue import DATASETS, find_store, imported_sets
+
+    rows = [
+        {
+            "name": r.name, "kind": "built-in", "title": r.title, "summary": r.summary, "shape": list(r.shape),
+            "num_classes": r.num_classes, "num_train": r.num_train, "num_test": r.num_test, "download_mb": r.download_mb,
+            "is_ready": find_store(workspace, r.name, Preprocessing()) is not None,
+        }
+        for r in DATASETS.values()
+    ]  # fmt: skip
+    rows += [{"name": name, "kind": "folder", "path": path} for name, path in imported_sets(workspace).items()]
+    return {"datasets": rows}
+
+
+def show_datasets(result: Result) -> None:
+    for row in result["datasets"]:
+        if row["kind"] == "folder":
+            print(f"{row['name']:16} a folder: {row['path']}")
+        else:
+            there = "here" if row["is_ready"] or not row["download_mb"] else f"{row['download_mb']} MB to download"
+            print(f"{row['name']:16} {row['summary']} ({there})")
+
+
+def list_models(workspace: Workspace, options: argparse.Namespace) -> Result:
+    from core.models.catalogue import MODELS
+
+    return {"models": [{"name": r.name, "title": r.title, "summary": r.summary} for r in MODELS.values()]}
+
+
+def show_models(result: Result) -> None:
+    for row in result["models"]:
+        print(f"{row['name']:22} {row['summary']}")
+
+
+def list_recipes(workspace: Workspace, options: argparse.Namespace) -> Result:
+    from core.recipes import RECIPES
+
+    rows = [
+        {
+            "name": r.name,
+            "title": r.title,
+            "summary": r.summary,
+            "published": r.published,
+            "config": r.config.model_dump(mode="json"),
+        }
+        for r in RECIPES.values()
+    ]
+    return {"recipes": rows}
+
+
+def show_recipes(result: Result) -> None:
+    for row in result["recipes"]:
+        published = f" Published: {row['published']}." if row["published"] else ""
+        print(f"{row['name']:22} {row['summary']}{published}")
+
+
+def list_all_runs(workspace: Workspace, options: argparse.Namespace) -> Result:
+    from core.runs.directory import list_runs
+    from core.runs.status import status_of
+
+    rows = []
+    for run in list_runs(workspace):
+        status = status_of(run)
+        try:
+            _ = run.config
+        except InputError as error:
+            say(f"{run.id} is left out: {error}")
+            continue
+        rows.append({
+            "run": run.id, "status": status.state, "message": status.message, "recipe": run.config.recipe,
+            "dataset": run.config.data.dataset, "model": run.config.model.name, "epoch": status.epoch, "epochs": run.config.epochs,
+            "accuracy": status.accuracy, "seconds": status.seconds,
+        })  # fmt: skip
+    return {"runs": rows}
+
+
+def show_runs(result: Result) -> None:
+    if not result["runs"]:
+        print("There are no runs yet. A first one: python -m core train --recipe digits-quickstart")
+    for row in result["runs"]:
+        print(
+            f"{row['run']:48} {row['status']:12} {row['epoch']:>3}/{row['epochs']:<4} {percent(row['accuracy']):>8} "
+            f"{duration(row['seconds']):>12}  {row['model']} on {row['dataset']}"
+        )

@@ -1,0 +1,163 @@
+"""The commands with their options and help; each one's work is in the module beside that has its name."""
+
+import argparse
+import json
+import sys
+import textwrap
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from core.commands import lists, pictures, results, training
+from core.config import SECTIONS, VARIANTS
+from core.errors import InputError
+from core.settings import all_settings
+from core.workspace import open_workspace
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one command. Exit status 0, or 2 for what a person caused, with the error on standard output as JSON if asked."""
+    as_json = "--json" in (sys.argv[1:] if arguments is None else arguments)
+    try:
+        options = build_parser().parse_args(arguments)
+        result = options.command(open_workspace(getattr(options, "home", None)), options)
+    except InputError as error:
+        if as_json:
+            print(json.dumps({"error": {"code": error.code, "message": error.message, "hint": error.hint}}, ensure_ascii=False))
+        else:
+            print(f"error: {error}", file=sys.stderr)
+        return 2
+    if as_json:
+        print(json.dumps(result, ensure_ascii=False, allow_nan=False))
+    else:
+        options.show(result)
+    return 0
+
+
+class _Parser(argparse.ArgumentParser):
+    """Tells wrong arguments as everything else that a person can mend is told."""
+
+    def error(self, message: str) -> None:
+        raise InputError(
+            f"{message[0].upper()}{message[1:]}.", code="arguments", hint=f"'{self.prog} --help' says what there is."
+        )
+
+
+def build_parser() -> argparse.ArgumentParser:
+    shared = argparse.ArgumentParser(add_help=False)
+    shared.add_argument(
+        "--home",
+        metavar="FOLDER",
+        default=argparse.SUPPRESS,
+        help="the workspace (default: TRAINSCOPE_HOME, or ./workspace)",
+    )
+    shared.add_argument(
+        "--json",
+        action="store_true",
+        default=argparse.SUPPRESS,
+        help="one JSON document on standard output, progress on standard error",
+    )
+    parser = _Parser(
+        prog="python -m core", parents=[shared], formatter_class=argparse.RawDescriptionHelpFormatter,
+        description="Trainscope without a browser: train image classifiers, judge them and use them.",
+        epilog=textwrap.dedent("""\
+            a first training:
+              python -m core train --recipe digits-quickstart
+              python -m core evaluate last
+              python -m core predict last digit.png
+
+            your own pictures, one folder per class:
+              python -m core import ~/pictures/flowers
+              python -m core train --recipe cifar10-quick --set data.dataset=flowers --set epochs=20
+
+            RUN is an id as `runs` lists them, or "last". Each command has a --help of its own."""),
+    )  # fmt: skip
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+
+    def add(name: str, command: Callable, show: Callable, summary: str, **extra: Any) -> argparse.ArgumentParser:
+        sub = commands.add_parser(
+            name,
+            parents=[shared],
+            help=summary,
+            description=summary,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            **extra,
+        )
+        sub.set_defaults(command=command, show=show)
+        return sub
+
+    add("datasets", lists.list_datasets, lists.show_datasets, "List the data sets: built-in ones and imported folders.")
+    add("models", lists.list_models, lists.show_models, "List the networks.")
+    add("recipes", lists.list_recipes, lists.show_recipes, "List the recipes: complete configurations to start from.")
+    add("runs", lists.list_all_runs, lists.show_runs, "List the runs, the newest first.")
+
+    sub = add(
+        "import",
+        pictures.import_pictures,
+        pictures.show_import,
+        "Read a folder of pictures (train/ and test/ or val/, or one folder per class) as a data set.",
+    )
+    sub.add_argument("path", metavar="PATH", help="the folder; nothing in it is changed")
+    sub.add_argument("--name", default="", help="the data set's name (default: the folder's)")
+    sub.add_argument("--size", type=int, metavar="PX", help="side of the square that photographs are stored at")
+
+    sub = add(
+        "train",
+        training.train,
+        training.show_training,
+        "Train a network to the end. Ctrl-C saves and pauses; resume goes on.",
+        epilog=_settings_help(),
+    )
+    source = sub.add_mutually_exclusive_group(required=True)
+    source.add_argument("--recipe", metavar="NAME", help="start from a recipe")
+    source.add_argument("--config", metavar="FILE", help="start from a JSON file, such as a run's config.json")
+    sub.add_argument(
+        "--set", metavar="NAME=VALUE", action="append", default=[], help="change a setting (see below); may be repeated"
+    )
+
+    sub = add(
+        "resume",
+        training.resume,
+        training.show_training,
+        "Go on with a run that was paused, stopped or interrupted, from its last checkpoint.",
+    )
+    sub.add_argument("run", metavar="RUN")
+    sub = add(
+        "stop",
+        training.stop,
+        training.show_stop,
+        "Stop a run that is training, wherever it trains. Best and last checkpoint are kept.",
+    )
+    sub.add_argument("run", metavar="RUN")
+
+    sub = add(
+        "evaluate", results.evaluate, results.show_evaluation, "Judge a checkpoint on a split of the set it was trained on."
+    )
+    sub.add_argument("run", metavar="RUN")
+    sub.add_argument("--checkpoint", default="last", metavar="NAME", help="best, last (default) or one such as epoch-0003")
+    sub.add_argument("--split", choices=("train", "validation", "test"), help="default: the one the run was evaluated on")
+
+    sub = add("predict", results.predict, results.show_predictions, "Classify picture files.")
+    sub.add_argument("run", metavar="RUN")
+    sub.add_argument("files", metavar="FILE", nargs="+")
+    sub.add_argument("--checkpoint", default="last", metavar="NAME", help="best, last (default) or one such as epoch-0003")
+    sub.add_argument("--top-k", type=int, default=5, metavar="K", help="classes to report for each picture (default 5)")
+    return parser
+
+
+def _settings_help() -> str:
+    lines = ["settings, for --set:"]
+    section = None
+    for item in all_settings():
+        if item.section != section:
+            section = item.section
+            lines.append(f"\n  {SECTIONS[section]}")
+            if section in ("optimizer", "schedule"):
+                lines.append(f"    {section + '.name':32} one of {', '.join(VARIANTS[section])}")
+        if item.path == "recipe":
+            continue
+        default = (
+            "" if item.default is None else f" [{str(item.default).lower() if isinstance(item.default, bool) else item.default}]"
+        )
+        words = f"{item.explanation}{' In ' + item.unit + '.' if item.unit and item.unit != '×' else ''} ({item.bounds or item.kind}){default}"
+        lines += textwrap.wrap(words, 110, initial_indent=f"    {item.path:32} ", subsequent_indent=" " * 37)
+    return "\n".join(lines)

@@ -1,0 +1,76 @@
+"""evaluate, predict."""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from core.commands.output import Result, progress
+from core.errors import InputError
+from core.wording import percent
+from core.workspace import Workspace
+
+
+def evaluate(workspace: Workspace, options: argparse.Namespace) -> Result:
+    from core.runs.checkpoints import find_checkpoint
+    from core.runs.directory import find_run
+    from core.runs.judge import judge
+    from core.training.events import to_row
+
+    run = find_run(workspace, options.run)
+    checkpoint = find_checkpoint(run, options.checkpoint)
+    judgement = judge(workspace, run, checkpoint, options.split or run.config.data.evaluate_on, progress())
+    return {"run": run.id, "checkpoint": checkpoint.name, **figures_by_class(to_row(judgement.result), judgement.class_names)}
+
+
+def show_evaluation(result: Result) -> None:
+    print(
+        f"{result['run']} {result['checkpoint']}: {result['split']} accuracy {percent(result['accuracy'], 2)}, loss {result['loss']:.4f}"
+    )
+    show_classes(result)
+
+
+def predict(workspace: Workspace, options: argparse.Namespace) -> Result:
+    from core.data.decoding import decode_picture
+    from core.inference.predictor import predict as predict_picture
+    from core.runs.checkpoints import find_checkpoint
+    from core.runs.directory import find_run
+
+    if options.top_k < 1:
+        raise InputError(f"--top-k: found {options.top_k}, expected 1 or more.", code="arguments")
+    run = find_run(workspace, options.run)
+    checkpoint = find_checkpoint(run, options.checkpoint)
+    rows = []
+    for file in options.files:
+        try:
+            prediction = predict_picture(checkpoint, decode_picture(Path(file)))
+        except InputError as error:
+            if error.code == "checkpoint":
+                raise
+            rows.append({"file": file, "error": error.message})
+            continue
+        classes = [{"class": name, "probability": probability} for name, probability in prediction.top(options.top_k)]
+        rows.append({"file": file, "classes": classes, "prepared": prediction.done})
+    return {"run": run.id, "checkpoint": checkpoint.name, "pictures": rows}
+
+
+def show_predictions(result: Result) -> None:
+    for row in result["pictures"]:
+        if "error" in row:
+            print(f"{row['file']}: {row['error']}")
+        else:
+            print(f"{row['file']}: " + ", ".join(f"{c['class']} {percent(c['probability'])}" for c in row["classes"]))
+
+
+def figures_by_class(row: dict[str, Any], class_names: Sequence[str]) -> Result:
+    per_class = [
+        {"class": name, "accuracy": right / support if support else None, "correct": right, "support": support}
+        for name, right, support in zip(class_names, row["correct"], row["support"], strict=True)
+    ]
+    return {"split": row["split"], "accuracy": row["accuracy"], "loss": row["loss"], "per_class": per_class}
+
+
+def show_classes(figures: Result) -> None:
+    width = max(len(row["class"]) for row in figures["per_class"])
+    for row in figures["per_class"]:
+        print(f"  {row['class']:{width}}  {percent(row['accuracy']):>8}  {row['correct']:>6,} of {row['support']:,}")
