@@ -63,29 +63,37 @@ def pick_checkpoint(run: Run, place) -> Checkpoint | None:
         return None
 
 
-def new_canvas(drawing: dict | None) -> None:
-    """The next canvas begins with this drawing: one that is left takes its strokes with it."""
-    st.session_state["first-drawing"] = st.session_state["drawing"] = drawing
-    st.session_state["canvas"] = st.session_state.get("canvas", 0) + 1
+def new_canvas(keep_drawing: bool) -> None:
+    """A fresh canvas. A canvas that is left takes its strokes with it, so the next one begins with those kept."""
+    state = st.session_state
+    if not keep_drawing:
+        state["strokes"], state["drawn"] = None, None
+    state["first-strokes"] = state.get("strokes")
+    state["canvas"] = state.get("canvas", 0) + 1
 
 
 @st.fragment
 def draw(checkpoint: Checkpoint) -> None:
     """The canvas with its answer; a stroke reruns only this."""
+    state = st.session_state
     left, right = st.columns([1, 2], gap="large")
     with left:
         result = st_canvas(
             stroke_width=24, stroke_color="#000000", background_color="#ffffff", width=CANVAS_PX, height=CANVAS_PX, drawing_mode="freedraw",
-            return_image_data=True, initial_drawing=st.session_state.get("first-drawing"), key=f"canvas-{st.session_state.canvas}",
+            return_image_data=True, initial_drawing=state["first-strokes"], key=f"canvas-{state['canvas']}",
         )  # fmt: skip
         if st.button("Clear", key="clear-canvas"):
-            new_canvas(None)
+            new_canvas(keep_drawing=False)
             st.rerun(scope="fragment")
-    st.session_state["drawing"] = result.json_data
-    strokes = (result.json_data or {}).get("objects", [])
+    if result.json_data is not None:
+        state["strokes"] = result.json_data
+        if not result.json_data.get("objects"):
+            state["drawn"] = None
+        elif result.image_data is not None:  # a canvas that began with strokes has no pixels of them until the next one
+            state["drawn"] = np.asarray(result.image_data, dtype=np.uint8)
     with right:
-        if strokes and result.image_data is not None:
-            answer(checkpoint, Image.fromarray(np.asarray(result.image_data, dtype=np.uint8), "RGBA"), key="drawn")
+        if state.get("drawn") is not None:
+            answer(checkpoint, Image.fromarray(state["drawn"], "RGBA"), key="drawn")
         else:
             st.info("Draw with the mouse or a finger. Without either, upload a picture.")
 
@@ -128,7 +136,7 @@ def answer(checkpoint: Checkpoint, picture: Image.Image, key: str) -> None:
 
 st.title("Predict")
 if st.session_state["has-arrived"]:
-    new_canvas(st.session_state.get("drawing"))
+    new_canvas(keep_drawing=True)
 if checkpoint := checkpoint_choice():
     drawing, uploading = st.tabs(["Draw", "Upload"], key="way")
     with drawing:
