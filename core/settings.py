@@ -181,7 +181,7 @@ def _sentence(problem: Mapping[str, Any]) -> str:
         del location[-1]  # one number of several
     path = ".".join(location) or "configuration"
     if problem["type"] == "extra_forbidden":
-        return f"There is no setting '{path}'."
+        return _who_has(path) or f"There is no setting '{path}'."
     if problem["type"] == "union_tag_invalid":
         return f"{path}.name: found {problem['input'].get('name')!r}, expected one of {', '.join(VARIANTS[path])}."
     found = problem["input"]
@@ -194,6 +194,13 @@ def _sentence(problem: Mapping[str, Any]) -> str:
                  "floats": "one to three numbers, means from -100 to 100, deviations from 0.0001 to 100", "choice": ""}  # fmt: skip
         expected = " ".join(filter(None, [kinds[known.kind], known.bounds])) or expected
     return f"{path}: found {_short(found)}, expected {expected}."
+
+
+def _who_has(path: str) -> str:
+    """For a setting of another optimizer or schedule than the chosen one, those that have it."""
+    section, _, name = path.partition(".")
+    owners = [variant for variant, fields in VARIANTS.get(section, {}).items() if name in fields.model_fields]
+    return f"{path}: the chosen {section} has no such setting; {', '.join(owners)} has." if owners else ""
 
 
 def _short(value: Any) -> str:

@@ -51,6 +51,8 @@ def run_row(run: Run, *, key: str, actions: Callable[[Status], None] = lambda st
         subject_of(run), f"epoch {status.epoch} of {run.config.epochs}",
         f"{run.config.data.evaluate_on} accuracy {percent(status.accuracy)}", duration(status.seconds),
     ]  # fmt: skip
+    if status.state in ("failed", "interrupted"):
+        facts.append(status.message)
     with st.container(border=True, key=f"{key}-{run.id}"), st.container(horizontal=True, vertical_alignment="center"):
         st.markdown(
             f"**{inert(title_of(run))}** &nbsp; {badge(status)}  \n:small[:gray[{inert(' · '.join(facts))}]]",

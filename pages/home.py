@@ -37,6 +37,7 @@ if not runs:
 def activity() -> None:
     """What trains now, and the latest runs, kept up to date."""
     latest = list_runs(workspace())[: RECENT * 4]
+    latest += [run for run in launcher().active() if run not in latest]
     active = [run for run in latest if status_of(run).is_active]
     if active:
         st.subheader("Running now")

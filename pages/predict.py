@@ -30,6 +30,8 @@ def checkpoint_choice() -> Checkpoint | None:
             st.switch_page("train.py")
         return None
     chosen = chosen_run()
+    if chosen and chosen not in usable and (chosen.checkpoints / "last.json").exists():
+        usable.append(chosen)  # an old one
     if chosen is None or chosen.id not in {run.id for run in usable}:
         if chosen is not None:
             st.caption("The chosen run has no checkpoint yet; another one is used.")

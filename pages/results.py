@@ -16,6 +16,7 @@ from pages._run_row import badge, title_of
 from pages.live_chart import live_chart
 
 MOST_CONFUSED = 5
+MOST_RUNS = 500  # offered in the list; older ones are opened from the Runs page
 
 
 def run_choice() -> Run | None:
@@ -25,17 +26,18 @@ def run_choice() -> Run | None:
         if st.button("Go to training", type="primary", key="go-train"):
             st.switch_page("train.py")
         return None
-    ids = [run.id for run in runs]
     chosen = chosen_run() or runs[0]
+    by_id = {run.id: run for run in [*runs[:MOST_RUNS], chosen]}
+    ids = list(by_id)
     picked = st.selectbox(
         "Run",
         ids,
         index=ids.index(chosen.id),
-        format_func=lambda i: title_of(runs[ids.index(i)]),
+        format_func=lambda i: title_of(by_id[i]),
         key=f"run-of-results-{chosen.id}",
     )
     if picked != chosen.id:
-        choose_run(runs[ids.index(picked)])
+        choose_run(by_id[picked])
         st.rerun()
     return chosen
 

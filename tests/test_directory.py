@@ -59,9 +59,17 @@ def test_runs_are_listed_newest_first_and_last_is_the_newest(workspace):
 def test_folders_that_are_no_runs_are_passed_over(workspace):
     run = make(workspace)
     (workspace.runs / "holiday").mkdir()
-    (workspace.runs / "20260101-000000-half-made-0000").mkdir()
     (workspace.runs / ".deleted-x").mkdir()
+    (workspace.runs / ".new-20260101-000000-x-0000").mkdir()
     assert list_runs(workspace) == [run]
+
+
+def test_run_that_lost_its_configuration_is_listed_so_that_it_can_be_deleted(workspace):
+    run = make(workspace)
+    (run.path / "config.json").unlink()
+    assert list_runs(workspace) == [run]
+    delete_run(run)
+    assert list_runs(workspace) == []
 
 
 @pytest.mark.parametrize(

@@ -75,7 +75,7 @@ def list_all_runs(workspace: Workspace, options: argparse.Namespace) -> Result:
         status = status_of(run)
         try:
             _ = run.config
-        except InputError as error:
+        except (InputError, OSError) as error:
             say(f"{run.id} is left out: {error}")
             continue
         rows.append({

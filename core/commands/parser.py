@@ -26,6 +26,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         else:
             print(f"error: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:  # while the pictures were still being prepared; a training saves and pauses
+        print("stopped", file=sys.stderr)
+        return 130
     if as_json:
         print(json.dumps(result, ensure_ascii=False, allow_nan=False))
     else:
@@ -57,7 +60,7 @@ def build_parser() -> argparse.ArgumentParser:
         help="one JSON document on standard output, progress on standard error",
     )
     parser = _Parser(
-        prog="python -m core", parents=[shared], formatter_class=argparse.RawDescriptionHelpFormatter,
+        prog="python -m core", parents=[shared], allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter,
         description="Trainscope without a browser: train image classifiers, judge them and use them.",
         epilog=textwrap.dedent("""\
             a first training:

@@ -88,17 +88,16 @@ def create_run(workspace: Workspace, config: TrainConfig) -> Run:
     """A new run's directory with its configuration; nothing has started yet."""
     slug = re.sub(r"[^a-z0-9]+", "-", _label(config).lower()).strip("-")[:40] or "run"
     while True:
-        path = workspace.runs / f"{time.strftime('%Y%m%d-%H%M%S')}-{slug}-{secrets.token_hex(2)}"
+        name = f"{time.strftime('%Y%m%d-%H%M%S')}-{slug}-{secrets.token_hex(2)}"
+        aside = Run(workspace.runs / f".new-{name}")
         try:
-            path.mkdir()
-            break
+            aside.path.mkdir()
+            aside.records.mkdir()
+            aside.checkpoints.mkdir()
+            write_json_atomically(aside.path / "config.json", config.model_dump(mode="json"))
+            return Run(aside.path.rename(workspace.runs / name))  # appears whole
         except FileExistsError:
             continue
-    run = Run(path)
-    run.records.mkdir()
-    run.checkpoints.mkdir()
-    write_json_atomically(path / "config.json", config.model_dump(mode="json"))
-    return run
 
 
 def _label(config: TrainConfig) -> str:
@@ -112,8 +111,7 @@ def _label(config: TrainConfig) -> str:
 def list_runs(workspace: Workspace) -> list[Run]:
     """All runs, the newest first. Folders that are no runs are passed over."""
     names = (entry.name for entry in workspace.runs.iterdir() if ID_PATTERN.fullmatch(entry.name))
-    runs = (Run(workspace.runs / name) for name in sorted(names, reverse=True))
-    return [run for run in runs if (run.path / "config.json").exists()]
+    return [Run(workspace.runs / name) for name in sorted(names, reverse=True)]
 
 
 def find_run(workspace: Workspace, run_id: str) -> Run:

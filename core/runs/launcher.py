@@ -89,6 +89,11 @@ class Launcher:
                 self.waiting.remove(run)
         stop_run(run)
 
+    def active(self) -> list[Run]:
+        """The run that trains here and those that wait, in their order."""
+        with self.changed:
+            return [*filter(None, [self.training]), *self.waiting]
+
     def place_of(self, run: Run) -> int:
         """1 for the run that is next, 0 for one that does not wait here."""
         with self.changed:

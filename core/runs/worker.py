@@ -4,34 +4,48 @@ Stdin stays open as a life line: when it ends, the server is gone, and the run i
 """
 
 import gc
+import importlib
 import json
 import os
+import queue
 import threading
 from pathlib import Path
 
+# what a set, an optimizer or a writer imports at its first use: seconds, spent before anybody waits for them
+LATE_IMPORTS = ("sklearn.datasets", "torch._dynamo", "torch.utils.tensorboard", "torchvision.datasets")
+
 
 def main() -> None:
-    # all that a first step would import otherwise: seconds, spent here before anybody waits for them
-
+    jobs: queue.SimpleQueue[bytes] = queue.SimpleQueue()
+    at_work, server_is_gone = threading.Event(), threading.Event()
+    threading.Thread(target=watch_life_line, args=(jobs, at_work, server_is_gone), daemon=True).start()
+    for module in LATE_IMPORTS:
+        importlib.import_module(module)
     from core.runs.directory import Run
     from core.runs.session import train_in
     from core.runs.status import status_of
     from core.workspace import Workspace
 
     warm_up()
-    life_line = open(0, "rb", buffering=0, closefd=False)  # noqa: SIM115 open for life
-    line = life_line.readline()
-    if not line:  # the server ended before there was anything to do
-        return
-    job = json.loads(line)
+    job = json.loads(jobs.get())
     run = Run(Path(job["run"]))
     output = os.open(run.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     os.dup2(output, 1)
     os.dup2(output, 2)
-    gone = threading.Event()
-    threading.Thread(target=lambda: (life_line.read(), gone.set()), daemon=True).start()
+    at_work.set()
     if status_of(run).state == "queued":  # else it was taken out of the queue meanwhile
-        train_in(Workspace(Path(job["home"])), run, gone.is_set)
+        train_in(Workspace(Path(job["home"])), run, server_is_gone.is_set)
+
+
+def watch_life_line(jobs: "queue.SimpleQueue[bytes]", at_work: threading.Event, server_is_gone: threading.Event) -> None:
+    """Passes the job on, then waits for the end of stdin. A worker that has not begun by then just ends."""
+    life_line = open(0, "rb", buffering=0, closefd=False)  # noqa: SIM115 open for life
+    if job := life_line.readline():
+        jobs.put(job)
+        life_line.read()
+    server_is_gone.set()
+    if not at_work.is_set():
+        os._exit(0)
 
 
 def warm_up() -> None:

@@ -2,6 +2,7 @@
 TRAINSCOPE_REQUIRE_BROWSER says that this must not happen."""
 
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -14,6 +15,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from core.runs.directory import Run, find_run
+from core.workspace import open_workspace
 from tests.waiting import until
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -103,3 +106,9 @@ def page(browser: Browser, server: Server) -> Iterator[Page]:
     assert page.get_by_test_id("stException").count() == 0
     assert strangers == []
     context.close()
+
+
+def run_shown(page: Page, server: Server) -> Run:
+    """The run that the page's address names, once it does."""
+    page.wait_for_url(re.compile(r"run=\d"))
+    return find_run(open_workspace(server.home), re.search(r"run=([\w-]+)", page.url)[1])

@@ -13,14 +13,14 @@ from playwright.sync_api import Page, expect
 from core.data.catalogue import find_store, suiting
 from core.recipes import recipe_named
 from core.runs.control import send
-from core.runs.directory import Run, create_run, find_run
+from core.runs.directory import Run, create_run
 from core.runs.history import history_of
 from core.runs.records import evaluated_pictures, load_predictions
 from core.runs.session import train_in
 from core.runs.status import status_of
 from core.settings import changed
 from core.workspace import open_workspace
-from tests.browser.conftest import Server
+from tests.browser.conftest import Server, run_shown
 from tests.waiting import until
 
 LOSS_POINT = "[class*='st-key-loss-'] .scatterlayer .points path"
@@ -33,11 +33,6 @@ def needs_mnist() -> None:
         if os.environ.get("TRAINSCOPE_REQUIRE_DATA"):
             pytest.fail("TRAINSCOPE_TEST_DATA has no MNIST, and TRAINSCOPE_REQUIRE_DATA is set")
         pytest.skip("needs MNIST: set TRAINSCOPE_TEST_DATA to a folder made by shared/data/unpack")
-
-
-def run_shown(page: Page, server: Server) -> Run:
-    page.wait_for_url(re.compile(r"run=\d"))
-    return find_run(open_workspace(server.home), re.search(r"run=([\w-]+)", page.url)[1])
 
 
 def choose(page: Page, key: str, text: str) -> None:

@@ -9,11 +9,10 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from core.runs.checkpoints import find_checkpoint
-from core.runs.directory import Run, list_runs
+from core.runs.directory import Run
 from core.runs.history import history_of
 from core.runs.status import status_of
-from core.workspace import open_workspace
-from tests.browser.conftest import Server, start_server
+from tests.browser.conftest import Server, run_shown, start_server
 from tests.waiting import until
 
 
@@ -36,7 +35,7 @@ def start_by_click(browser: Browser, server: Server) -> Run:
     epochs.press("Enter")
     expect(page.get_by_text("5000 epochs of 23 steps")).to_be_visible()
     page.get_by_role("button", name="Start training").click()
-    run = until(lambda: next(iter(list_runs(open_workspace(server.home))), None))
+    run = run_shown(page, server)
     until(lambda: history_of(run).evaluations and trainer_of(run))
     page.close()
     return run
