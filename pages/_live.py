@@ -49,7 +49,7 @@ def _pace(history: History) -> float:
     of one core an update, kept below a twentieth of the machine."""
     if not history.evaluations:
         return FAST_S
-    return max(CALM_S, 7.0 / history.takes_cores) if history.takes_cores else CALM_S
+    return max(CALM_S, 10.0 / history.takes_cores) if history.takes_cores else CALM_S
 
 
 def _header(run: Run, status: Status) -> None:
