@@ -7,8 +7,9 @@ from streamlit_drawable_canvas import st_canvas
 
 from core import figures
 from core.data.decoding import decode_picture
+from core.data.preprocessing import array_to_picture
 from core.errors import InputError
-from core.inference.predictor import as_picture, predict
+from core.inference.predictor import predict
 from core.runs.checkpoints import Checkpoint, find_checkpoint, list_checkpoints
 from core.runs.directory import Run, list_runs
 from core.runs.status import status_of
@@ -132,7 +133,7 @@ def answer(checkpoint: Checkpoint, picture: Image.Image, key: str) -> None:
             st.markdown(f"### {inert(top[0][0])} &nbsp; {percent(top[0][1])}")
         st.plotly_chart(figures.probability_bars(top), key=f"bars-{key}", config={"displayModeBar": False})
     with seen:
-        st.image(enlarged(as_picture(prediction.seen)), caption="What the network saw", output_format="PNG")
+        st.image(enlarged(array_to_picture(prediction.seen)), caption="What the network saw", output_format="PNG")
         st.caption(prediction.done)
 
 

@@ -9,15 +9,16 @@ from safetensors.torch import load_file, save
 
 from core.data.catalogue import find_store
 from core.data.decoding import decode_picture
+from core.data.preprocessing import array_to_picture
 from core.errors import InputError
-from core.inference.predictor import as_picture, predict
+from core.inference.predictor import predict
 from core.insight.metrics import class_figures
-from core.insight.run_results import run_confusion, samples, spread
+from core.insight.run_results import run_confusion, samples
 from core.runs.checkpoints import find_checkpoint
 from core.runs.directory import Run, create_run
 from core.runs.event_log import EventReader
 from core.runs.judge import judge
-from core.runs.records import evaluated_pictures, load_predictions
+from core.runs.records import evaluated_pictures, load_predictions, spread
 from core.runs.session import train_in
 from core.settings import config_from
 from core.workspace import Workspace, open_workspace
@@ -70,7 +71,7 @@ def test_digit_drawn_large_dark_on_light_is_recognised(workspace, run):
 
 def test_probabilities_sum_to_one_and_the_top_classes_are_in_order(workspace, run):
     pictures, _ = evaluated(workspace, run)
-    prediction = predict(find_checkpoint(run, "best"), as_picture(pictures[0]))
+    prediction = predict(find_checkpoint(run, "best"), array_to_picture(pictures[0]))
     assert prediction.probabilities.sum() == pytest.approx(1)
     top = prediction.top(3)
     assert [value for _, value in top] == sorted(prediction.probabilities.tolist(), reverse=True)[:3]

@@ -207,17 +207,14 @@ def _brought_to(source: Source, preprocessing: Preprocessing) -> Source:
     """A built-in source at the size and colour asked for, by the same function that fits pictures from outside."""
     from dataclasses import replace
 
-    from PIL import Image
-
-    from core.data.preprocessing import picture_to_array
+    from core.data.preprocessing import array_to_picture, picture_to_array
 
     shape = _fitted_shape(source.shape, preprocessing)
     if shape == source.shape:
         return source
 
     def fitted(array: np.ndarray) -> np.ndarray:
-        picture = Image.fromarray(array[0] if len(array) == 1 else array.transpose(1, 2, 0))
-        return picture_to_array(picture, shape[0], shape[1:], preprocessing.fit)
+        return picture_to_array(array_to_picture(array), shape[0], shape[1:], preprocessing.fit)
 
     def blocks(progress: Progress):
         for block in source.blocks(progress):

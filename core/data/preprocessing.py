@@ -28,6 +28,11 @@ def picture_to_array(picture: Image.Image, channels: int, size_px: tuple[int, in
     return array[None] if array.ndim == 2 else np.ascontiguousarray(array.transpose(2, 0, 1))
 
 
+def array_to_picture(array: np.ndarray) -> Image.Image:
+    """(C, H, W) uint8 as a picture: the way back."""
+    return Image.fromarray(array[0] if len(array) == 1 else array.transpose(1, 2, 0))
+
+
 def _cropped(picture: Image.Image, width: int, height: int) -> Image.Image:
     """The largest middle part of the right shape. Cut in the source: a long thin picture would fill the memory otherwise."""
     scale = min(picture.width / width, picture.height / height)

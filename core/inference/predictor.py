@@ -40,11 +40,6 @@ def predict(checkpoint: Checkpoint, picture: Image.Image) -> Prediction:
     return Prediction(spec.class_names, probabilities, seen, done)
 
 
-def as_picture(seen: np.ndarray) -> Image.Image:
-    """(C, H, W) uint8 as a picture to show."""
-    return Image.fromarray(seen[0] if len(seen) == 1 else seen.transpose(1, 2, 0))
-
-
 @lru_cache(maxsize=4)
 def _network(checkpoint: Checkpoint) -> tuple[nn.Module, NetworkSpec]:
     model, spec = load_network(checkpoint)

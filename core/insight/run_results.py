@@ -6,13 +6,12 @@ import numpy as np
 from PIL import Image
 
 from core.data.catalogue import LISTING_S, find_store
+from core.data.preprocessing import array_to_picture
 from core.errors import InputError
 from core.insight.metrics import confusion_matrix
 from core.runs.directory import Run
-from core.runs.records import evaluated_pictures, load_predictions
+from core.runs.records import NUM_SAMPLES, evaluated_pictures, load_predictions, spread
 from core.workspace import Workspace
-
-NUM_SAMPLES = 6
 
 
 @dataclass(frozen=True)
@@ -43,23 +42,14 @@ def samples(workspace: Workspace, run: Run, epoch: int, count: int = NUM_SAMPLES
         store = find_store(workspace, run.config.data.dataset, run.config.preprocessing, LISTING_S)
     except InputError:
         store = None
-    if predictions is None or store is None or not np.array_equal(store.labels[indices % len(store.labels)], labels):
+    if predictions is None or store is None or not np.array_equal(store.labels[indices[indices < len(store.labels)]], labels):
         return []
     return [
         Sample(
-            _as_picture(store.images[indices[i]]),
+            array_to_picture(store.images[indices[i]]),
             int(labels[i]),
             int(predictions.predicted[i]),
             float(predictions.confidence[i]),
         )
         for i in spread(len(indices), count)
     ]
-
-
-def spread(total: int, count: int) -> list[int]:
-    """Up to count positions spread evenly over total: a set sorted by class shows several of its classes."""
-    return sorted({int(i) for i in np.linspace(0, total - 1, min(count, total)).round()}) if total else []
-
-
-def _as_picture(array: np.ndarray) -> Image.Image:
-    return Image.fromarray(array[0] if len(array) == 1 else array.transpose(1, 2, 0))

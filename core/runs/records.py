@@ -8,6 +8,8 @@ from core.files import write_bytes_atomically
 from core.runs.directory import Run
 from core.training.events import Predictions
 
+NUM_SAMPLES = 6  # evaluated pictures shown with each result
+
 
 def save_evaluated_pictures(run: Run, indices: np.ndarray, labels: np.ndarray) -> None:
     """Which pictures of the store the records are about, in their order, and their true classes."""
@@ -42,6 +44,11 @@ def load_predictions(run: Run, epoch: int) -> Predictions | None:
     except FileNotFoundError:
         return None
     return Predictions(record["predicted"], record["confidence"], record["true_probability"])
+
+
+def spread(total: int, count: int) -> list[int]:
+    """Up to count positions spread evenly over total: a set sorted by class shows several of its classes."""
+    return sorted({int(i) for i in np.linspace(0, total - 1, min(count, total)).round()}) if total else []
 
 
 def _record_path(run: Run, epoch: int) -> Path:

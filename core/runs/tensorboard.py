@@ -9,10 +9,9 @@ from torch import nn
 from torch.utils.tensorboard import SummaryWriter
 
 from core.runs.directory import Run
+from core.runs.records import NUM_SAMPLES, spread
 from core.training.batches import TrainingData, gather
 from core.training.events import Evaluated, Event, StepLogged
-
-NUM_SAMPLES = 6
 
 
 class TensorBoardWriter:
@@ -32,7 +31,7 @@ class TensorBoardWriter:
                 self.writer.add_scalar(f"{event.split}_accuracy", event.accuracy, event.step)
 
     def add_samples(self, data: TrainingData) -> None:
-        chosen = data.evaluated[:NUM_SAMPLES].to(data.images.device)
+        chosen = data.evaluated[spread(len(data.evaluated), NUM_SAMPLES)].to(data.images.device)
         self.writer.add_images("sample_pictures", data.images[chosen].cpu(), 0)
 
     def add_graph(self, model: nn.Module, data: TrainingData) -> None:
