@@ -39,9 +39,17 @@ def test_all_cores_are_kept_while_nobody_else_wants_them(machine):
     assert governor.now == 2
 
 
+def test_pages_that_load_for_a_few_seconds_change_nothing(machine):
+    """The number of threads decides the last bits of a result."""
+    governor = ThreadGovernor(2)
+    for _ in range(5):
+        assert machine.passes(governor, 3, waiting=0.6, idle=0.0) == []
+        assert machine.passes(governor, 1, waiting=0.0, idle=0.0) == []
+
+
 def test_one_thread_trains_soon_after_a_neighbour_takes_a_core(machine):
     governor = ThreadGovernor(2)
-    assert machine.passes(governor, 3, waiting=0.6, idle=0.0) == [1]
+    assert machine.passes(governor, 5, waiting=0.6, idle=0.0) == [1]
 
 
 def test_all_cores_are_taken_again_once_the_neighbour_is_gone(machine):
@@ -55,7 +63,7 @@ def test_neighbour_that_comes_and_goes_is_tried_ever_more_rarely(machine):
     """Each time all cores are taken too early, the next try waits longer: no flapping."""
     governor = ThreadGovernor(2)
     for _ in range(20):
-        machine.passes(governor, 2, waiting=0.6, idle=0.0)
+        machine.passes(governor, 5, waiting=0.6, idle=0.0)
         machine.passes(governor, 4, waiting=0.0, idle=0.97)
     quiet = machine.passes(governor, 5, waiting=0.0, idle=0.97)
     assert governor.patience_s >= 16

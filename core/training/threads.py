@@ -15,8 +15,7 @@ import torch
 SMALL_BATCH_PIXELS = 32_768  # below this, starting a second thread costs about what it brings
 CHECK_S = 0.5
 CROWDED = 0.2  # share of the time in which threads of ours were ready to run and had no core
-CROWDED_CHECKS = 2  # crowded half seconds in a row: a page that redraws its charts makes one, a busy program all
-SETTLING_S = 2.0  # at the start, while a page loads beside it
+CROWDED_CHECKS = 8  # crowded half seconds in a row: pages that load or redraw make a few, a busy program makes all
 FREE = 0.8  # cores idle, beside the one in use, before all are taken again
 
 
@@ -46,7 +45,7 @@ class ThreadGovernor:
         self.most = most
         self.now = most
         self.patience_s = 2.0  # before all cores are tried again; doubled when that was too early
-        self.began = self.changed_at = time.monotonic()
+        self.changed_at = time.monotonic()
         self.crowded = 0
         self.last = read_pressure() if most > 1 else None
 
@@ -58,7 +57,7 @@ class ThreadGovernor:
         elapsed = self.last.time - before.time
         since_change = self.last.time - self.changed_at
         self.crowded = self.crowded + 1 if (self.last.waited_s - before.waited_s) / elapsed > CROWDED else 0
-        if self.now > 1 and self.crowded >= CROWDED_CHECKS and self.last.time - self.began > SETTLING_S:
+        if self.now > 1 and self.crowded >= CROWDED_CHECKS:
             self.patience_s = min(self.patience_s * 2, 60.0) if since_change < 10 else 2.0
             return self._set(1)
         if self.now == 1 and since_change > self.patience_s and (self.last.idle_s - before.idle_s) / elapsed > FREE:
