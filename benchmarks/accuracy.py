@@ -63,9 +63,7 @@ def trainscope_accuracy(config, store) -> float:
     torch.set_num_threads(threads_for(config.batch_size, store.meta.shape))
     data = load_training_data(store, config, compute.device)
     state = new_state(config, plain_network(config, store), compute.device)
-    return [event.accuracy for event in train(config, data, store.num_classes, state, compute) if isinstance(event, Evaluated)][
-        -1
-    ]
+    return [event.accuracy for event in train(data, store.num_classes, state, compute) if isinstance(event, Evaluated)][-1]
 
 
 if __name__ == "__main__":

@@ -194,7 +194,7 @@ def trainscope_steps(options: argparse.Namespace, workload: str, way: str):
     data = load_training_data(store, config, compute.device)
     state = new_state(config, spec.build(), compute.device)
     seen = 0
-    for event in train(config, data, store.num_classes, state, compute):
+    for event in train(data, store.num_classes, state, compute):
         if event.kind == "tick" and state.examples > seen:
             yield state.examples - seen
             seen = state.examples

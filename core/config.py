@@ -196,6 +196,25 @@ class LossConfig(Section):
     )
 
 
+class EarlyStopping(Section):
+    patience: int = setting(
+        0, "Patience", "Training ends once this many epochs in a row brought no improvement. 0: it never ends early.",
+        unit="epochs", ge=0, le=100_000,
+    )  # fmt: skip
+    watch: Literal["loss", "accuracy"] = setting("loss", "Watch", "The figure of the evaluated split that has to improve.")
+    min_change: float = setting(0.0, "Least change", "A smaller improvement than this does not count.", ge=0, le=100)
+
+
+class Origin(Section):
+    """Where first weights came from that were not drawn at random. name: the parent's id, or the file's name."""
+
+    kind: Literal["run", "file"]
+    name: str = Field(max_length=300)
+    checkpoint: str = Field("", max_length=100)
+    sha256: str = Field(pattern="[0-9a-f]{64}")  # of weights.safetensors as it was taken over
+    note: str = Field("", max_length=2000)
+
+
 class CheckpointConfig(Section):
     every_epochs: int = setting(
         1,
@@ -219,6 +238,7 @@ class TrainConfig(Section):
     """Complete: a run can be repeated from this alone (and the same pictures)."""
 
     recipe: str = setting("", "Recipe", "The recipe this configuration began as.", max_length=100)
+    origin: Origin | None = None
     data: DataConfig = DataConfig()
     preprocessing: Preprocessing = Preprocessing()
     augmentation: Augmentation = Augmentation()
@@ -226,7 +246,9 @@ class TrainConfig(Section):
     optimizer: Optimizer = SGD()
     schedule: Schedule = Constant()
     loss: LossConfig = LossConfig()
-    epochs: int = setting(3, "Epochs", "Passes over the training pictures.", basic=True, ge=1, le=100_000)
+    epochs: int = setting(
+        3, "Epochs", "Passes over the training pictures. 0 only judges the network.", basic=True, ge=0, le=100_000
+    )
     batch_size: int = setting(
         64, "Batch size", "Pictures per update. Larger is faster a picture, but makes fewer updates.",
         unit="pictures", basic=True, ge=1, le=65_536,
@@ -244,6 +266,7 @@ class TrainConfig(Section):
         ge=1,
         le=1_000_000,
     )
+    early_stopping: EarlyStopping = EarlyStopping()
     checkpoint: CheckpointConfig = CheckpointConfig()
     seed: int = setting(
         1, "Seed", "Decides first weights, order of the pictures and random changes. The same seed repeats a run.",
@@ -259,8 +282,8 @@ class TrainConfig(Section):
     threads: int = setting(
         0,
         "Threads",
-        "Processor threads for training. 0: one for small batches, else one for each core, and fewer while "
-        "other programs need them. A fixed number repeats a run to the last bit, also on a busy machine.",
+        "Processor threads for training. 0: one for small batches, else one for each core, and one while another program keeps "
+        "a core busy for seconds. A fixed number repeats a run to the last bit, also on such a machine.",
         ge=0,
         le=1024,
     )
@@ -269,8 +292,11 @@ class TrainConfig(Section):
 
 SECTIONS = {
     "data": "Data", "preprocessing": "Preprocessing", "augmentation": "Augmentation", "model": "Model",
-    "optimizer": "Optimizer", "schedule": "Learning rate schedule", "loss": "Loss", "": "Training", "checkpoint": "Checkpoints",
+    "optimizer": "Optimizer", "schedule": "Learning rate schedule", "loss": "Loss", "": "Training",
+    "early_stopping": "Early stopping", "checkpoint": "Checkpoints",
 }  # fmt: skip
+# What may be changed while a run trains, or between its sessions.
+CHANGEABLE = ("optimizer.lr", "epochs", "early_stopping.patience", "early_stopping.watch", "early_stopping.min_change")
 VARIANTS: dict[str, dict[str, type[Section]]] = {
     "optimizer": {"sgd": SGD, "adam": Adam, "adamw": AdamW, "rmsprop": RMSprop},
     "schedule": {"constant": Constant, "step": Step, "cosine": Cosine, "one-cycle": OneCycle},

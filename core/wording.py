@@ -40,3 +40,11 @@ def large(number: float) -> str:
         if number >= 0.99995 * factor:  # else 999,999 would be 1000.0 k
             return f"{number / factor:.1f} {unit}"
     return f"{number:,.0f}"
+
+
+def size(num_bytes: float) -> str:
+    """12,345,678 as "12.3 MB"."""
+    for factor, unit in ((1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
+        if num_bytes >= 0.99995 * factor:
+            return f"{num_bytes / factor:.1f} {unit}"
+    return f"{num_bytes:,.0f} bytes"

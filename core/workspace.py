@@ -27,6 +27,10 @@ class Workspace:
     def locks(self) -> Path:
         return self.home / "locks"
 
+    @property
+    def queue(self) -> Path:
+        return self.home / "queue.json"
+
     def create(self) -> "Workspace":
         """Itself, its folders made where they are missing."""
         for folder in (self.datasets, self.stores, self.runs, self.locks):

@@ -11,7 +11,7 @@ import pytest
 
 from core.errors import InputError
 from core.files import write_bytes_atomically, write_json_atomically
-from core.runs.control import Commands, send
+from core.runs.control import Command, Commands, send, send_changes, take_back_ends
 from core.runs.directory import ID_PATTERN, Run, create_run, delete_run, find_run, list_runs
 from core.runs.status import status_of
 from core.settings import config_from
@@ -138,26 +138,61 @@ def test_asking_whether_a_run_is_alive_makes_no_lock(workspace):
 def test_command_is_handed_out_once_and_numbered(workspace):
     run = make(workspace)
     commands = Commands(run)
-    assert commands.new() is None
+    assert commands.waiting() == []
     assert send(run, "stop") == 1
-    assert [commands.new(), commands.new()] == ["stop", None]
+    assert commands.waiting() == [Command(1, "stop")]
+    assert commands.waiting() == []  # looked at, and nothing new
+    commands.done(Command(1, "stop"))
     assert send(run, "pause") == 2
-    assert [commands.new(), commands.new()] == ["pause", None]
+    assert commands.waiting() == [Command(2, "pause")]
+
+
+def test_commands_sent_before_anybody_looks_are_all_heard_in_their_order(workspace):
+    run = make(workspace)
+    assert send_changes(run, {"optimizer.lr": 0.1, "epochs": 7}) == 2
+    send(run, "stop")
+    expected = [Command(1, "change", "optimizer.lr", 0.1), Command(2, "change", "epochs", 7), Command(3, "stop")]
+    assert Commands(run).waiting() == expected
+
+
+def test_command_whose_trainer_died_before_it_was_done_with_is_heard_again(workspace):
+    run = make(workspace)
+    send_changes(run, {"epochs": 7})
+    assert Commands(run).waiting() == Commands(run).waiting() == [Command(1, "change", "epochs", 7)]
+
+
+def test_ends_are_taken_back_and_changes_stay(workspace):
+    run = make(workspace)
+    send(run, "stop")
+    send_changes(run, {"epochs": 7})
+    send(run, "pause")
+    take_back_ends(run)
+    assert Commands(run).waiting() == [Command(2, "change", "epochs", 7)]
+    assert send(run, "stop") == 4  # no number is given twice
+
+
+def test_damaged_commands_are_lost_and_numbers_go_on_rising(workspace):
+    run = make(workspace)
+    assert send(run, "stop") == 1
+    run.control.write_bytes(b"{half")
+    assert Commands(run).waiting() == []
+    assert send(run, "stop") > 1
 
 
 def test_command_sent_before_the_trainer_is_there_is_heard(workspace):
     """Stop was pressed while its process was still starting."""
     run = make(workspace)
     send(run, "stop")
-    assert Commands(run).new() == "stop"
+    assert Commands(run).waiting() == [Command(1, "stop")]
 
 
 def test_command_that_one_trainer_has_heard_is_not_heard_by_the_next(workspace):
     """A run that was stopped and is resumed must not stop at once."""
     run = make(workspace)
     send(run, "stop")
-    assert Commands(run).new() == "stop"
-    assert Commands(run).new() is None
+    commands = Commands(run)
+    commands.done(commands.waiting()[0])
+    assert Commands(run).waiting() == []
 
 
 def test_commands_sent_at_once_get_numbers_of_their_own(workspace):

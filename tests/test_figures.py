@@ -26,7 +26,9 @@ CURVES = {"loss": loss_curve, "accuracy": accuracy_curve, "lr": lr_curve}
 
 def history(steps: int = 20, split: str = "test", steps_per_epoch: int = 10) -> History:
     """A run of which every number can be told from its step."""
-    events: list[Event] = [Started("Digits", ["a", "b"], 640, 5, split, steps_per_epoch, 100, "cpu", "", "float32", "", 1, 0, {})]
+    events: list[Event] = [
+        Started("Digits", ["a", "b"], 640, 5, split, steps_per_epoch, 100, "cpu", "", "float32", "", 1, 0, {}, 3)
+    ]
     for step in range(0, steps + 1, steps_per_epoch):
         events.append(
             Evaluated(step // steps_per_epoch, step, 64 * step, step / 4, split, 3 / (step + 1), 0.5, [1, 1], [2, 2], None)

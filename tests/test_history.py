@@ -12,7 +12,7 @@ from core.workspace import open_workspace
 
 
 def started(from_step: int = 0) -> Started:
-    return Started("Digits", ["a", "b"], 640, 4, "test", 10, 100, "cpu", "", "float32", "", 1, from_step, {})
+    return Started("Digits", ["a", "b"], 640, 4, "test", 10, 100, "cpu", "", "float32", "", 1, from_step, {}, 3)
 
 
 def step(number: int, loss: float | None = None) -> StepLogged:
@@ -78,8 +78,8 @@ def test_damaged_lines_are_counted(run):
 
 def test_resume_supersedes_what_came_after_its_checkpoint():
     history = history_from(
-        started(), evaluation(0), *[step(n) for n in range(1, 11)], evaluation(1), CheckpointSaved("epoch-0001", 1, 10, True),
-        *[step(n, loss=99) for n in range(11, 16)], CheckpointSaved("step-0000000013", 1, 13, False), evaluation(2, accuracy=0.99),
+        started(), evaluation(0), *[step(n) for n in range(1, 11)], evaluation(1), CheckpointSaved("epoch-0001", 1, 10, True, 1000),
+        *[step(n, loss=99) for n in range(11, 16)], CheckpointSaved("step-0000000013", 1, 13, False, 1000), evaluation(2, accuracy=0.99),
         started(from_step=10), step(11, loss=0.1),
     )  # fmt: skip
     assert history.steps["step"] == list(range(1, 12))

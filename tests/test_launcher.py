@@ -108,7 +108,7 @@ def test_runs_train_one_at_a_time_in_the_order_they_came(open_launcher):
 def test_stop_pressed_while_the_process_is_still_starting_is_heard(open_launcher):
     launcher = open_launcher()
     run = launcher.submit(tiny(epochs=ENDLESS))
-    wait_until(lambda: launcher.training == run, 5, "the run has left the queue")
+    wait_until(lambda: launcher.training.get("cpu") == run, 5, "the run has left the queue")
     launcher.stop(run)
     wait_for_state(run, "stopped", timeout_s=15)
     assert "step" not in kinds_of(run)
@@ -121,14 +121,14 @@ def test_stop_that_nobody_lived_to_hear_does_not_stop_the_resumed_run(workspace)
     append_event(run.events, Ended("interrupted", "Killed."))
     send(run, "stop")
     launcher.resume(run)
-    assert Commands(run).new() is None
+    assert Commands(run).waiting() == []
 
 
 def test_run_that_the_command_line_took_out_of_the_queue_is_not_trained(workspace):
     launcher = Launcher(workspace, keep_reserve=False)  # not serving yet
     taken_out, other = launcher.submit(tiny()), launcher.submit(tiny())
     assert parser.main(["--home", str(workspace.home), "stop", taken_out.id]) == 0
-    launcher.thread.start()
+    launcher.open()
     try:
         wait_for_state(other, "finished")
     finally:
@@ -141,7 +141,7 @@ def test_killed_worker_is_shown_as_interrupted_with_its_signal_and_resumes_exact
     launcher = open_launcher()
     run = launcher.submit(tiny(epochs=ENDLESS))
     wait_for_checkpoint(run)
-    os.kill(launcher.worker.pid, signal.SIGKILL)
+    os.kill(launcher.workers["cpu"].pid, signal.SIGKILL)
     wait_until(lambda: "SIGKILL" in status_of(run).message, 5, "the cause is named")
     assert status_of(run).state == "interrupted"
 
@@ -162,17 +162,18 @@ def test_closing_pauses_the_training_within_two_seconds_and_leaves_no_process(op
     launcher = open_launcher(keep_reserve=True)
     training, waiting = launcher.submit(tiny(epochs=ENDLESS)), launcher.submit(tiny())
     wait_for_checkpoint(training)
-    worker = launcher.worker.pid
+    worker = launcher.workers["cpu"].pid
     began = time.monotonic()
     launcher.close()
     assert time.monotonic() - began < 2
     assert status_of(training).state == "paused"
     assert status_of(waiting).state == "queued"
     assert not is_alive(worker)
-    assert not launcher.thread.is_alive()
+    assert not any(thread.is_alive() for thread in launcher.threads)
 
-    open_launcher()  # the next server: what waited, waits and trains there
-    wait_for_state(waiting, "finished")
+    open_launcher()  # the next server: what trained goes on by itself, what waited waits behind it
+    wait_for_state(training, "running")
+    assert status_of(waiting).state == "queued"
 
 
 def test_close_ends_the_process_in_reserve(open_launcher):

@@ -51,7 +51,7 @@ def fresh(config: TrainConfig) -> TrainState:
 
 
 def events_of(config: TrainConfig, data: TrainingData, state: TrainState | None = None) -> list:
-    return list(train(config, data, 10, state or fresh(config), FLOAT32))
+    return list(train(data, 10, state or fresh(config), FLOAT32))
 
 
 def weights(state: TrainState) -> torch.Tensor:
@@ -190,7 +190,7 @@ def test_bfloat16_computes_nearly_the_same_first_losses_and_keeps_weights_in_flo
     """Eight bits of mantissa: a loss of 2.3 to within a hundredth or so, before the runs drift apart."""
     config = config_with(log_every=1, epochs=1)
     state = fresh(config)
-    rough = list(train(config, data, 10, state, Compute(CPU, "", torch.bfloat16, "")))
+    rough = list(train(data, 10, state, Compute(CPU, "", torch.bfloat16, "")))
     exact = events_of(config, data)
     assert all(p.dtype == torch.float32 for p in state.model.parameters())
     first = [[event.loss for event in events if isinstance(event, StepLogged)][:3] for events in (rough, exact)]

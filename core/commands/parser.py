@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from core.commands import lists, pictures, results, training
-from core.config import SECTIONS, VARIANTS
+from core.config import CHANGEABLE, SECTIONS, VARIANTS
 from core.errors import InputError
 from core.settings import all_settings
 from core.workspace import open_workspace
@@ -110,20 +110,31 @@ def build_parser() -> argparse.ArgumentParser:
         "Train a network to the end. Ctrl-C saves and pauses; resume goes on.",
         epilog=_settings_help(),
     )
-    source = sub.add_mutually_exclusive_group(required=True)
+    source = sub.add_mutually_exclusive_group()
     source.add_argument("--recipe", metavar="NAME", help="start from a recipe")
     source.add_argument("--config", metavar="FILE", help="start from a JSON file, such as a run's config.json")
     sub.add_argument(
         "--set", metavar="NAME=VALUE", action="append", default=[], help="change a setting (see below); may be repeated"
     )
 
+    sub.add_argument(
+        "--from",
+        dest="from_run",
+        metavar="RUN",
+        help="begin with the weights of this run, and with its settings if neither of those is given",
+    )
+    sub.add_argument("--checkpoint", default="best", metavar="NAME", help="which of its checkpoints (default best)")
+
     sub = add(
         "resume",
         training.resume,
         training.show_training,
-        "Go on with a run that was paused, stopped or interrupted, from its last checkpoint.",
+        "Go on with a run that was paused, stopped or interrupted, or train a finished one longer.",
     )
     sub.add_argument("run", metavar="RUN")
+    sub.add_argument("--epochs", type=int, metavar="N", help="train to this epoch instead; more than it has, for a finished run")
+    sub.add_argument("--checkpoint", default="last", metavar="NAME", help="go on from this one; what came after it is superseded")
+    sub.add_argument("--set", metavar="NAME=VALUE", action="append", default=[], help=f"change one of {', '.join(CHANGEABLE)}")
     sub = add(
         "stop",
         training.stop,
@@ -131,6 +142,19 @@ def build_parser() -> argparse.ArgumentParser:
         "Stop a run that is training, wherever it trains. Best and last checkpoint are kept.",
     )
     sub.add_argument("run", metavar="RUN")
+
+    sub = add(
+        "pause",
+        training.pause,
+        training.show_stop,
+        "Save and pause a run that is training, wherever it trains, until somebody resumes it.",
+    )
+    sub.add_argument("run", metavar="RUN")
+    sub = add("change", training.change, training.show_change, "Change settings of a run while it trains, from its next step on.")
+    sub.add_argument("run", metavar="RUN")
+    sub.add_argument(
+        "--set", metavar="NAME=VALUE", action="append", required=True, help=f"one of {', '.join(CHANGEABLE)}; may be repeated"
+    )
 
     sub = add(
         "evaluate", results.evaluate, results.show_evaluation, "Judge a checkpoint on a split of the set it was trained on."

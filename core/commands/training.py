@@ -1,9 +1,10 @@
-"""train, resume, stop."""
+"""train, resume, stop, pause, change."""
 
 import argparse
 import signal
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,20 +19,34 @@ from core.workspace import Workspace
 
 def train(workspace: Workspace, options: argparse.Namespace) -> Result:
     from core.data.catalogue import prepare_store, settled
-    from core.runs.directory import create_run
+    from core.runs.branch import branch
+    from core.runs.directory import create_run, find_run
     from core.runs.plan import plan_run
 
-    config = settled(workspace, changed(_starting_point(options), dict(parse_assignment(text) for text in options.set)))
+    changes = dict(parse_assignment(text) for text in options.set)
+    config = settled(workspace, changed(_starting_point(workspace, options), changes))
     prepare_store(workspace, config.data.dataset, config.preprocessing, progress())
     plan_run(workspace, config)
+    if options.from_run:
+        return _train_here(workspace, branch(workspace, config, find_run(workspace, options.from_run), options.checkpoint))
     return _train_here(workspace, create_run(workspace, config))
 
 
-def _starting_point(options: argparse.Namespace) -> TrainConfig:
+def _starting_point(workspace: Workspace, options: argparse.Namespace) -> TrainConfig:
     from core.recipes import recipe_named
+    from core.runs.branch import config_to_branch
+    from core.runs.directory import find_run
 
+    if options.from_run and not (options.recipe or options.config):
+        return config_to_branch(find_run(workspace, options.from_run))
     if options.recipe:
         return recipe_named(options.recipe).config
+    if not options.config:
+        raise InputError(
+            "One of --recipe, --config and --from is needed.",
+            code="arguments",
+            hint="'python -m core recipes' lists the recipes.",
+        )
     try:
         return config_from_json(Path(options.config).read_bytes())
     except OSError as error:
@@ -39,26 +54,29 @@ def _starting_point(options: argparse.Namespace) -> TrainConfig:
 
 
 def resume(workspace: Workspace, options: argparse.Namespace) -> Result:
-    from core.runs.control import Commands
+    from core.runs.actions import make_ready
     from core.runs.directory import find_run
-    from core.runs.status import status_of
 
     run = find_run(workspace, options.run)
-    status = status_of(run)
-    if status.state == "finished":
-        raise InputError(f"{run.id} is finished: it has trained all of its {run.config.epochs} epochs.", code="finished")
-    Commands(run).new()  # a stop that nobody lived to hear is not meant for what comes
-    return _train_here(workspace, run)
+    settings = dict(parse_assignment(text) for text in options.set)
+    if options.epochs is not None:
+        settings["epochs"] = options.epochs
+    lock = run.hold(timeout_s=2)
+    try:
+        make_ready(run, settings, options.checkpoint)
+    finally:
+        lock.release()
+    return _train_here(workspace, run, options.checkpoint)
 
 
-def _train_here(workspace: Workspace, run) -> Result:
+def _train_here(workspace: Workspace, run, from_checkpoint: str = "last") -> Result:
     from core.runs.session import train_in
 
     interrupted = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: interrupted.set())
     say(f"run {run.id}")
-    train_in(workspace, run, interrupted.is_set, _narrate)
+    train_in(workspace, run, interrupted.is_set, _narrate, from_checkpoint)
     return training_result(run)
 
 
@@ -121,12 +139,23 @@ def show_training(result: Result) -> None:
 
 
 def stop(workspace: Workspace, options: argparse.Namespace) -> Result:
+    from core.runs.actions import stop_run
+
+    return _end(workspace, options.run, stop_run)
+
+
+def pause(workspace: Workspace, options: argparse.Namespace) -> Result:
+    from core.runs.actions import pause_run
+
+    return _end(workspace, options.run, pause_run)
+
+
+def _end(workspace: Workspace, run_id: str, action: Callable) -> Result:
     from core.runs.directory import find_run
-    from core.runs.launcher import stop_run
     from core.runs.status import status_of
 
-    run = find_run(workspace, options.run)
-    stop_run(run)
+    run = find_run(workspace, run_id)
+    action(run)
     deadline = time.monotonic() + 30
     while (status := status_of(run)).is_active and time.monotonic() < deadline:
         time.sleep(0.05)
@@ -135,3 +164,20 @@ def stop(workspace: Workspace, options: argparse.Namespace) -> Result:
 
 def show_stop(result: Result) -> None:
     print(f"{result['run']}: {result['status']}. {result['message']}")
+
+
+def change(workspace: Workspace, options: argparse.Namespace) -> Result:
+    from core.runs.actions import change_run
+    from core.runs.directory import find_run
+    from core.runs.status import status_of
+
+    run = find_run(workspace, options.run)
+    settings = dict(parse_assignment(text) for text in options.set)
+    change_run(run, settings)
+    return {"run": run.id, "status": status_of(run).state, "changes": settings}
+
+
+def show_change(result: Result) -> None:
+    when = "from its next step on" if result["status"] == "running" else "when it goes on"
+    words = ", ".join(f"{setting} = {value}" for setting, value in result["changes"].items())
+    print(f"{result['run']}: {words}, {when}.")

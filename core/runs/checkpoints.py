@@ -5,13 +5,14 @@ name one of them, replaced as a whole.
 """
 
 import base64
+import errno
 import hashlib
 import json
 import os
 import re
+import secrets
 import shutil
-import tempfile
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,15 +20,21 @@ import torch
 from safetensors.torch import load, save
 from torch import Tensor, nn
 
+from core.config import CHANGEABLE
 from core.errors import InputError
-from core.files import flush_folder, flush_to_disk, write_json_atomically
+from core.files import flush_folder, remove_folder, remove_quietly, sealed, unsealed, write_bytes_atomically, write_new
 from core.models.network import NetworkSpec
-from core.runs.directory import Run, read_json
-from core.training.loop import TrainState
+from core.runs.directory import Run
+from core.settings import changed, get
+from core.training.early_stopping import Patience
+from core.training.loop import Best, TrainState
+from core.wording import size
 
-FORMAT = 1
+FORMAT = 2
 NAME = re.compile(r"(epoch|step)-(\d+)")
 Pointer = Literal["best", "last"]
+POSITION = ("epoch", "step_in_epoch", "step", "examples", "seconds", "is_evaluated")
+SPARE_BYTES = 1_000_000  # beside a checkpoint itself: events, records, pointers
 
 
 @dataclass(frozen=True)
@@ -39,18 +46,21 @@ class Checkpoint:
         return self.path.name
 
 
-def save_checkpoint(run: Run, state: TrainState, network: NetworkSpec, accuracy: float | None) -> Checkpoint:
+def save_checkpoint(
+    run: Run, state: TrainState, network: NetworkSpec, environment: dict[str, Any], last_change: int
+) -> Checkpoint:
     """Everything that exact resuming needs, under a name of the position: epoch-0003 once that epoch is judged, else
-    step-0000001234."""
-    name = f"epoch-{state.epoch:04d}" if state.is_evaluated else f"step-{state.step:010d}"
-    checkpoint = Checkpoint(run.checkpoints / name)
-    if checkpoint.path.exists():  # the same position again, after a resume: the same content
-        return checkpoint
+    step-0000001234. environment: what the last bits depend on. last_change: the number of the last change that had taken effect.
+
+    On disk and read again when this returns. Raises OSError, before anything is written where there is no room for it.
+    """
+    name = f"epoch-{state.epoch:04d}" if state.is_evaluated or state.step == 0 else f"step-{state.step:010d}"
     optimizer_tensors, optimizer_rest = _flattened(state.optimizer.state_dict())
     rest = {
-        "epoch": state.epoch, "step_in_epoch": state.step_in_epoch, "step": state.step, "examples": state.examples,
-        "seconds": state.seconds, "is_evaluated": state.is_evaluated, "accuracy": accuracy,
-        "window": state.window.sums(), "optimizer": optimizer_rest, "random": _random_state(),
+        **{name: getattr(state, name) for name in POSITION}, "best": asdict(state.best) if state.best else None,
+        "patience": asdict(state.patience), "config": {path: get(state.config, path) for path in CHANGEABLE},
+        "last_change": last_change, "window": state.window.sums(), "optimizer": optimizer_rest, "random": _random_state(),
+        "environment": environment,
     }  # fmt: skip
     files = {
         "weights.safetensors": save(_contiguous(state.model.state_dict())),
@@ -58,42 +68,69 @@ def save_checkpoint(run: Run, state: TrainState, network: NetworkSpec, accuracy:
         "state.json": json.dumps(rest).encode(),
         "network.json": network.model_dump_json(indent=2).encode(),
     }
-    manifest = {
-        "format": FORMAT,
-        "files": {
-            file: {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()} for file, content in files.items()
-        },
-    }
-    files["manifest.json"] = json.dumps(manifest, indent=2).encode()  # last
-    aside = Path(tempfile.mkdtemp(prefix=".tmp-", dir=run.checkpoints))
+    sums = {file: {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()} for file, content in files.items()}
+    files["manifest.json"] = sealed({"format": FORMAT, "files": sums})  # last
+    _need_room(run, sum(map(len, files.values())))
+    return _put(Checkpoint(run.checkpoints / name), files)
+
+
+def _put(checkpoint: Checkpoint, files: dict[str, bytes]) -> Checkpoint:
+    """Written aside, read again, then there at once. One of the same position from before a resume is replaced."""
+    path = checkpoint.path
+    aside = path.with_name(f".tmp-{secrets.token_hex(8)}")
     try:
+        os.mkdir(aside)
         for file, content in files.items():
-            with (aside / file).open("wb") as handle:
-                handle.write(content)
-                flush_to_disk(handle)
+            write_new(aside / file, content)
+        for file, content in files.items():
+            if (aside / file).read_bytes() != content:
+                raise OSError(errno.EIO, f"{file} reads otherwise than it was written")
         flush_folder(aside)
-        os.rename(aside, checkpoint.path)
+        if path.exists():
+            remove_folder(path)
+        os.rename(aside, path)
     except BaseException:
-        shutil.rmtree(aside, ignore_errors=True)
+        remove_quietly(aside)
         raise
-    flush_folder(run.checkpoints)
+    flush_folder(path.parent)
     return checkpoint
 
 
+def _need_room(run: Run, num_bytes: int) -> None:
+    free = shutil.disk_usage(run.checkpoints).free
+    if free < num_bytes + SPARE_BYTES:
+        raise OSError(errno.ENOSPC, f"{size(num_bytes + SPARE_BYTES)} are needed for a checkpoint, {size(free)} are free")
+
+
 def point(run: Run, pointer: Pointer, checkpoint: Checkpoint, **facts: Any) -> None:
-    write_json_atomically(run.checkpoints / f"{pointer}.json", {"checkpoint": checkpoint.name, **facts})
+    write_bytes_atomically(run.checkpoints / f"{pointer}.json", sealed({"checkpoint": checkpoint.name, **facts}))
 
 
-def prune(run: Run, every_epochs: int) -> None:
-    """Removes what neither the rule nor best and last keep."""
+def prune(run: Run, every_epochs: int, steps_per_epoch: int, step: int) -> None:
+    """Removes what neither the rule nor best and last keep, and what lies after `step`: it is of a course that was left."""
     kept = {pointed.name for pointer in ("best", "last") if (pointed := _pointed(run, pointer))}
     for checkpoint in list_checkpoints(run):
         kind, _, number = checkpoint.name.partition("-")
         by_rule = kind == "epoch" and int(number) % every_epochs == 0
-        if checkpoint.name not in kept and not by_rule:
-            doomed = checkpoint.path.with_name(f".deleted-{checkpoint.name}")  # so that nobody meets half of it
-            checkpoint.path.rename(doomed)
-            shutil.rmtree(doomed)
+        is_later = int(number) * (steps_per_epoch if kind == "epoch" else 1) > step
+        if checkpoint.name not in kept and (is_later or not by_rule):
+            remove_folder(checkpoint.path)
+
+
+def remove_checkpoint(run: Run, name: str) -> None:
+    """By hand. Raises InputError for the last one of a run that may go on, and while it is being trained."""
+    checkpoint = find_checkpoint(run, name)
+    if (last := _pointed(run, "last")) and last.name == checkpoint.name:
+        raise InputError(
+            f"{checkpoint.name} is the last checkpoint of {run.id}: the run goes on from it.", code="checkpoint", hint="Keep it."
+        )
+    lock = run.hold(timeout_s=2)
+    try:
+        if (best := _pointed(run, "best")) and best.name == checkpoint.name:
+            os.unlink(run.checkpoints / "best.json")
+        remove_folder(checkpoint.path)
+    finally:
+        lock.release()
 
 
 def list_checkpoints(run: Run) -> list[Checkpoint]:
@@ -106,17 +143,56 @@ def find_checkpoint(run: Run, name: str = "best") -> Checkpoint:
     """best, last, or one by its name. Raises InputError that says which there are."""
     if name in ("best", "last") and (pointed := _pointed(run, name)):
         return pointed
-    for checkpoint in list_checkpoints(run):
+    there = list_checkpoints(run)
+    if name == "last" and there:  # killed before it was pointed to, or the pointer is damaged
+        return max(there, key=position_of)
+    for checkpoint in there:
         if checkpoint.name == name:
             return checkpoint
-    names = [pointer for pointer in ("best", "last") if _pointed(run, pointer)] + [c.name for c in list_checkpoints(run)]
-    there = f"It has {', '.join(names)}." if names else "It has none yet; the first is saved after an epoch."
-    raise InputError(f"{run.id} has no checkpoint '{name[:100]}'.", code="checkpoint", hint=there)
+    names = [pointer for pointer in ("best", "last") if _pointed(run, pointer)] + [c.name for c in there]
+    hint = f"It has {', '.join(names)}." if names else "It has none yet; the first is saved after an epoch."
+    raise InputError(f"{run.id} has no checkpoint '{name[:100]}'.", code="checkpoint", hint=hint)
+
+
+def has_checkpoint(run: Run) -> bool:
+    return (run.checkpoints / "last.json").exists() or bool(list_checkpoints(run))
+
+
+def position_of(checkpoint: Checkpoint) -> int:
+    """Its step, or -1 where that can't be read."""
+    try:
+        return int(json.loads((checkpoint.path / "state.json").read_bytes())["step"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return -1
+
+
+def size_of(checkpoint: Checkpoint) -> int:
+    """Bytes on disk."""
+    return sum(file.stat().st_size for file in checkpoint.path.iterdir())
+
+
+def is_sound(checkpoint: Checkpoint) -> bool:
+    try:
+        _verified(checkpoint)
+    except InputError:
+        return False
+    return True
+
+
+def sound_before(run: Run, damaged: Checkpoint) -> Checkpoint | None:
+    """The newest sound checkpoint beside a damaged one."""
+    others = [checkpoint for checkpoint in list_checkpoints(run) if checkpoint != damaged]
+    return next(filter(is_sound, sorted(others, key=position_of, reverse=True)), None)
 
 
 def _pointed(run: Run, pointer: str) -> Checkpoint | None:
-    entry = read_json(run.checkpoints / f"{pointer}.json")
-    return Checkpoint(run.checkpoints / entry["checkpoint"]) if entry else None
+    """What the pointer names, or None where there is no such pointer, or it is damaged, or its checkpoint is gone."""
+    try:
+        name = unsealed((run.checkpoints / f"{pointer}.json").read_bytes())["checkpoint"]
+    except (OSError, ValueError, KeyError):
+        return None
+    checkpoint = Checkpoint(run.checkpoints / name)
+    return checkpoint if NAME.fullmatch(name) and checkpoint.path.is_dir() else None
 
 
 def load_network(checkpoint: Checkpoint) -> tuple[nn.Module, NetworkSpec]:
@@ -128,38 +204,63 @@ def load_network(checkpoint: Checkpoint) -> tuple[nn.Module, NetworkSpec]:
     return model.eval(), spec
 
 
-def load_state(checkpoint: Checkpoint, state: TrainState) -> None:
+@dataclass(frozen=True)
+class Resumed:
+    """environment: in which the checkpoint was taken. last_change: the number of the last change that had taken effect by then."""
+
+    environment: dict[str, Any]
+    last_change: int
+
+
+def load_state(checkpoint: Checkpoint, state: TrainState) -> Resumed:
     """Brings a new state to where the checkpoint was taken, the random generators of this process included."""
     files = _verified(checkpoint)
-    rest = json.loads(files["state.json"])
-    state.model.load_state_dict(load(files["weights.safetensors"]))
-    _restore_optimizer(state.optimizer, load(files["optimizer.safetensors"]), rest["optimizer"])
-    for name in ("epoch", "step_in_epoch", "step", "examples", "seconds", "is_evaluated"):
-        setattr(state, name, rest[name])
-    state.window.restore(rest["window"])
-    _set_random_state(rest["random"])
+    try:
+        rest = json.loads(files["state.json"])
+        state.model.load_state_dict(load(files["weights.safetensors"]))
+        _restore_optimizer(state.optimizer, load(files["optimizer.safetensors"]), rest["optimizer"])
+        for name in POSITION:
+            setattr(state, name, rest[name])
+        state.best = Best(**rest["best"]) if rest["best"] else None
+        state.patience = Patience(**rest["patience"])
+        state.config = changed(state.config, rest["config"])
+        state.window.restore(rest["window"])
+        _set_random_state(rest["random"])
+        return Resumed(rest["environment"], rest["last_change"])
+    except (KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:  # whole, but made by somebody else
+        raise _damaged(checkpoint, f"it does not fit this run: {type(error).__name__} {str(error)[:200]}") from None
+
+
+def read_manifest(checkpoint: Checkpoint) -> dict[str, dict[str, Any]]:
+    """{file: {"bytes", "sha256"}}. Raises InputError where the manifest is damaged."""
+    try:
+        manifest = unsealed((checkpoint.path / "manifest.json").read_bytes())
+        if manifest["format"] != FORMAT:
+            raise ValueError(f"its format is {manifest['format']}, this version of Trainscope reads {FORMAT}")
+        return manifest["files"]
+    except (OSError, ValueError, KeyError) as error:
+        raise _damaged(checkpoint, f"manifest.json: {error}") from None
 
 
 def _verified(checkpoint: Checkpoint) -> dict[str, bytes]:
     """The files' contents, each compared with its checksum. Raises InputError that names the damaged one."""
-    found: dict[str, bytes] = {}
+    return {file: read_file(checkpoint, file) for file in read_manifest(checkpoint)}
+
+
+def read_file(checkpoint: Checkpoint, file: str) -> bytes:
+    """One file's content, compared with its checksum. Raises InputError that names it if it is damaged."""
+    expected = read_manifest(checkpoint)[file]
     try:
-        manifest = json.loads((checkpoint.path / "manifest.json").read_bytes())
-        for file, expected in manifest["files"].items():
-            found[file] = (checkpoint.path / file).read_bytes()
-            if hashlib.sha256(found[file]).hexdigest() != expected["sha256"]:
-                raise InputError(
-                    f"Checkpoint {checkpoint.name} is damaged: {file} is not as it was written.",
-                    code="checkpoint",
-                    hint="Choose another one.",
-                )
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        if isinstance(error, InputError):
-            raise
-        raise InputError(
-            f"Checkpoint {checkpoint.name} can't be read ({error}).", code="checkpoint", hint="Choose another one."
-        ) from None
-    return found
+        content = (checkpoint.path / file).read_bytes()
+    except OSError as error:
+        raise _damaged(checkpoint, f"{file} can't be read: {error.strerror}") from None
+    if hashlib.sha256(content).hexdigest() != expected["sha256"]:
+        raise _damaged(checkpoint, f"{file} is not as it was written")
+    return content
+
+
+def _damaged(checkpoint: Checkpoint, how: str) -> InputError:
+    return InputError(f"Checkpoint {checkpoint.name} is damaged ({how}).", code="checkpoint", hint="Choose another one.")
 
 
 def _contiguous(tensors: dict[str, Tensor]) -> dict[str, Tensor]:

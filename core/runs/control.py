@@ -1,5 +1,9 @@
-"""control.json: the last command to whoever trains a run, numbered, replaced as a whole. Works between any processes."""
+"""control.json: commands to whoever trains a run, numbered, none lost. Works between any processes, also before one trains."""
 
+import logging
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 from filelock import FileLock
@@ -7,41 +11,85 @@ from filelock import FileLock
 from core.files import write_json_atomically
 from core.runs.directory import Run, read_json
 
-Command = Literal["stop", "pause"]
+Kind = Literal["stop", "pause", "change"]
 
 
-def send(run: Run, command: Command) -> int:
-    """Leaves the command for the trainer, which looks several times a second. Returns its number."""
+@dataclass(frozen=True)
+class Command:
+    """setting, value: what a change sets, such as "optimizer.lr" to 0.001."""
+
+    number: int
+    kind: Kind
+    setting: str = ""
+    value: Any = None
+
+
+def send(run: Run, kind: Literal["stop", "pause"]) -> int:
+    """Leaves a command for the trainer, which looks several times a second. Returns its number."""
+    return _add(run, [Command(0, kind)])
+
+
+def send_changes(run: Run, settings: Mapping[str, Any]) -> int:
+    """Leaves a command for each setting, valid ones by then. Returns the last number."""
+    return _add(run, [Command(0, "change", setting, value) for setting, value in settings.items()])
+
+
+def _add(run: Run, commands: list[Command]) -> int:
     with FileLock(run.path / "control.lock"):
-        number = _read(run)["number"] + 1
-        write_json_atomically(run.control, {"number": number, "command": command})
-    return number
+        number, waiting = _read(run)
+        numbered = [replace(command, number=number + i) for i, command in enumerate(commands, start=1)]
+        _write(run, number + len(commands), [*waiting, *numbered])
+    return number + len(commands)
+
+
+def take_back_ends(run: Run) -> None:
+    """Forgets stops and pauses that nobody lived to hear: they are not meant for what comes. Changes stay."""
+    with FileLock(run.path / "control.lock"):
+        number, waiting = _read(run)
+        changes = [command for command in waiting if command.kind == "change"]
+        if changes != waiting:
+            _write(run, number, changes)
 
 
 class Commands:
-    """Hands out each command once, also one sent before the trainer was there, and when asked thousands of times a second."""
+    """Hands out each command in its order until it is done with, and is cheap to ask thousands of times a second."""
 
     def __init__(self, run: Run) -> None:
         self.run = run
-        self.changed = -1
+        self.seen: tuple[int, ...] = ()
 
-    def new(self) -> Command | None:
-        changed = self._change_time()
-        if changed == self.changed:
-            return None
+    def waiting(self) -> list[Command]:
+        """Commands not done with, if anything was sent since the last look; else none."""
+        seen = self._look()
+        if seen == self.seen:
+            return []
         with FileLock(self.run.path / "control.lock"):
-            sent = _read(self.run)
-            if sent["command"] is not None:  # taken: the number stays, so that the next one is another
-                write_json_atomically(self.run.control, {"number": sent["number"], "command": None})
-            self.changed = self._change_time()
-        return sent["command"]
+            self.seen = self._look()
+            return _read(self.run)[1]
 
-    def _change_time(self) -> int:
+    def done(self, command: Command) -> None:
+        """The command has taken effect, and its effect is on disk: it is not handed out again, to nobody."""
+        with FileLock(self.run.path / "control.lock"):
+            number, waiting = _read(self.run)
+            _write(self.run, number, [other for other in waiting if other.number > command.number])
+
+    def _look(self) -> tuple[int, ...]:
         try:
-            return self.run.control.stat().st_mtime_ns
+            found = self.run.control.stat()
         except FileNotFoundError:
-            return 0
+            return ()
+        return found.st_mtime_ns, found.st_ino, found.st_size  # replaced as a whole: another file each time
 
 
-def _read(run: Run) -> dict[str, Any]:
-    return read_json(run.control, {"number": 0, "command": None})
+def _read(run: Run) -> tuple[int, list[Command]]:
+    """(the last number given, commands not done with)"""
+    try:
+        content = read_json(run.control, {"number": 0, "waiting": []})
+        return content["number"], [Command(**command) for command in content["waiting"]]
+    except (ValueError, KeyError, TypeError):
+        logging.exception("control.json of %s is damaged; commands in it are lost", run.id)
+        return int(time.time()), []  # above every number given before
+
+
+def _write(run: Run, number: int, waiting: list[Command]) -> None:
+    write_json_atomically(run.control, {"number": number, "waiting": [asdict(command) for command in waiting]})

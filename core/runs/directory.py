@@ -5,8 +5,8 @@ import json
 import os
 import re
 import secrets
-import shutil
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -15,7 +15,7 @@ from filelock import FileLock, Timeout
 
 from core.config import TrainConfig
 from core.errors import InputError
-from core.files import write_json_atomically
+from core.files import remove_folder, write_json_atomically
 from core.recipes import RECIPES
 from core.settings import config_from_json
 from core.workspace import Workspace
@@ -84,8 +84,8 @@ class Run:
         return False
 
 
-def create_run(workspace: Workspace, config: TrainConfig) -> Run:
-    """A new run's directory with its configuration; nothing has started yet."""
+def create_run(workspace: Workspace, config: TrainConfig, fill: Callable[["Run"], object] = lambda run: None) -> Run:
+    """A new run's directory with its configuration; nothing has started yet. fill: puts more into it before it appears."""
     slug = re.sub(r"[^a-z0-9]+", "-", _label(config).lower()).strip("-")[:40] or "run"
     while True:
         name = f"{time.strftime('%Y%m%d-%H%M%S')}-{slug}-{secrets.token_hex(2)}"
@@ -95,6 +95,7 @@ def create_run(workspace: Workspace, config: TrainConfig) -> Run:
             aside.records.mkdir()
             aside.checkpoints.mkdir()
             write_json_atomically(aside.path / "config.json", config.model_dump(mode="json"))
+            fill(aside)
             return Run(aside.path.rename(workspace.runs / name))  # appears whole
         except FileExistsError:
             continue
@@ -129,11 +130,9 @@ def delete_run(run: Run) -> None:
     """Removes the run's directory for good. Raises InputError while it is being trained."""
     lock = run.hold(timeout_s=2)
     try:
-        doomed = run.path.with_name(f".deleted-{run.id}")  # one rename, so that nobody meets half a run
-        run.path.rename(doomed)
+        remove_folder(run.path)
     finally:
         lock.release()
-    shutil.rmtree(doomed)
 
 
 def read_json(path: Path, default: object = None) -> object:

@@ -2,12 +2,14 @@
 
 import json
 import math
+import os
 import time
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from core.files import write_all
 from core.training.events import Event, to_row
 
 CRC_LENGTH = len(',"crc":"00000000"}')
@@ -27,23 +29,41 @@ def decode_line(line: bytes) -> dict[str, Any] | None:
 
 
 class EventWriter:
-    """Appends events; whoever holds the run's lock may have one."""
+    """Appends events, each whole or not at all; whoever holds the run's lock may have one. Raises OSError where it can't write."""
 
     def __init__(self, path: Path) -> None:
         rows = read_tail(path)
         self.number = rows[-1]["n"] if rows else 0
-        self.file = path.open("ab")
-        if self.file.tell() and not _ends_with_newline(path):
-            self.file.write(b"\n")  # the half line of a writer that was killed stays behind, and is passed over
+        self.handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+        self.size = os.fstat(self.handle).st_size
+        # the half line of a writer that was killed stays behind, and is passed over
+        self.is_torn = self.size > 0 and os.pread(self.handle, 1, self.size - 1) != b"\n"
 
     def write(self, event: Event) -> None:
+        row = {"n": self.number + 1, "time": round(time.time(), 3), **_finite(to_row(event))}
+        line = b"\n" * self.is_torn + encode_line(row)
+        try:
+            write_all(self.handle, line)
+        except OSError:
+            self._take_back()
+            raise
         self.number += 1
-        row = {"n": self.number, "time": round(time.time(), 3), **_finite(to_row(event))}
-        self.file.write(encode_line(row))
-        self.file.flush()
+        self.size += len(line)
+        self.is_torn = False
+
+    def flush_to_disk(self) -> None:
+        """What was written survives a power cut."""
+        os.fsync(self.handle)
+
+    def _take_back(self) -> None:
+        """Removes what a write that failed has left of its line."""
+        try:
+            os.ftruncate(self.handle, self.size)
+        except OSError:
+            self.is_torn = True  # it stays, on a line of its own
 
     def close(self) -> None:
-        self.file.close()
+        os.close(self.handle)
 
     def __enter__(self) -> "EventWriter":
         return self
@@ -100,10 +120,15 @@ def read_tail(path: Path, size: int = 65_536) -> list[dict[str, Any]]:
     return [row for line in lines if (row := decode_line(line)) is not None]
 
 
-def _ends_with_newline(path: Path) -> bool:
-    with path.open("rb") as file:
-        file.seek(-1, 2)
-        return file.read(1) == b"\n"
+def rows_of_kind(path: Path, *kinds: str) -> list[dict[str, Any]]:
+    """All rows of these rare kinds, in their order; the others are passed over unread, so a million steps cost little."""
+    marks = tuple(f'"kind":"{kind}"'.encode() for kind in kinds)
+    try:
+        with path.open("rb") as file:
+            lines = [line.rstrip(b"\n") for line in file if any(mark in line for mark in marks)]
+    except FileNotFoundError:
+        return []
+    return [row for line in lines if (row := decode_line(line)) is not None and row["kind"] in kinds]
 
 
 def _finite(row: dict[str, Any]) -> dict[str, Any]:

@@ -7,8 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from core.config import TrainConfig
 from core.runs.directory import Run
 from core.runs.event_log import EventReader
+from core.settings import changed
 from core.training.threads import available_cores
 
 STEP_COLUMNS = ("step", "epoch", "examples", "seconds", "loss", "accuracy", "lr", "images_per_s")
@@ -18,19 +20,28 @@ STEP_COLUMNS = ("step", "epoch", "examples", "seconds", "loss", "accuracy", "lr"
 class History:
     """steps: a list for each of STEP_COLUMNS, one entry a record. evaluations: rows, one per evaluated epoch from 0.
 
-    started, ended: the last such row, None where there is none. A resume supersedes what came after its checkpoint.
+    started, ended: the last such row, None where there is none. changes: settings changed on the way. story: every start,
+    change and end, superseded ones too, in the order of time. A resume supersedes what came after its checkpoint.
+    inexact: (step, reason) of each time that going on may have changed the last bits. wavered_at: the step at which the
+    number of threads first followed the load of the machine, which does so too.
     """
 
     steps: dict[str, list] = field(default_factory=lambda: {name: [] for name in STEP_COLUMNS})
     evaluations: list[dict[str, Any]] = field(default_factory=list)
     checkpoints: list[dict[str, Any]] = field(default_factory=list)
+    changes: list[dict[str, Any]] = field(default_factory=list)
+    story: list[dict[str, Any]] = field(default_factory=list)
     started: dict[str, Any] | None = None
     preparing: dict[str, Any] | None = None
     ended: dict[str, Any] | None = None
     threads: int = 1
+    wavered_at: int | None = None
+    inexact: list[tuple[int, str]] = field(default_factory=list)
     dropped: int = 0
 
     def add(self, row: dict[str, Any]) -> None:
+        if row["kind"] in ("queued", "started", "changed", "ended"):
+            self.story.append(row)
         match row["kind"]:
             case "step":
                 for name in STEP_COLUMNS:
@@ -40,14 +51,20 @@ class History:
                     self.evaluations.pop()  # judged again after a resume
                 self.evaluations.append(row)
             case "checkpoint":
+                self.checkpoints = [other for other in self.checkpoints if other["name"] != row["name"]]
                 self.checkpoints.append(row)
+            case "changed":
+                self.changes = [*(other for other in self.changes if other["number"] != row["number"]), row]
             case "preparing":
                 self.preparing = row
             case "started":
                 self._forget_after(row["from_step"])
                 self.started, self.preparing, self.ended, self.threads = row, None, None, row["threads"]
+                if row["inexact"]:
+                    self.inexact.append((row["from_step"], row["inexact"]))
             case "threads":
                 self.threads = row["threads"]
+                self.wavered_at = row["step"] if self.wavered_at is None else self.wavered_at
             case "queued":
                 self.ended = None
             case "ended":
@@ -59,6 +76,13 @@ class History:
             del column[kept:]
         self.evaluations = [row for row in self.evaluations if row["step"] <= step]
         self.checkpoints = [row for row in self.checkpoints if row["step"] <= step]
+        self.changes = [row for row in self.changes if row["step"] <= step]
+        self.inexact = [(since, why) for since, why in self.inexact if since <= step]
+        self.wavered_at = self.wavered_at if self.wavered_at is not None and self.wavered_at <= step else None
+
+    def config(self, config: TrainConfig) -> TrainConfig:
+        """The configuration as it stands after all changes."""
+        return changed(config, {row["setting"]: row["after"] for row in self.changes}) if self.changes else config
 
     def columns(self, *names: str) -> list[np.ndarray]:
         """The step records' columns as float arrays of equal length, NaN where a value was not finite."""

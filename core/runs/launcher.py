@@ -1,4 +1,5 @@
-"""Starts training processes for a server: one at a time, the others wait in order; one process with its imports done in reserve."""
+"""Starts training processes for a server: one for each device at a time, the others wait in order; one more, with its
+imports done, in reserve. What trains and waits is written to queue.json, where the next server finds it."""
 
 import json
 import logging
@@ -7,18 +8,23 @@ import signal
 import subprocess
 import sys
 import threading
+import time
+from collections.abc import Mapping
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from core.config import TrainConfig
 from core.data.catalogue import settled
 from core.errors import InputError
-from core.runs.control import Commands, send
-from core.runs.directory import Run, create_run, list_runs
+from core.files import sweep, write_json_atomically
+from core.runs.actions import make_ready, stop_run
+from core.runs.directory import Run, create_run, find_run, list_runs, read_json
 from core.runs.event_log import append_event
 from core.runs.plan import plan_run
 from core.runs.status import status_of
+from core.training.device import choose_compute
 from core.training.events import Ended, Queued
 from core.workspace import Workspace
 
@@ -33,66 +39,88 @@ WORKER_ENVIRONMENT = {
 class Launcher:
     """The queue of one server. Every public method may be called from any thread."""
 
-    def __init__(self, workspace: Workspace, keep_reserve: bool = True) -> None:
+    def __init__(self, workspace: Workspace, keep_reserve: bool = True, auto_resume: bool = True) -> None:
         self.workspace = workspace
-        self.keep_reserve = keep_reserve
+        self.keep_reserve, self.auto_resume = keep_reserve, auto_resume
         self.waiting: list[Run] = []
-        self.training: Run | None = None
+        self.training: dict[str, Run] = {}  # by device
+        self.workers: dict[str, subprocess.Popen] = {}
         self.reserve: subprocess.Popen | None = None
-        self.worker: subprocess.Popen | None = None
         self.changed = threading.Condition()
         self.is_closed = False
-        self.thread = threading.Thread(target=self._serve, name="launcher", daemon=True)
+        self.threads = [
+            threading.Thread(target=self._serve, name="launcher", daemon=True),
+            threading.Thread(target=self._restore, name="launcher-restore", daemon=True),
+        ]
 
     def open(self) -> None:
-        """Starts serving; runs that were waiting when an earlier server ended wait again, in their order."""
-        self.waiting = [run for run in reversed(list_runs(self.workspace)) if status_of(run).state == "queued"]
+        """Starts serving. Runs that trained or waited when an earlier server ended do so again, in their order."""
         if self.keep_reserve:
             self.reserve = self._spawn()
-        self.thread.start()
+        for thread in self.threads:
+            thread.start()
 
     def submit(self, config: TrainConfig) -> Run:
         """A new run for a configuration, training as soon as the device is free. Raises InputError for one that can't work."""
         config = settled(self.workspace, config)
         plan_run(self.workspace, config)
         run = create_run(self.workspace, config)
-        self._enqueue(run)
+        self._enqueue(run, {}, "last")
         return run
 
-    def resume(self, run: Run) -> None:
-        """Goes on with a run that was stopped, paused or interrupted, from its last checkpoint, when its turn comes."""
-        state = status_of(run).state
-        if state in ("queued", "running", "finished"):
-            raise InputError(f"{run.id} is {state}; only a run that ended early can be resumed.", code="not-resumable")
-        plan_run(self.workspace, run.config)
-        self._enqueue(run)
+    def resume(self, run: Run, settings: Mapping[str, Any] | None = None, checkpoint: str = "last") -> None:
+        """Goes on with a run from a checkpoint when its turn comes, with these settings changed; more epochs train a finished one longer.
 
-    def _enqueue(self, run: Run) -> None:
+        Raises InputError if it trains or waits already, has nothing left to do, or the checkpoint is damaged.
+        """
+        plan_run(self.workspace, run.config)
+        self._enqueue(run, settings or {}, checkpoint)
+
+    def _enqueue(self, run: Run, settings: Mapping[str, Any], checkpoint: str) -> None:
         lock = run.hold(timeout_s=2)
         try:
-            # looked at under the lock: somebody may have been quicker since
-            if (state := status_of(run).state) in ("queued", "finished"):
-                raise InputError(f"{run.id} is {state}; only a run that ended early can be resumed.", code="not-resumable")
-            Commands(run).new()  # a stop that nobody lived to hear is not meant for what comes
-            append_event(run.events, Queued())
+            make_ready(run, settings, checkpoint)
+            append_event(run.events, Queued(checkpoint))
         finally:
             lock.release()
+        self._wait_in_line(run)
+
+    def enqueue(self, run: Run) -> None:
+        """Has a run begin that was made elsewhere, such as one with weights from outside."""
+        self._enqueue(run, {}, "last")
+
+    def _wait_in_line(self, run: Run) -> None:
         with self.changed:
             if run not in self.waiting:
                 self.waiting.append(run)
-            self.changed.notify()
+            self._note()
+            self.changed.notify_all()
 
     def stop(self, run: Run) -> None:
         """Stops a run that trains, wherever it trains, or takes a waiting one out of the queue."""
         with self.changed:
             if run in self.waiting:
                 self.waiting.remove(run)
+                self._note()
         stop_run(run)
 
-    def active(self) -> list[Run]:
-        """The run that trains here and those that wait, in their order."""
+    def move(self, run: Run, place: int) -> None:
+        """Puts a waiting run at this place in the line, 1 being the next; does nothing for one that waits no longer."""
         with self.changed:
-            return [*filter(None, [self.training]), *self.waiting]
+            if run in self.waiting:
+                self.waiting.remove(run)
+                self.waiting.insert(max(place - 1, 0), run)
+                self._note()
+
+    def active(self) -> list[Run]:
+        """The runs that train here and those that wait, in their order."""
+        with self.changed:
+            return [*self.training.values(), *self.waiting]
+
+    def line(self) -> list[Run]:
+        """The waiting runs, the next one first."""
+        with self.changed:
+            return list(self.waiting)
 
     def place_of(self, run: Run) -> int:
         """1 for the run that is next, 0 for one that does not wait here."""
@@ -100,13 +128,13 @@ class Launcher:
             return self.waiting.index(run) + 1 if run in self.waiting else 0
 
     def close(self) -> None:
-        """Ends every process of ours; the one that trains saves and pauses first."""
+        """Ends every process of ours; those that train save and pause first. The queue's file is left for the next server."""
         with self.changed:
             self.is_closed = True
             if self.reserve:
                 self.reserve.kill()  # it has nothing to save, and may still be importing
-            processes = [process for process in (self.worker, self.reserve) if process]
-            self.changed.notify()
+            processes = [*self.workers.values(), *filter(None, [self.reserve])]
+            self.changed.notify_all()
         for process in processes:
             _let_go(process)
         for process in processes:
@@ -115,35 +143,94 @@ class Launcher:
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
-        if self.thread.is_alive():
-            self.thread.join(GRACE_S)
+        for thread in self.threads:
+            if thread.is_alive():
+                thread.join(GRACE_S)
+
+    def _note(self) -> None:
+        """Writes down what trains and waits. Called with the condition held."""
+        if self.is_closed:
+            return
+        try:
+            write_json_atomically(self.workspace.queue, {"runs": [run.id for run in [*self.training.values(), *self.waiting]]})
+        except OSError:
+            logging.getLogger(__name__).exception("the queue could not be written down")  # it still works as long as this server
+
+    def _restore(self) -> None:
+        """Takes over what an earlier server left, and sweeps up after it."""
+        sweep(self.workspace.runs, ".deleted-")
+        left = self._noted()
+        for run in left:
+            self._take_over(run)
+        for run in reversed(list_runs(self.workspace)):  # also those that the file does not know
+            if self.is_closed:
+                return
+            if run not in left and status_of(run).state == "queued":
+                self._wait_in_line(run)
+
+    def _noted(self) -> list[Run]:
+        try:
+            listed = read_json(self.workspace.queue, {"runs": []})["runs"]
+        except (ValueError, KeyError, TypeError):
+            logging.getLogger(__name__).exception("queue.json is damaged; waiting runs are found by their events")
+            return []
+        runs = []
+        for run_id in listed:
+            with suppress(InputError):  # deleted meanwhile
+                runs.append(find_run(self.workspace, str(run_id)))
+        return runs
+
+    def _take_over(self, run: Run) -> None:
+        deadline = time.monotonic() + GRACE_S
+        while run.is_held() and time.monotonic() < deadline and not self.is_closed:
+            time.sleep(0.05)  # its worker may still be saving
+        status = status_of(run)
+        if status.state == "queued":
+            self._wait_in_line(run)
+        elif self.auto_resume and (status.cause == "server" or status.is_unexplained):
+            try:
+                self.resume(run)
+            except (InputError, OSError):
+                logging.getLogger(__name__).exception("%s could not be resumed by itself", run.id)
+
+    def _next(self) -> tuple[str, Run] | None:
+        """The first waiting run whose device is free, with that device."""
+        for run in self.waiting:
+            if (device := _device_of(run)) not in self.training:
+                return device, run
+        return None
 
     def _serve(self) -> None:
         while True:
             with self.changed:
-                self.changed.wait_for(lambda: self.waiting or self.is_closed)
+                self.changed.wait_for(lambda: self.is_closed or self._next())
                 if self.is_closed:
                     return
-                run = self.waiting.pop(0)
+                device, run = self._next()
+                self.waiting.remove(run)
                 if status_of(run).state != "queued":  # taken out of the queue, or trained, by another process
+                    self._note()
                     continue
-                self.training = run
-                worker = self.worker = self._take_worker()
-            try:
-                self._train(run, worker)
-            except Exception:  # a full disk, say: this run is shown as interrupted, and those behind it still get their turn
-                logging.getLogger(__name__).exception("the end of %s could not be recorded", run.id)
-            with self.changed:
-                self.training = self.worker = None
-                _let_go(worker)
-                if self.keep_reserve and not self.waiting and not self.is_closed and self.reserve is None:
-                    self.reserve = self._spawn()
+                self.training[device], self.workers[device] = run, self._take_worker()
+                self._note()
+                threading.Thread(target=self._see_through, args=(device,), name=f"training-{device}", daemon=True).start()
 
-    def _train(self, run: Run, worker: subprocess.Popen) -> None:
-        _give_job(worker, self.workspace, run)
-        code = worker.wait()
-        if status_of(run).state in ("interrupted", "queued", "running"):  # without a last word of its own
-            append_event(run.events, _obituary(run, code))
+    def _see_through(self, device: str) -> None:
+        run, worker = self.training[device], self.workers[device]
+        try:
+            _give_job(worker, self.workspace, run)
+            code = worker.wait()
+            if status_of(run).state in ("interrupted", "queued", "running"):  # without a last word of its own
+                append_event(run.events, _obituary(run, code))
+        except Exception:  # a full disk, say: this run is shown as interrupted, and those behind it still get their turn
+            logging.getLogger(__name__).exception("the end of %s could not be recorded", run.id)
+        with self.changed:
+            del self.training[device], self.workers[device]
+            _let_go(worker)
+            self._note()
+            if self.keep_reserve and not self.waiting and not self.is_closed and self.reserve is None:
+                self.reserve = self._spawn()
+            self.changed.notify_all()
 
     def _take_worker(self) -> subprocess.Popen:
         reserve, self.reserve = self.reserve, None
@@ -157,14 +244,12 @@ class Launcher:
         )  # fmt: skip
 
 
-def stop_run(run: Run) -> None:
-    """Stops a run, whichever process trains it or has it in its queue. Raises InputError if it is neither."""
-    status = status_of(run)
-    if not status.is_active:
-        raise InputError(f"{run.id} is not training: it is {status.state}.", code="not-running")
-    send(run, "stop")  # also heard by a worker that is about to begin
-    if status.state == "queued" and not run.is_held():
-        append_event(run.events, Ended("stopped", "Taken out of the queue before it began."))
+@cache
+def _device_of(run: Run) -> str:
+    try:
+        return choose_compute(run.config).device.type
+    except InputError:
+        return "none"  # its worker will say so
 
 
 def _give_job(worker: subprocess.Popen, workspace: Workspace, run: Run) -> None:
@@ -202,7 +287,12 @@ def _obituary(run: Run, code: int) -> Ended:
 
 @cache
 def launcher_for(workspace: Workspace) -> Launcher:
-    """The one launcher of this process for a workspace, serving. TRAINSCOPE_RESERVE=0 keeps no process in reserve."""
-    launcher = Launcher(workspace, keep_reserve=os.environ.get("TRAINSCOPE_RESERVE", "1") != "0")
+    """The one launcher of this process for a workspace, serving. TRAINSCOPE_RESERVE=0 keeps no process in reserve,
+    TRAINSCOPE_RESUME=0 leaves runs paused that the end of an earlier server had paused."""
+    launcher = Launcher(
+        workspace,
+        keep_reserve=os.environ.get("TRAINSCOPE_RESERVE", "1") != "0",
+        auto_resume=os.environ.get("TRAINSCOPE_RESUME", "1") != "0",
+    )
     launcher.open()
     return launcher

@@ -1,10 +1,12 @@
 """train_in: one run trained in this process, from its directory alone. The worker, the command line and tests all enter here."""
 
-import importlib.metadata
 import logging
 import math
+import os
+import shutil
 import time
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,17 +16,34 @@ from core.config import TrainConfig
 from core.data.catalogue import data_spec, prepare_store
 from core.data.store import PictureStore
 from core.errors import InputError
+from core.files import remove_quietly, sweep, write_new
 from core.models.network import NetworkSpec
-from core.runs.checkpoints import find_checkpoint, load_state, point, prune, save_checkpoint
+from core.runs import endings
+from core.runs.checkpoints import (
+    SPARE_BYTES,
+    Checkpoint,
+    find_checkpoint,
+    has_checkpoint,
+    load_state,
+    point,
+    prune,
+    save_checkpoint,
+    size_of,
+    sound_before,
+)
 from core.runs.control import Commands
-from core.runs.directory import Run, read_json
-from core.runs.event_log import EventWriter
+from core.runs.directory import Run
+from core.runs.event_log import EventWriter, rows_of_kind
 from core.runs.plan import Plan, plan_for
 from core.runs.records import evaluated_pictures, save_evaluated_pictures, save_predictions
-from core.settings import changed
+from core.runs.surroundings import surroundings, versions, why_inexact
+from core.settings import changed, get
 from core.training.batches import load_training_data
 from core.training.device import choose_compute
+from core.training.divergence import Diverged
+from core.training.early_stopping import Patience
 from core.training.events import (
+    Changed,
     CheckpointSaved,
     Ended,
     Evaluated,
@@ -35,18 +54,19 @@ from core.training.events import (
     ThreadsChanged,
 )
 from core.training.loop import TrainState, new_state, train
-from core.training.threads import ThreadGovernor, threads_for
+from core.training.threads import ThreadGovernor, available_cores, threads_for
 from core.workspace import Workspace
 
 POLL_S = 0.1
+BALLAST_BYTES = 65_536
 OnEvent = Callable[[Event], None]
 
 
 class _Leave(Exception):
-    """Training is to end before its last epoch, for this reason."""
+    """Training is to end before its last epoch."""
 
-    def __init__(self, reason: str) -> None:
-        self.reason = reason
+    def __init__(self, reason: str, cause: str = "") -> None:
+        self.reason, self.cause = reason, cause
 
 
 class Session:
@@ -64,8 +84,13 @@ class Session:
         self.progress_told = ("", 0)
         self.state: TrainState | None = None
         self.network: NetworkSpec | None = None
+        self.saved: Checkpoint | None = None
         self.accuracy: float | None = None
-        self.best: tuple[float, int] | None = None  # accuracy, epoch
+        self.steps_per_epoch = 0
+        self.environment: dict[str, Any] = {}
+        # changes of earlier sessions that lie after the checkpoint: they take effect where they did before
+        self.due: list[dict[str, Any]] = []
+        self.last_change = 0
         self.tensorboard = None
 
     def tell(self, event: Event) -> None:
@@ -73,18 +98,25 @@ class Session:
         self.on_event(event)
 
     def listen(self) -> None:
-        """Raises _Leave if somebody wants the training to end. Cheap enough for every step."""
+        """Applies changes, and raises _Leave if somebody wants the training to end. Cheap enough for every step."""
         now = time.monotonic()
         if now < self.next_poll:
             return
         self.next_poll = now + POLL_S
         if self.should_pause():
-            raise _Leave("paused")
-        match self.commands.new():
-            case "stop":
+            raise _Leave("paused", "server")
+        for command in self.commands.waiting():
+            if command.kind == "change":
+                if self.state is None or self.due:  # not before the start, and not before changes that came before it
+                    self.commands.seen = ()
+                    continue
+                if command.number > self.last_change:  # else it was on disk already when a session was killed
+                    self._change(command.number, command.setting, command.value)
+            self.commands.done(command)
+            if command.kind == "stop":
                 raise _Leave("stopped")
-            case "pause":
-                raise _Leave("paused")
+            if command.kind == "pause":
+                raise _Leave("paused", "hand")
 
     def progress(self, what: str, done: int, total: int) -> None:
         """Told at most five times a second."""
@@ -104,20 +136,18 @@ class Session:
             except Timeout:
                 self.progress("Waiting for another training on this device to end", 0, 0)
 
-    def train(self) -> None:
+    def train(self, from_checkpoint: str) -> None:
         config = self.run.config
         lock = self.wait_for_device(choose_compute(config).device)
         try:
             store = prepare_store(self.workspace, config.data.dataset, config.preprocessing, self.progress)
             plan = plan_for(config, data_spec(self.workspace, config))
-            self._train_on(store, resolved(config, store), plan)
+            self._train_on(store, resolved(config, store), plan, from_checkpoint)
         finally:
             lock.release()
 
-    def _train_on(self, store: PictureStore, config: TrainConfig, plan: Plan) -> None:
-        compute = plan.compute
-        threads = config.threads or threads_for(config.batch_size, store.meta.shape)
-        torch.set_num_threads(threads)
+    def _train_on(self, store: PictureStore, config: TrainConfig, plan: Plan, from_checkpoint: str) -> None:
+        compute, self.steps_per_epoch = plan.compute, plan.steps_per_epoch
         torch.manual_seed(config.seed)
         data = load_training_data(store, config, compute.device)
         self.network = NetworkSpec(
@@ -126,9 +156,15 @@ class Session:
             class_names=store.meta.class_names,
             preprocessing=config.preprocessing,
         )
-        self.state = new_state(config, self.network.build(), compute.device)
+        state = new_state(config, self.network.build(), compute.device)
         self._check_pictures(store, data.evaluated.numpy())
-        self._resume()
+        before = self._resume(state, from_checkpoint)
+        threads = (
+            config.threads or min(before.get("threads", 0), available_cores()) or threads_for(config.batch_size, store.meta.shape)
+        )
+        torch.set_num_threads(threads)
+        self.environment = surroundings(compute, threads)
+        self.state = state
         save_evaluated_pictures(self.run, data.evaluated.numpy(), store.labels[data.evaluated.numpy()])
         self.tell(
             Started(
@@ -136,25 +172,26 @@ class Session:
                 num_evaluated=len(data.evaluated), evaluated_split=config.data.evaluate_on,
                 steps_per_epoch=plan.steps_per_epoch, num_parameters=plan.model.num_parameters,
                 device=str(compute.device), device_reason=compute.device_reason, precision=compute.precision,
-                precision_reason=compute.precision_reason, threads=threads, from_step=self.state.step,
-                versions={name: importlib.metadata.version(name) for name in ("torch", "numpy")},
+                precision_reason=compute.precision_reason, threads=threads, from_step=state.step,
+                versions=versions(), epochs=state.config.epochs,
+                inexact=why_inexact(before, self.environment) if state.step else "",
             )
         )  # fmt: skip
+        self._make_up_for_what_was_cut_off()
         if config.tensorboard:
             from core.runs.tensorboard import TensorBoardWriter
 
-            self.tensorboard = TensorBoardWriter(self.run, self.state.step)
+            self.tensorboard = TensorBoardWriter(self.run, state.step)
         governor = ThreadGovernor(1 if config.threads or compute.device.type != "cpu" else threads)
         self.next_save = time.monotonic() + config.checkpoint.every_seconds
-        for event in train(config, data, store.num_classes, self.state, compute):
+        self._listen_now()
+        for event in train(data, store.num_classes, state, compute):
             match event:
                 case StepLogged():
                     self._write(event)
-                    if not math.isfinite(event.loss):
-                        raise InputError(DIVERGED)
                 case Evaluated():
                     if not math.isfinite(event.loss):
-                        raise InputError(DIVERGED)
+                        raise Diverged(f"the loss on the {event.split} split", event.step, event.epoch)
                     save_predictions(self.run, event.epoch, event.predictions)
                     self._write(event)
                     self.accuracy = event.accuracy
@@ -163,11 +200,12 @@ class Session:
                     elif self.tensorboard:
                         self.tensorboard.add_samples(data)
                     if event.epoch == 1 and self.tensorboard:
-                        self.tensorboard.add_graph(self.state.model, data)
+                        self.tensorboard.add_graph(state.model, data)
+            self._replay()
             self.listen()
             if fewer_or_more := governor.adjust():
-                self.tell(ThreadsChanged(self.state.step, fewer_or_more))
-            if time.monotonic() > self.next_save and self.state.step_in_epoch:
+                self.tell(ThreadsChanged(state.step, fewer_or_more))
+            if time.monotonic() > self.next_save and state.step_in_epoch:
                 self.save()
 
     def _write(self, event: Event) -> None:
@@ -185,41 +223,134 @@ class Session:
                 hint="Put them back as they were, or start a new run.",
             )
 
-    def _resume(self) -> None:
-        """Goes on from the last checkpoint, if there is one."""
-        if (self.run.checkpoints / "last.json").exists():
-            load_state(find_checkpoint(self.run, "last"), self.state)
-            best = read_json(self.run.checkpoints / "best.json")
-            if best:
-                self.best = (best["accuracy"], best["epoch"])
+    # going on
+
+    def _resume(self, state: TrainState, from_checkpoint: str) -> dict[str, Any]:
+        """Brings the state to the checkpoint, if there is one. Returns the surroundings it was taken in.
+
+        Raises InputError that names a damaged checkpoint and the sound one before it.
+        """
+        sweep(self.run.checkpoints, ".tmp-", ".deleted-")
+        sweep(self.run.records, ".tmp-")
+        changes = {row["number"]: row for row in rows_of_kind(self.run.events, "changed")}
+        self.due = sorted(changes.values(), key=lambda row: row["number"])
+        if not has_checkpoint(self.run):
+            return {}
+        checkpoint = find_checkpoint(self.run, from_checkpoint)
+        try:
+            resumed = load_state(checkpoint, state)
+        except InputError as error:
+            other = sound_before(self.run, checkpoint)
+            hint = f"{other.name} is sound: resume from that." if other else "No other one is sound; start a new run."
+            raise InputError(error.message, code="damaged-checkpoint", hint=hint) from None
+        self.saved = checkpoint
+        self.last_change = resumed.last_change
+        self.due = [row for row in self.due if row["number"] > self.last_change]
+        if state.step:
+            self._point(state)
+        return resumed.environment
+
+    def _point(self, state: TrainState) -> None:
+        """Best and last as they were at the checkpoint, also if the session was killed between saving it and saying so."""
+        point(self.run, "last", self.saved)
+        best = self.run.checkpoints / f"epoch-{state.best.epoch:04d}" if state.best else None
+        if best and best.is_dir():
+            point(self.run, "best", Checkpoint(best), accuracy=state.best.accuracy, epoch=state.best.epoch)
+
+    def _make_up_for_what_was_cut_off(self) -> None:
+        """The event of the checkpoint, if the session that saved it was killed before it could say so."""
+        state = self.state
+        told: dict[str, int] = {}
+        for row in rows_of_kind(self.run.events, "started", "checkpoint"):
+            if row["kind"] == "started":
+                told = {name: step for name, step in told.items() if step <= row["from_step"]}
+            else:
+                told[row["name"]] = row["step"]
+        if self.saved and state.step and self.saved.name not in told:
+            self._tell_saved(self.saved)
+
+    def _replay(self) -> None:
+        """Changes that were made after the checkpoint take effect where they did before, so that going on stays exact."""
+        while self.due:
+            row = self.due[0]
+            here = (self.state.step, self.state.is_evaluated)
+            if here < (row["step"], row["after_evaluation"]):
+                return
+            self.due.pop(0)
+            self._change(row["number"], row["setting"], row["after"])
+
+    # commands
+
+    def _listen_now(self) -> None:
+        self._replay()
+        self.next_poll, self.commands.seen = 0.0, ()
+        self.listen()
+
+    def _change(self, number: int, setting: str, value: Any) -> None:
+        """The change holds from the next step on."""
+        state = self.state
+        before = get(state.config, setting)
+        state.config = changed(state.config, {setting: value})
+        if setting.startswith("early_stopping.") or state.is_out_of_patience:
+            state.patience = Patience()  # begins anew, also where it had ended the run
+        self.last_change = number
+        self.tell(
+            Changed(
+                number=number, step=state.step, epoch=state.epoch, examples=state.examples, seconds=state.seconds,
+                after_evaluation=state.is_evaluated, setting=setting, before=before, after=value,
+            )
+        )  # fmt: skip
+        self.log.flush_to_disk()
+
+    # checkpoints and the end
 
     def save(self) -> None:
-        """A checkpoint of where training stands; best and last point to it as they should."""
+        """A checkpoint of where training stands; best and last point to it as they should. Raises Diverged, OSError."""
         state = self.state
         if not all(bool(tensor.isfinite().all()) for tensor in state.model.state_dict().values()):
-            raise InputError(DIVERGED)  # not noticed yet: records of the loss may be rare
-        is_best = state.is_evaluated and (self.best is None or self.accuracy > self.best[0])
-        checkpoint = save_checkpoint(self.run, state, self.network, self.accuracy if state.is_evaluated else None)
-        if is_best:
-            self.best = (self.accuracy, state.epoch)
-            point(self.run, "best", checkpoint, accuracy=self.accuracy, epoch=state.epoch)
-        point(self.run, "last", checkpoint)
-        prune(self.run, self.run.config.checkpoint.every_epochs)
-        self.tell(CheckpointSaved(checkpoint.name, state.epoch, state.step, is_best))
+            raise Diverged("a weight", state.step, state.epoch + 1)  # one that no step had shown, such as a running mean
+        self.log.flush_to_disk()  # no checkpoint may outlive the events before it
+        self.saved = save_checkpoint(self.run, state, self.network, self.environment, self.last_change)
+        self._point(state)
+        prune(self.run, self.run.config.checkpoint.every_epochs, self.steps_per_epoch, state.step)
+        self._tell_saved(self.saved)
         self.next_save = time.monotonic() + self.run.config.checkpoint.every_seconds
 
-    def ended(self, reason: str, message: str) -> Ended:
+    def _tell_saved(self, checkpoint: Checkpoint) -> None:
         state = self.state
-        best_accuracy, best_epoch = self.best or (None, None)
+        is_best = state.best is not None and state.best.epoch == state.epoch and state.is_evaluated
+        self.tell(CheckpointSaved(checkpoint.name, state.epoch, state.step, is_best, size_of(checkpoint)))
+
+    @property
+    def kept(self) -> str:
+        """Which checkpoint there is to go on from, as a sentence."""
+        if self.saved is None:
+            return "No checkpoint had been saved yet; resuming begins again."
+        return f"The last checkpoint, {self.saved.name}, is kept."
+
+    def bytes_needed(self) -> int:
+        """For the next checkpoint and what is written beside it."""
+        weights = sum(t.nbytes for t in self.state.model.state_dict().values()) if self.state else 0
+        return (size_of(self.saved) if self.saved and self.saved.path.exists() else 3 * weights) + SPARE_BYTES
+
+    def bytes_free(self) -> int:
+        return shutil.disk_usage(self.run.path).free
+
+    def close_tensorboard(self) -> None:
+        if self.tensorboard:
+            try:
+                self.tensorboard.close()
+            except OSError:
+                logging.exception("TensorBoard files could not be completed")  # the run's own events are complete without them
+
+    def ended(self, reason: str, message: str, cause: str = "") -> Ended:
+        state = self.state
+        best = state.best if state else None
         return Ended(
             reason, message, epoch=state.epoch if state else 0, step=state.step if state else 0,
-            seconds=state.seconds if state else 0.0, accuracy=self.accuracy, best_accuracy=best_accuracy, best_epoch=best_epoch,
+            seconds=state.seconds if state else 0.0, accuracy=self.accuracy, best_accuracy=best.accuracy if best else None,
+            best_epoch=best.epoch if best else None, cause=cause, epochs=state.config.epochs if state else None,
         )  # fmt: skip
-
-
-DIVERGED = (
-    "The loss is no longer a finite number: training has diverged. Checkpoints saved before are kept. Try a lower learning rate."
-)
 
 
 def train_in(
@@ -227,57 +358,69 @@ def train_in(
     run: Run,
     should_pause: Callable[[], bool] = lambda: False,
     on_event: OnEvent = lambda event: None,
+    from_checkpoint: str = "last",
 ) -> Ended:
-    """Trains the run to its end, or until it is told to stop, and says how it ended. Goes on from its last checkpoint.
+    """Trains the run to its end, or until it is told to stop, and says how it ended. Goes on from a checkpoint, if there is one.
 
-    should_pause: asked several times a second; once true (the server is gone, Ctrl-C), the run is saved and paused. Raises InputError if another
-    process trains the run. A fault of our own is written to the events as "failed" and raised again.
+    should_pause: asked several times a second; once true (the server is gone, Ctrl-C), the run is saved and paused. A file that can't be
+    written pauses it too. Raises InputError if another process trains the run, or if not even the end could be written down.
+    A fault of our own is written to the events as "failed" and raised again.
     """
     lock = run.hold(timeout_s=2)  # a page that asks whether the run is alive holds the lock for a moment
+    ballast = run.path / "ballast"
     try:
         with EventWriter(run.events) as log:
             session = Session(workspace, run, log, should_pause, on_event)
             try:
-                ended = _trained(session)
-                session.tell(ended)
-                return ended
+                remove_quietly(ballast)
+                write_new(ballast, bytes(BALLAST_BYTES))  # room for the last words where the disk is full
+                ended = _trained(session, from_checkpoint)
+            except OSError as error:
+                logging.exception("a file operation failed")
+                ended = session.ended(
+                    "paused", endings.files_failed(error, session.bytes_needed(), session.bytes_free(), session.kept), "files"
+                )
             except Exception as error:
                 session.tell(
                     session.ended(
                         "failed",
-                        f"Something in Trainscope went wrong ({type(error).__name__}); worker.log in the run's folder has the details.",
+                        f"Something in Trainscope went wrong ({type(error).__name__}); worker.log in the run's folder has the details. "
+                        + session.kept,
                     )
                 )
                 raise
             finally:
-                if session.tensorboard:
-                    session.tensorboard.close()
+                remove_quietly(ballast)
+                session.close_tensorboard()
+            session.tell(ended)
+            return ended
+    except OSError as error:
+        raise InputError(
+            f"The files of {run.id} can't be written ({os.strerror(error.errno) if error.errno else error}).", code="disk",
+            hint="What was saved before is kept. Mend the disk or its rights, then resume.",
+        ) from error  # fmt: skip
     finally:
         lock.release()
 
 
-def _trained(session: Session) -> Ended:
+def _trained(session: Session, from_checkpoint: str) -> Ended:
     try:
-        session.train()
-        return session.ended("finished", "Trained to the last epoch.")
-    except _Leave as leave:
-        saved = "before the first step"
-        if session.state is not None and session.state.step:
-            try:
+        try:
+            session.train(from_checkpoint)
+            return session.ended("finished", endings.finished(session.state))
+        except _Leave as leave:
+            if step := session.state.step if session.state else 0:
                 session.save()
-            except InputError as error:
-                return session.ended("failed", str(error))
-            saved = f"at step {session.state.step:,}, and saved"
-        words = {"stopped": "Stopped by hand", "paused": "Paused"}
-        return session.ended(leave.reason, f"{words[leave.reason]} {saved}.")
+            return session.ended(leave.reason, endings.left(leave.reason, leave.cause, step), leave.cause)
+    except Diverged as error:
+        return session.ended("failed", endings.diverged(error, session.state.config.optimizer.lr, session.kept))
     except InputError as error:
         return session.ended("failed", str(error))
-    except torch.OutOfMemoryError:
+    except (MemoryError, RuntimeError) as error:
+        if not endings.is_want_of_memory(error):
+            raise
         logging.exception("out of memory")
-        smaller = max(1, session.run.config.batch_size // 2)
-        return session.ended(
-            "failed", f"The device ran out of memory. Try a batch size of {smaller}; checkpoints saved before are kept."
-        )
+        return session.ended("failed", endings.out_of_memory(session.run.config.batch_size, session.kept))
 
 
 def resolved(config: TrainConfig, store: PictureStore) -> TrainConfig:

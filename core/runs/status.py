@@ -14,13 +14,17 @@ GONE = "The training process is gone without a word: killed, or the computer wen
 
 @dataclass(frozen=True)
 class Status:
-    """message: the sentence for a run that has ended, else empty. accuracy: of the last evaluation, 0..1."""
+    """message: the sentence for a run that has ended, else empty. accuracy: of the last evaluation, 0..1. epochs: asked for
+    as it stands, None before the start. cause: of a pause, as in events.Ended."""
 
     state: State
     message: str
     epoch: int
     accuracy: float | None
     seconds: float
+    epochs: int | None = None
+    cause: str = ""
+    is_unexplained: bool = False  # interrupted without a word by its process or its server
 
     @property
     def is_active(self) -> bool:
@@ -33,10 +37,10 @@ def status_of(run: Run) -> Status:
     if last is None:
         return Status("running" if is_held else "interrupted", "" if is_held else "It was never started.", *progress)
     if last["kind"] == "ended":
-        return Status(last["reason"], last["message"], *progress)
+        return Status(last["reason"], last["message"], *progress, last["cause"])
     if last["kind"] == "queued":
         return Status("queued", "", *progress)
-    return Status("running", "", *progress) if is_held else Status("interrupted", GONE, *progress)
+    return Status("running", "", *progress) if is_held else Status("interrupted", GONE, *progress, is_unexplained=True)
 
 
 class _Reading:
@@ -47,7 +51,7 @@ class _Reading:
         length = 4096
         while True:
             self.last: dict[str, Any] | None = None
-            self.epoch, self.accuracy, self.seconds = 0, None, 0.0
+            self.epoch, self.accuracy, self.seconds, self.epochs = 0, None, 0.0, None
             self.reader = EventReader(run.events, offset=max(0, size - length))
             self.catch_up()
             if length >= size or self.accuracy is not None:
@@ -59,6 +63,9 @@ class _Reading:
             if row["kind"] not in ("checkpoint", "threads"):
                 self.last = row
             self.seconds = max(self.seconds, row.get("seconds", 0.0))
+            self.epochs = row.get("epochs") or self.epochs
+            if row["kind"] == "changed" and row["setting"] == "epochs":
+                self.epochs = row["after"]
             if row["kind"] in ("evaluation", "ended") and row["accuracy"] is not None:
                 self.epoch, self.accuracy = row["epoch"], row["accuracy"]
 
@@ -68,8 +75,8 @@ _cache: OrderedDict[str, _Reading] = OrderedDict()
 _lock = threading.Lock()
 
 
-def _summary(run: Run) -> tuple[dict[str, Any] | None, int, float | None, float]:
-    """(last event that tells the state, epochs judged, accuracy of the last evaluation, seconds trained)."""
+def _summary(run: Run) -> tuple[dict[str, Any] | None, int, float | None, float, int | None]:
+    """(last event that tells the state, epochs judged, accuracy of the last evaluation, seconds trained, epochs asked for)."""
     with _lock:
         reading = _cache.pop(str(run.path), None)
         if reading is None:
@@ -79,4 +86,4 @@ def _summary(run: Run) -> tuple[dict[str, Any] | None, int, float | None, float]
         _cache[str(run.path)] = reading
         if len(_cache) > CACHED_RUNS:
             _cache.popitem(last=False)
-        return reading.last, reading.epoch, reading.accuracy, reading.seconds
+        return reading.last, reading.epoch, reading.accuracy, reading.seconds, reading.epochs

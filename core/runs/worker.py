@@ -22,8 +22,8 @@ def main() -> None:
     for module in LATE_IMPORTS:
         importlib.import_module(module)
     from core.runs.directory import Run
+    from core.runs.event_log import read_tail
     from core.runs.session import train_in
-    from core.runs.status import status_of
     from core.workspace import Workspace
 
     warm_up()
@@ -33,8 +33,9 @@ def main() -> None:
     os.dup2(output, 1)
     os.dup2(output, 2)
     at_work.set()
-    if status_of(run).state == "queued":  # else it was taken out of the queue meanwhile
-        train_in(Workspace(Path(job["home"])), run, server_is_gone.is_set)
+    last = read_tail(run.events)[-1]
+    if last["kind"] == "queued":  # else it was taken out of the queue meanwhile
+        train_in(Workspace(Path(job["home"])), run, server_is_gone.is_set, from_checkpoint=last["from_checkpoint"])
 
 
 def watch_life_line(jobs: "queue.SimpleQueue[bytes]", at_work: threading.Event, server_is_gone: threading.Event) -> None:

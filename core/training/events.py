@@ -28,7 +28,10 @@ TICK = Tick()
 
 @dataclass(frozen=True)
 class Queued(Event):
+    """from_checkpoint: what to go on from, where there is one."""
+
     kind: ClassVar[str] = "queued"
+    from_checkpoint: str = "last"
 
 
 @dataclass(frozen=True)
@@ -43,7 +46,10 @@ class Preparing(Event):
 
 @dataclass(frozen=True)
 class Started(Event):
-    """What was chosen and found at the start, or at a resume."""
+    """What was chosen and found at the start, or at a resume.
+
+    from_step: 0 at the start. inexact: why going on may differ in the last bits from never having been interrupted; empty if it won't.
+    """
 
     kind: ClassVar[str] = "started"
     dataset: str
@@ -60,6 +66,27 @@ class Started(Event):
     threads: int
     from_step: int
     versions: dict[str, str]
+    epochs: int
+    inexact: str = ""
+
+
+@dataclass(frozen=True)
+class Changed(Event):
+    """A setting of the running training was changed by command `number`; it holds for all steps after this one.
+
+    after_evaluation: whether the weights at this step had been judged already. before, after: the setting's values.
+    """
+
+    kind: ClassVar[str] = "changed"
+    number: int
+    step: int
+    epoch: int
+    examples: int
+    seconds: float
+    after_evaluation: bool
+    setting: str
+    before: Any
+    after: Any
 
 
 @dataclass(frozen=True)
@@ -103,7 +130,10 @@ class Predictions:
 
 @dataclass(frozen=True)
 class Evaluated(Event):
-    """epoch: epochs finished, 0 before training. correct: right predictions of each class. The record goes to its own file."""
+    """epoch: epochs finished, 0 before training. correct: right predictions of each class. The record goes to its own file.
+
+    epochs: asked for as it stands. patience_left: epochs without improvement that early stopping still allows, None where it is off.
+    """
 
     kind: ClassVar[str] = "evaluation"
     epoch: int
@@ -116,6 +146,8 @@ class Evaluated(Event):
     correct: list[int]
     support: list[int]
     predictions: Predictions
+    epochs: int | None = None
+    patience_left: int | None = None
 
 
 @dataclass(frozen=True)
@@ -125,11 +157,15 @@ class CheckpointSaved(Event):
     epoch: int
     step: int
     is_best: bool
+    num_bytes: int
 
 
 @dataclass(frozen=True)
 class Ended(Event):
-    """reason: why no more steps follow. message: a sentence for people, with what is safe and what to do."""
+    """reason: why no more steps follow. message: a sentence for people, with what is safe and what to do.
+
+    cause: of a pause: "hand", "server" (it ended; the next one goes on by itself), "files" (they could not be written). epochs: asked for.
+    """
 
     kind: ClassVar[str] = "ended"
     reason: EndReason
@@ -140,6 +176,8 @@ class Ended(Event):
     accuracy: float | None = None
     best_accuracy: float | None = None
     best_epoch: int | None = None
+    cause: Literal["", "hand", "server", "files"] = ""
+    epochs: int | None = None
 
 
 def to_row(event: Event) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor, nn
@@ -10,8 +10,10 @@ from torch import Tensor, nn
 from core.config import TrainConfig
 from core.training.batches import TrainingData, seeded, steps_per_epoch, training_batches
 from core.training.device import Compute
+from core.training.divergence import Diverged, FiniteWatch
+from core.training.early_stopping import Patience
 from core.training.evaluation import evaluate
-from core.training.events import TICK, Event, StepLogged
+from core.training.events import TICK, Evaluated, Event, StepLogged
 from core.training.optimizers import build_optimizer, lr_factor
 
 
@@ -63,10 +65,20 @@ class Stopwatch:
         return time.monotonic() - self.started
 
 
+@dataclass(frozen=True)
+class Best:
+    accuracy: float
+    epoch: int
+
+
 @dataclass
 class TrainState:
-    """Everything that training changes. epoch: finished ones; step_in_epoch: steps done of the one after."""
+    """Everything that training changes. epoch: finished ones; step_in_epoch: steps done of the one after.
 
+    config: as it stands now; whoever asks the loop for events may replace it between two of them.
+    """
+
+    config: TrainConfig
     model: nn.Module
     optimizer: torch.optim.Optimizer
     window: Window
@@ -76,20 +88,28 @@ class TrainState:
     examples: int = 0
     seconds: float = 0.0
     is_evaluated: bool = False  # whether the weights as they are have been judged
+    best: Best | None = None  # of the epochs judged since training began, the earliest of equals
+    patience: Patience = field(default_factory=Patience)
+
+    @property
+    def is_out_of_patience(self) -> bool:
+        return self.patience.left(self.config.early_stopping) == 0
 
 
 def new_state(config: TrainConfig, model: nn.Module, device: torch.device) -> TrainState:
     model = model.to(device, memory_format=torch.channels_last)
-    return TrainState(model, build_optimizer(config.optimizer, model), Window(device))
+    return TrainState(config, model, build_optimizer(config.optimizer, model), Window(device))
 
 
-def train(config: TrainConfig, data: TrainingData, num_classes: int, state: TrainState, compute: Compute) -> Iterator[Event]:
-    """Trains from the state as it is to the end of the last epoch.
+def train(data: TrainingData, num_classes: int, state: TrainState, compute: Compute) -> Iterator[Event]:
+    """Trains from the state as it is to the end of the last epoch, or until early stopping has no patience left.
 
     Yields a Tick after each step, a StepLogged every `log_every` steps and at the end of an epoch that had none, and an
-    Evaluated before the first step and after each epoch. The state is up to date at each event.
+    Evaluated before the first step and after each epoch. The state is up to date at each event. Raises Diverged.
     """
+    config = state.config  # what is read from it can't change; what can is read from the state at each step
     model, optimizer = state.model, state.optimizer
+    watch = FiniteWatch(model, compute.device)
     loss_fn = nn.CrossEntropyLoss(label_smoothing=config.loss.label_smoothing)
     autocast = torch.autocast(compute.device.type, dtype=compute.dtype, enabled=compute.dtype != torch.float32)
     steps = steps_per_epoch(len(data.train), config)
@@ -101,18 +121,21 @@ def train(config: TrainConfig, data: TrainingData, num_classes: int, state: Trai
             epoch=state.epoch, step=state.step, examples=state.examples, seconds=clock.seconds(), split=config.data.evaluate_on,
         ):  # fmt: skip
             state.seconds = clock.seconds()
-            state.is_evaluated = event is not TICK
+            if isinstance(event, Evaluated):
+                _take_note(state, event)
+                config_now = state.config
+                event = replace(event, epochs=config_now.epochs, patience_left=state.patience.left(config_now.early_stopping))
             yield event
 
     if not state.is_evaluated and state.step_in_epoch == 0:
         yield from judged()
-    while state.epoch < config.epochs:
+    while state.epoch < state.config.epochs and not state.is_out_of_patience:
         model.train()
         if state.step_in_epoch == 0:  # dropout's draws follow from (seed, epoch); in mid-epoch a checkpoint brings its own
             torch.manual_seed(seeded(config.seed, state.epoch, 2).initial_seed())
         state.window.restart_clock()
         for images, labels in training_batches(data, config, state.epoch, compute.dtype, skip=state.step_in_epoch):
-            lr = config.optimizer.lr * lr_factor(config.schedule, state.step, steps, config.epochs)
+            lr = state.config.optimizer.lr * lr_factor(config.schedule, state.step, steps, state.config.epochs)
             for group in optimizer.param_groups:
                 group["lr"] = lr
             with autocast:
@@ -121,6 +144,8 @@ def train(config: TrainConfig, data: TrainingData, num_classes: int, state: Trai
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
             optimizer.step()
+            if fault := watch.fault(loss):
+                raise Diverged(fault, state.step + 1, state.epoch + 1)
 
             state.step += 1
             state.step_in_epoch += 1
@@ -139,3 +164,13 @@ def train(config: TrainConfig, data: TrainingData, num_classes: int, state: Trai
         state.epoch += 1
         state.step_in_epoch = 0
         yield from judged()
+
+
+def _take_note(state: TrainState, event: Evaluated) -> None:
+    """What an evaluation means for the best epoch and for early stopping. The untrained network counts for neither."""
+    state.is_evaluated = True
+    if event.epoch == 0:
+        return
+    if state.best is None or event.accuracy > state.best.accuracy:
+        state.best = Best(event.accuracy, event.epoch)
+    state.patience = state.patience.after(state.config.early_stopping, event.loss, event.accuracy)

@@ -1,0 +1,100 @@
+"""What a person may do with a run, whichever process trains it or has it in its queue: stop, pause, change, make ready to go on."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from core.config import CHANGEABLE
+from core.errors import InputError
+from core.runs.checkpoints import find_checkpoint, has_checkpoint, is_sound, sound_before
+from core.runs.control import send, send_changes, take_back_ends
+from core.runs.directory import Run
+from core.runs.event_log import append_event
+from core.runs.history import history_of
+from core.runs.status import status_of
+from core.settings import changed
+from core.training.events import Ended
+
+
+def stop_run(run: Run) -> None:
+    """Stops a run, or takes it out of the queue. Raises InputError if it neither trains nor waits."""
+    _end(run, "stop", "stopped", "Taken out of the queue before it began.")
+
+
+def pause_run(run: Run) -> None:
+    """Has a run saved and paused; it stays so until somebody resumes it. Raises InputError if it neither trains nor waits."""
+    _end(run, "pause", "paused", "Paused while it waited in the queue.")
+
+
+def _end(run: Run, command: str, state: str, while_waiting: str) -> None:
+    status = status_of(run)
+    if not status.is_active:
+        raise InputError(f"{run.id} is not training: it is {status.state}.", code="not-running")
+    send(run, command)  # also heard by a worker that is about to begin
+    if status.state == "queued" and not run.is_held():
+        append_event(
+            run.events,
+            Ended(state, while_waiting, cause="hand", epoch=status.epoch, seconds=status.seconds, accuracy=status.accuracy),
+        )
+
+
+def change_run(run: Run, settings: Mapping[str, Any]) -> None:
+    """Changes settings of a run that trains, from its next step on, or of one that waits or is paused, for when it goes on.
+
+    Raises InputError if it has ended, or if a setting can't be changed any more, or not to this value.
+    """
+    status = status_of(run)
+    if status.state == "finished":
+        raise InputError(f"{run.id} is finished.", code="not-running", hint="Train it longer instead.")
+    check_changes(run, settings)
+    send_changes(run, settings)
+
+
+def check_changes(run: Run, settings: Mapping[str, Any]) -> None:
+    if frozen := [path for path in settings if path not in CHANGEABLE]:
+        raise InputError(
+            f"{', '.join(frozen)}: can't be changed once a run has begun.", code="config",
+            hint=f"These can: {', '.join(CHANGEABLE)}. Start a new run from its weights for anything else.",
+        )  # fmt: skip
+    if not settings:
+        return
+    history, status = history_of(run), status_of(run)
+    changed(history.config(run.config), settings)
+    epochs = settings.get("epochs")
+    if epochs is not None and epochs < status.epoch:
+        raise InputError(
+            f"epochs: found {epochs}, expected at least {status.epoch}, those it has already trained.", code="config"
+        )
+
+
+def make_ready(run: Run, settings: Mapping[str, Any], checkpoint: str) -> None:
+    """Checks that a run can go on and leaves its changes for the trainer. Only for whoever holds the run's lock.
+
+    Raises InputError if it waits already, has nothing left to do, or its checkpoint is damaged (naming a sound one).
+    """
+    status = status_of(run)
+    if status.state == "queued":
+        raise InputError(f"{run.id} waits in the queue already.", code="not-resumable")
+    check_changes(run, settings)
+    if status.state == "finished" and checkpoint == "last":
+        is_early = status.epochs is not None and status.epoch < status.epochs
+        if not settings or (not is_early and settings.get("epochs", 0) <= status.epoch):
+            raise InputError(
+                f"{run.id} is finished: {status.message[0].lower()}{status.message[1:]}", code="finished",
+                hint=f"To train it longer, ask for more than {status.epoch} epochs.",
+            )  # fmt: skip
+    check_sound(run, checkpoint)
+    take_back_ends(run)
+    send_changes(run, settings)
+
+
+def check_sound(run: Run, name: str) -> None:
+    """Raises InputError if the checkpoint to go on from is damaged, naming the newest sound one."""
+    if name == "last" and not has_checkpoint(run):
+        return  # it begins again
+    checkpoint = find_checkpoint(run, name)
+    if not is_sound(checkpoint):
+        other = sound_before(run, checkpoint)
+        raise InputError(
+            f"Checkpoint {checkpoint.name} of {run.id} is damaged: it is not as it was written.", code="damaged-checkpoint",
+            hint=f"{other.name} is sound: resume from that." if other else "No other one is sound; start a new run.",
+        )  # fmt: skip
