@@ -7,13 +7,16 @@ import numpy as np
 import plotly.graph_objects as go
 
 from core.config import TrainConfig
+from core.runs.chronicle import change_in_words
 from core.runs.history import History
 from core.training.optimizers import lr_factor
 
 # Okabe and Ito's palette, which colour-blind people can tell apart, on light and on dark ground
 COLOURS = {"train": "#0072B2", "validation": "#E69F00", "test": "#009E73"}
 NEUTRAL = "#8A8F98"
+MARK = "#CC79A7"
 MAX_POINTS = 1000
+MAX_MARKS = 50
 X_AXES = {"examples": "Training pictures seen", "step": "Step", "epoch": "Epoch", "seconds": "Time in seconds"}
 
 
@@ -37,6 +40,7 @@ def lr_curve(history: History, x: str = "examples", log: bool = False) -> go.Fig
     past = steps <= (history.evaluations[-1]["step"] if history.evaluations else 0)
     positions, values = thin(_in_epochs(history, positions, x)[past], values[past])
     figure.add_scatter(x=positions, y=values, mode="lines", name="learning rate", line={"color": NEUTRAL, "width": 2})
+    _mark_changes(figure, history, x)
     figure.update_yaxes(title_text="Learning rate", type="log" if log else "linear", rangemode="normal" if log else "tozero")
     return figure
 
@@ -144,7 +148,25 @@ def _curve(history: History, what: str, x: str, smoothing: float) -> go.Figure:
         x=points[0], y=points[1], mode="lines+markers", name=split,
         line={"color": COLOURS[split], "width": 1.5, "dash": "dot"}, marker={"size": 8, "color": COLOURS[split]},
     )  # fmt: skip
+    _mark_changes(figure, history, x)
     return figure
+
+
+def _mark_changes(figure: go.Figure, history: History, x: str) -> None:
+    """A dotted line where a setting was changed while the run trained; which one, and what it was before, when pointed at."""
+    rows = history.changes[-MAX_MARKS:]
+    positions = _in_epochs(history, np.array([row["step" if x == "epoch" else x] for row in rows], float), x)
+    figure.update_layout(
+        shapes=[
+            {"type": "line", "x0": at, "x1": at, "y0": 0, "y1": 1, "yref": "paper", "line": {"color": NEUTRAL, "width": 1, "dash": "dot"}}
+            for at in positions
+        ],
+        annotations=[
+            {"x": at, "y": 1, "yref": "paper", "text": "◆", "showarrow": False, "yanchor": "bottom", "hovertext": change_in_words(row),
+             "font": {"color": MARK, "size": 11}, "captureevents": True}
+            for at, row in zip(positions, rows, strict=True)
+        ],
+    )  # fmt: skip
 
 
 def _in_epochs(history: History, positions: np.ndarray, x: str) -> np.ndarray:

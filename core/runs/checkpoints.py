@@ -12,6 +12,7 @@ import os
 import re
 import secrets
 import shutil
+import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -129,6 +130,20 @@ def remove_checkpoint(run: Run, name: str) -> None:
         if (best := _pointed(run, "best")) and best.name == checkpoint.name:
             os.unlink(run.checkpoints / "best.json")
         remove_folder(checkpoint.path)
+    finally:
+        lock.release()
+
+
+def prune_by_hand(run: Run, every_epochs: int | None) -> int:
+    """Keeps best, last and every so many epochs (None: only best and last). Returns the bytes that became free.
+
+    Raises InputError while the run is being trained.
+    """
+    lock = run.hold(timeout_s=2)
+    try:
+        before = sum(map(size_of, list_checkpoints(run)))
+        prune(run, every_epochs or sys.maxsize, 1, sys.maxsize)
+        return before - sum(map(size_of, list_checkpoints(run)))
     finally:
         lock.release()
 

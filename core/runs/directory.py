@@ -7,6 +7,7 @@ import re
 import secrets
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -109,10 +110,21 @@ def _label(config: TrainConfig) -> str:
     return f"{Path(config.data.dataset).name}-{config.model.name}"
 
 
+_lists: dict[Path, tuple[int, list[Run]]] = {}  # by folder: its change time, and the runs in it
+SETTLED_NS = 100_000_000  # a folder that changed within the clock's coarseness may have changed again since
+
+
 def list_runs(workspace: Workspace) -> list[Run]:
-    """All runs, the newest first. Folders that are no runs are passed over."""
-    names = (entry.name for entry in workspace.runs.iterdir() if ID_PATTERN.fullmatch(entry.name))
-    return [Run(workspace.runs / name) for name in sorted(names, reverse=True)]
+    """All runs, the newest first. Folders that are no runs are passed over. Costs nothing while no run comes or goes."""
+    changed = workspace.runs.stat().st_mtime_ns
+    known = _lists.get(workspace.runs)
+    if known and known[0] == changed:
+        return list(known[1])
+    names = (entry.name for entry in os.scandir(workspace.runs) if ID_PATTERN.fullmatch(entry.name))
+    runs = [Run(workspace.runs / name) for name in sorted(names, reverse=True)]
+    if time.time_ns() - changed > SETTLED_NS:
+        _lists[workspace.runs] = (changed, runs)
+    return list(runs)
 
 
 def find_run(workspace: Workspace, run_id: str) -> Run:
@@ -133,6 +145,16 @@ def delete_run(run: Run) -> None:
         remove_folder(run.path)
     finally:
         lock.release()
+
+
+def disk_use(path: Path) -> int:
+    """Bytes of all files below a folder; what vanishes meanwhile counts as nothing."""
+    total = 0
+    for folder, _, files in os.walk(path):
+        for file in files:
+            with suppress(OSError):
+                total += os.stat(os.path.join(folder, file)).st_size
+    return total
 
 
 def read_json(path: Path, default: object = None) -> object:

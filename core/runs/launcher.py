@@ -19,9 +19,10 @@ from core.config import TrainConfig
 from core.data.catalogue import settled
 from core.errors import InputError
 from core.files import sweep, write_json_atomically
-from core.runs.actions import make_ready, stop_run
-from core.runs.directory import Run, create_run, find_run, list_runs, read_json
+from core.runs.actions import make_ready, pause_run, stop_run
+from core.runs.directory import Run, create_run, find_run, read_json
 from core.runs.event_log import append_event
+from core.runs.index import entries
 from core.runs.plan import plan_run
 from core.runs.status import status_of
 from core.training.device import choose_compute
@@ -98,11 +99,19 @@ class Launcher:
 
     def stop(self, run: Run) -> None:
         """Stops a run that trains, wherever it trains, or takes a waiting one out of the queue."""
+        self._take_out(run)
+        stop_run(run)
+
+    def pause(self, run: Run) -> None:
+        """Saves and pauses a run that trains, wherever it trains, or takes a waiting one out of the queue."""
+        self._take_out(run)
+        pause_run(run)
+
+    def _take_out(self, run: Run) -> None:
         with self.changed:
             if run in self.waiting:
                 self.waiting.remove(run)
                 self._note()
-        stop_run(run)
 
     def move(self, run: Run, place: int) -> None:
         """Puts a waiting run at this place in the line, 1 being the next; does nothing for one that waits no longer."""
@@ -162,11 +171,9 @@ class Launcher:
         left = self._noted()
         for run in left:
             self._take_over(run)
-        for run in reversed(list_runs(self.workspace)):  # also those that the file does not know
-            if self.is_closed:
-                return
-            if run not in left and status_of(run).state == "queued":
-                self._wait_in_line(run)
+        for entry in reversed(entries(self.workspace)):  # also those that the file does not know
+            if entry.state == "queued" and entry.run not in left:
+                self._wait_in_line(entry.run)
 
     def _noted(self) -> list[Run]:
         try:

@@ -1,0 +1,157 @@
+"""All runs of a workspace in short, to be sorted and searched: ten thousand of them within a second, and kept up to date.
+
+Of a run that has ended only the last line of its events, its configuration and its notes are read, once, and again when they change.
+"""
+
+import json
+import os
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from core.runs.directory import Run, list_runs
+from core.runs.event_log import decode_line
+from core.runs.notes import read_notes
+from core.runs.status import status_of
+from core.workspace import Workspace
+
+FRESH_S = 1.0  # pages that ask again within this get the same figures, unless runs came or went
+TAIL_BYTES = 2048
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One run. title: its name, or what was trained. accuracy: of the last evaluation. parent: the run its weights came from."""
+
+    run: Run
+    title: str
+    tags: tuple[str, ...]
+    note: str
+    state: str
+    message: str
+    dataset: str
+    model: str
+    epoch: int
+    epochs: int | None
+    accuracy: float | None
+    seconds: float
+    parent: str
+
+
+@dataclass
+class _Kept:
+    signature: tuple[Any, ...]
+    entry: Entry
+
+
+_kept: dict[Workspace, dict[str, _Kept]] = {}
+_listed: dict[Workspace, tuple[float, list[Run], list[Entry]]] = {}
+_lock = threading.Lock()
+
+
+def entries(workspace: Workspace) -> list[Entry]:
+    """Every run, the newest first."""
+    with _lock:
+        runs = list_runs(workspace)
+        looked, of_runs, listed = _listed.get(workspace, (0.0, [], []))
+        if time.monotonic() - looked < FRESH_S and runs == of_runs:
+            return listed
+        before = _kept.get(workspace, {})
+        now = {run.id: _entry(run, before.get(run.id)) for run in runs}
+        listed = [kept.entry for kept in now.values()]
+        _kept[workspace], _listed[workspace] = now, (time.monotonic(), runs, listed)
+        return listed
+
+
+def entry_of(run: Run) -> Entry:
+    """One run, as it stands now."""
+    return _entry(run, None).entry
+
+
+def _entry(run: Run, before: _Kept | None) -> _Kept:
+    signature = (_changed(f"{run.path}/events.jsonl"), _changed(f"{run.path}/notes.json"))
+    if before and before.signature == signature and before.entry.state not in ("queued", "running"):
+        return before
+    notes = read_notes(run)
+    config = _config(run)
+    last = _last_words(f"{run.path}/events.jsonl")
+    if last is not None:
+        state, message, seconds = last["reason"], last["message"], last["seconds"]
+        epoch, epochs, accuracy = last["epoch"], last["epochs"], last["accuracy"]
+    else:
+        status = status_of(run)
+        state, message, seconds, epoch, epochs, accuracy = (
+            status.state, status.message, status.seconds, status.epoch, status.epochs, status.accuracy,
+        )  # fmt: skip
+    entry = Entry(
+        run, notes.name or label_of(run), notes.tags, notes.note, state, message, *config[:2], epoch, epochs or config[2], accuracy, seconds,
+        config[3],
+    )  # fmt: skip
+    return _Kept(signature, entry)
+
+
+def label_of(run: Run) -> str:
+    """What was trained, from the id alone."""
+    return "-".join(run.id.split("-")[2:-1])
+
+
+def _changed(path: str) -> tuple[int, int] | None:
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_size
+
+
+def _config(run: Run) -> tuple[str, str, int | None, str]:
+    """(data set, model, epochs, parent), unchecked: for a list of thousands validation would take seconds."""
+    try:
+        with open(f"{run.path}/config.json", "rb") as file:
+            config = json.load(file)
+        origin = config.get("origin") or {}
+        return (
+            str(config["data"]["dataset"]), str(config["model"]["name"]), int(config["epochs"]),
+            str(origin["name"]) if origin.get("kind") == "run" else "",
+        )  # fmt: skip
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return "damaged", "damaged", None, ""
+
+
+def _last_words(path: str) -> dict[str, Any] | None:
+    """The last line of the events if it tells the run's end, with all that a list shows."""
+    try:
+        with open(path, "rb") as file:
+            size = file.seek(0, 2)
+            file.seek(max(0, size - TAIL_BYTES))
+            tail = file.read()
+    except OSError:
+        return None
+    if not tail.endswith(b"\n"):
+        return None
+    row = decode_line(tail[tail.rfind(b"\n", 0, -1) + 1 : -1])
+    return row if row and row["kind"] == "ended" and row["accuracy"] is not None else None
+
+
+SORTS: dict[str, tuple[str, Callable[[Entry], Any], bool]] = {
+    "newest": ("Newest first", lambda e: e.run.id, True),
+    "oldest": ("Oldest first", lambda e: e.run.id, False),
+    "accuracy": ("Most accurate first", lambda e: -1.0 if e.accuracy is None else e.accuracy, True),
+    "time": ("Longest training first", lambda e: e.seconds, True),
+    "name": ("By name", lambda e: e.title.casefold(), False),
+}
+
+
+def select(listed: Sequence[Entry], text: str = "", states: Sequence[str] = (), sort: str = "newest") -> list[Entry]:
+    """Those in one of the states (all if none is given) in which every word of the text occurs: in title, tags, note, id, data or model."""
+    words = text.casefold().split()
+    found = [entry for entry in listed if not states or entry.state in states]
+    if words:
+        found = [entry for entry in found if all(word in _text(entry) for word in words)]
+    _, key, is_descending = SORTS[sort]
+    return sorted(found, key=key, reverse=is_descending)
+
+
+def _text(entry: Entry) -> str:
+    return " ".join((entry.title, *entry.tags, entry.note, entry.run.id, entry.dataset, entry.model, entry.state)).casefold()
