@@ -177,14 +177,14 @@ class Launcher:
 
     def _noted(self) -> list[Run]:
         try:
-            listed = read_json(self.workspace.queue, {"runs": []})["runs"]
+            listed = [str(run_id) for run_id in read_json(self.workspace.queue, {"runs": []})["runs"]]
         except (ValueError, KeyError, TypeError):
             logging.getLogger(__name__).exception("queue.json is damaged; waiting runs are found by their events")
             return []
         runs = []
         for run_id in listed:
             with suppress(InputError):  # deleted meanwhile
-                runs.append(find_run(self.workspace, str(run_id)))
+                runs.append(find_run(self.workspace, run_id))
         return runs
 
     def _take_over(self, run: Run) -> None:
