@@ -15,7 +15,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
+from safetensors.torch import load_file
 from sklearn.datasets import load_digits
 
 from core.commands import parser
@@ -23,6 +25,7 @@ from core.commands.training import training_result
 from core.data.catalogue import DATASETS
 from core.models.catalogue import MODELS
 from core.recipes import RECIPES
+from core.runs.checkpoints import find_checkpoint
 from core.runs.directory import Run, create_run, find_run
 from core.runs.event_log import append_event
 from core.runs.session import train_in
@@ -379,14 +382,14 @@ def options_of(title: str) -> set[str]:
 
 
 def walk(value: object, path: str, kinds: dict[str, str]) -> Iterator[tuple[str, object]]:
-    """(field, value) all through a document; the words SPLIT and CLASS stand for the keys of splits."""
+    """(field, value) all through a document; the words SPLIT, CLASS and SETTING stand for keys."""
     if path:
         yield path, value
     if kinds.get(path) == "configuration":
         return
     if isinstance(value, dict):
         for key, inner in value.items():
-            name = {"splits": "SPLIT", "splits.SPLIT": "CLASS"}.get(path, key)
+            name = {"splits": "SPLIT", "splits.SPLIT": "CLASS", "changes": "SETTING"}.get(path, key)
             yield from walk(inner, f"{path}.{name}" if path else name, kinds)
     elif isinstance(value, list):
         for inner in value:
@@ -426,6 +429,21 @@ def answers(tmp_path_factory) -> dict[str, list[dict]]:
         for name in ("datasets", "models", "recipes", "runs"):
             home.run(name)
         home.run("stop", "last", expect=2)
+        for state in ("pause", "change"):
+            waiting = create_run(open_workspace(home.path), config_from({}))
+            append_event(waiting.events, Queued())
+            if state == "change":
+                home.run("change", waiting.id, "--set", "optimizer.lr=0.5")
+            home.run("pause", waiting.id)
+        home.run("export", result["run"], "--to", root / "run.zip")
+        home.run("export", result["run"], "--checkpoint", "last", "--to", root / "last.safetensors")
+        home.run("load", root / "run.zip", "--name", "again")
+        home.run("load", root / "last.safetensors", "--config", Path(result["path"]) / "config.json")
+        torch.save({"model_state_dict": load_file(root / "last.safetensors"), "epoch": 1}, root / "last.pt")
+        home.run("load", root / "last.pt", "--config", Path(result["path"]) / "config.json")
+        damaged = find_checkpoint(find_run(open_workspace(home.path), result["run"]), "last")
+        (damaged.path / "network.json").write_text("{}")
+        home.run("export", result["run"], "--to", root / "without.zip")
     return home.answers
 
 
@@ -479,7 +497,8 @@ def test_document_lists_the_error_codes_that_the_code_uses():
     for path in (PROJECT / "core").rglob("*.py"):
         for call in ast.walk(ast.parse(path.read_text())):
             if isinstance(call, ast.Call) and getattr(call.func, "id", "") == "InputError":
-                used.update(keyword.value.value for keyword in call.keywords if keyword.arg == "code")
+                codes = [keyword.value for keyword in call.keywords if keyword.arg == "code"]
+                used.update(code.value for code in codes if isinstance(code, ast.Constant))  # else it was made elsewhere
     documented = set(re.findall(r"^\| `([a-z-]+)` \| [^|]+ \|$", section("For every command"), re.MULTILINE)) - {
         "--home",
         "--json",

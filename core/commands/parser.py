@@ -7,7 +7,7 @@ import textwrap
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from core.commands import lists, pictures, results, training
+from core.commands import exchange, lists, pictures, results, training
 from core.config import CHANGEABLE, SECTIONS, VARIANTS
 from core.errors import InputError
 from core.settings import all_settings
@@ -155,6 +155,16 @@ def build_parser() -> argparse.ArgumentParser:
     sub.add_argument(
         "--set", metavar="NAME=VALUE", action="append", required=True, help=f"one of {', '.join(CHANGEABLE)}; may be repeated"
     )
+
+    sub = add(
+        "load",
+        exchange.load,
+        exchange.show_load,
+        "Make a run of a file: weights or a checkpoint from elsewhere, or an exported run.",
+    )
+    exchange.add_load_options(sub)
+    sub = add("export", exchange.export, exchange.show_export, "Write a run, or one of its checkpoints, to a file for elsewhere.")
+    exchange.add_export_options(sub)
 
     sub = add(
         "evaluate", results.evaluate, results.show_evaluation, "Judge a checkpoint on a split of the set it was trained on."

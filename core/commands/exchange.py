@@ -1,0 +1,165 @@
+"""load, export: what comes from other programs and machines, and what goes there."""
+
+import argparse
+import os
+import secrets
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from core.commands.output import Result, progress
+from core.errors import InputError
+from core.files import flush_folder, remove_quietly
+from core.wording import size
+from core.workspace import Workspace
+
+if TYPE_CHECKING:
+    from core.config import TrainConfig
+
+FORMATS = ("zip", "pt", "safetensors")
+
+
+def add_load_options(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument(
+        "file", metavar="FILE", help="a .pt or .pth with a state_dict, a .safetensors, or a zip that export has written"
+    )
+    source = sub.add_mutually_exclusive_group()
+    source.add_argument("--recipe", metavar="NAME", help="the recipe whose model, data set and preprocessing they belong to")
+    source.add_argument("--config", metavar="FILE", help="the same from a JSON file, such as a run's config.json")
+    sub.add_argument("--model", metavar="NAME", help="the model they belong to")
+    sub.add_argument("--dataset", metavar="NAME", help="the data set, for its classes and the size of its pictures")
+    sub.add_argument(
+        "--set", metavar="NAME=VALUE", action="append", default=[], help="change a setting, as for train; may be repeated"
+    )
+    sub.add_argument("--name", default="", help="what to call the new run")
+
+
+def load(workspace: Workspace, options: argparse.Namespace) -> Result:
+    from core.intake.load import load_file
+
+    path = Path(options.file).expanduser()
+    if not path.is_file():
+        raise InputError(f"There is no file {options.file[:200]!r}.", code="file")
+    loaded = load_file(workspace, path, path.name, _config(workspace, options), options.name, progress())
+    config = loaded.run.config
+    return {
+        "run": loaded.run.id, "path": str(loaded.run.path), "kind": loaded.kind, "model": config.model.name,
+        "dataset": config.data.dataset, "notes": loaded.notes,
+    }  # fmt: skip
+
+
+def _config(workspace: Workspace, options: argparse.Namespace) -> "TrainConfig | None":
+    """What the weights belong to, as far as the options say; None where they say nothing: a zip of ours says it itself."""
+    from core.config import TrainConfig
+    from core.data.catalogue import suiting
+    from core.recipes import recipe_named
+    from core.settings import changed, config_from_json, parse_assignment
+
+    if not (options.recipe or options.config or options.model or options.dataset or options.set):
+        return None
+    config = TrainConfig()
+    if options.recipe:
+        config = recipe_named(options.recipe).config
+    elif options.config:
+        try:
+            config = config_from_json(Path(options.config).read_bytes())
+        except OSError as error:
+            raise InputError(f"{options.config} can't be read ({error.strerror}).", code="config") from None
+    changes: dict[str, object] = {}
+    if options.dataset:
+        changes = suiting(workspace, options.dataset)
+    if options.model:
+        changes["model.name"] = options.model
+    return changed(config, {**changes, **dict(parse_assignment(text) for text in options.set)})
+
+
+def show_load(result: Result) -> None:
+    print(f"{result['run']}: {result['model']} on {result['dataset']}")
+    for note in result["notes"]:
+        print(f"  {note}")
+    print(f"To judge it: python -m core evaluate {result['run']}")
+
+
+def add_export_options(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument("run", metavar="RUN")
+    sub.add_argument("--to", metavar="FILE", required=True, help="the file to write")
+    sub.add_argument(
+        "--checkpoint", metavar="NAME", help="only this one: best, last or one such as epoch-0003 (default: the whole run)"
+    )
+    sub.add_argument("--format", choices=FORMATS, help="of a checkpoint (default: by the file's ending)")
+    sub.add_argument("--overwrite", action="store_true", help="replace a file that is there already")
+
+
+def export(workspace: Workspace, options: argparse.Namespace) -> Result:
+    from core.export.bundles import checkpoint_zip, run_zip
+    from core.export.weights import write_safetensors, write_state_dict_pt
+    from core.runs.checkpoints import find_checkpoint
+    from core.runs.directory import find_run
+
+    run = find_run(workspace, options.run)
+    path, form = Path(options.to).expanduser(), _format(options)
+    if path.exists() and not options.overwrite:
+        raise InputError(
+            f"{str(path)[:200]!r} is there already.", code="file", hint="Choose another name, or replace it with --overwrite."
+        )
+    if path.is_dir() or not path.parent.is_dir():
+        raise InputError(
+            f"{str(path)[:200]!r} is not a file that can be written.",
+            code="file",
+            hint="Choose a file in a folder that is there.",
+        )
+    left_out: list[str] = []
+    checkpoint = find_checkpoint(run, options.checkpoint) if options.checkpoint else None
+    aside = path.with_name(f".tmp-{secrets.token_hex(8)}")
+    try:
+        with aside.open("xb") as file:
+            if checkpoint is None:
+                _write(file, run_zip(run, left_out))
+            elif form == "zip":
+                _write(file, checkpoint_zip(checkpoint))
+            else:
+                {"pt": write_state_dict_pt, "safetensors": write_safetensors}[form](checkpoint, file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(aside, path)
+        flush_folder(path.parent)
+    except OSError as error:
+        raise InputError(
+            f"{str(path)[:200]!r} can't be written ({error.strerror}).", code="file", hint="Nothing was changed."
+        ) from None
+    finally:
+        remove_quietly(aside)
+    return {
+        "run": run.id, "checkpoint": checkpoint.name if checkpoint else None, "format": form, "path": str(path.resolve()),
+        "num_bytes": path.stat().st_size, "left_out": left_out,
+    }  # fmt: skip
+
+
+def _write(file, pieces: Iterable[bytes]) -> None:
+    for piece in pieces:
+        file.write(piece)
+
+
+def _format(options: argparse.Namespace) -> str:
+    """Raises InputError where a whole run is asked for as weights, or the ending says nothing."""
+    if not options.checkpoint:
+        if options.format in ("pt", "safetensors"):
+            raise InputError(
+                f"--format: found {options.format} for a whole run, which is always a zip.", code="arguments",
+                hint="Say which checkpoint, for example --checkpoint best.",
+            )  # fmt: skip
+        return "zip"
+    ending = {".zip": "zip", ".pt": "pt", ".pth": "pt", ".safetensors": "safetensors"}.get(Path(options.to).suffix.lower())
+    if found := options.format or ending:
+        return found
+    raise InputError(
+        f"--to: the ending of {options.to[:200]!r} does not say which format is wanted.", code="arguments",
+        hint=f"Let it end in .zip, .pt or .safetensors, or give --format ({', '.join(FORMATS)}).",
+    )  # fmt: skip
+
+
+def show_export(result: Result) -> None:
+    what = f"{result['checkpoint']} of {result['run']}" if result["checkpoint"] else result["run"]
+    print(f"{what}: {result['path']} ({size(result['num_bytes'])})")
+    for reason in result["left_out"]:
+        print(f"  left out: {reason}")

@@ -1,0 +1,1 @@
+"""What leaves the application: weights, checkpoints and runs as files."""

@@ -1,0 +1,41 @@
+"""What a link on a page names, as a file name and its content in pieces."""
+
+import tempfile
+from collections.abc import Iterator
+from typing import BinaryIO
+
+from core.errors import InputError
+from core.export.bundles import checkpoint_zip, run_zip
+from core.export.weights import write_safetensors, write_state_dict_pt
+from core.runs.checkpoints import find_checkpoint
+from core.runs.directory import find_run
+from core.workspace import Workspace
+
+PIECE_BYTES = 1 << 20
+WRITERS = {"pt": write_state_dict_pt, "safetensors": write_safetensors}
+
+
+def export(workspace: Workspace, run_id: str, file: str) -> tuple[str, Iterator[bytes]]:
+    """(file name, pieces) of "run.zip", or of a checkpoint as "epoch-0003.zip", ".pt" or ".safetensors".
+
+    Raises InputError where there is no such thing, or the checkpoint is damaged.
+    """
+    run = find_run(workspace, run_id)
+    if file == "run.zip":
+        return f"{run.id}.zip", run_zip(run)
+    name, _, kind = file.rpartition(".")
+    checkpoint = find_checkpoint(run, name)
+    if kind == "zip":
+        return f"{run.id}-{checkpoint.name}.zip", checkpoint_zip(checkpoint)
+    if kind not in WRITERS:
+        raise InputError(f"There is no download '{file[:100]}'.", code="file", hint="There are .zip, .pt and .safetensors.")
+    content = tempfile.TemporaryFile()  # noqa: SIM115 closed when it has been sent
+    WRITERS[kind](checkpoint, content)
+    return f"{run.id}-{checkpoint.name}.{kind}", _pieces(content)
+
+
+def _pieces(file: BinaryIO) -> Iterator[bytes]:
+    with file:
+        file.seek(0)
+        while piece := file.read(PIECE_BYTES):
+            yield piece

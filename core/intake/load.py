@@ -1,0 +1,237 @@
+"""A file from outside becomes a run: weights of any kind a run of their own, an exported run that run again.
+
+What kind a file is, is decided by its content, never by its name.
+"""
+
+import hashlib
+import tempfile
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+from core.config import Origin, TrainConfig
+from core.data.catalogue import data_spec, find_store, prepare_store, settled
+from core.data.store import Progress, no_progress
+from core.errors import InputError
+from core.intake.checkpoint_check import check_manifest, read_network
+from core.intake.contract import wanted_by
+from core.intake.pickle_check import TORCH_ZIP_LIMITS
+from core.intake.quarantine import Task, examine
+from core.intake.run_archive import restore_run, root_of
+from core.intake.run_layout import CHECKPOINT_FILES, MANIFEST, max_bytes_of
+from core.models.network import NetworkSpec
+from core.runs.directory import Run
+from core.runs.notes import NAME_LENGTH, read_notes, write_notes
+from core.settings import changed, config_from_json
+from core.workspace import Workspace
+from core.zips import CheckedZip, ZipLimits, open_zip, shown
+
+OWN_ZIP_LIMITS = ZipLimits(num_entries=20_000, total_bytes=8 * 10**9, entry_bytes=4 * 10**9, ratio=50, depth=4, name_bytes=300)
+# to look at the names only; the stricter limits of each kind follow
+ANY_ZIP_LIMITS = replace(TORCH_ZIP_LIMITS, may_compress=True)
+Kind = Literal["torch", "safetensors", "checkpoint", "run"]
+SAVE_AGAIN = "Open it where it was made and save its weights with a newer PyTorch: torch.save(model.state_dict(), 'weights.pt')."
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """notes: sentences about what was done to make the file fit, and what of it was not taken over."""
+
+    run: Run
+    kind: Kind
+    notes: list[str]
+
+
+def load_weights(
+    workspace: Workspace, path: Path, file_name: str, config: TrainConfig | None = None, name: str = "",
+    progress: Progress = no_progress,
+) -> Run:  # fmt: skip
+    """The run that the file became; `load_file` tells more."""
+    return load_file(workspace, path, file_name, config, name, progress).run
+
+
+def load_file(
+    workspace: Workspace, path: Path, file_name: str, config: TrainConfig | None = None, name: str = "",
+    progress: Progress = no_progress,
+) -> Loaded:  # fmt: skip
+    """The run that a .pt, .safetensors, checkpoint zip or run zip became.
+
+    config: model, data set and preprocessing that weights belong to; a zip of ours brings its own. name: for the new run's notes.
+    Raises InputError with the reason if the file can't be taken, with what does not fit listed.
+    """
+    try:
+        kind = kind_of(path)
+        run, notes = _become_run(workspace, path, kind, file_name, config, progress)
+        if name.strip():
+            write_notes(run, replace(read_notes(run), name=name[:NAME_LENGTH]))
+    except OSError as error:
+        raise InputError(
+            f"{shown(file_name)} can't be read, or there is no room for it here ({error.strerror or error}).", code="file"
+        ) from None
+    return Loaded(run, kind, notes)
+
+
+def _become_run(
+    workspace: Workspace, path: Path, kind: Kind, file_name: str, config: TrainConfig | None, progress: Progress
+) -> tuple[Run, list[str]]:
+    if kind == "run":
+        with open_zip(path, OWN_ZIP_LIMITS) as archive:
+            return restore_run(workspace, archive), []
+    if kind == "checkpoint":
+        return _from_checkpoint(workspace, path, file_name, config)
+    if config is None:
+        raise InputError(
+            f"{shown(file_name)} holds weights and does not say of which network.", code="file",
+            hint="Choose the model and the data set (for its classes) that they belong to.",
+        )  # fmt: skip
+    return _from_weights(workspace, path, kind, file_name, config, progress)
+
+
+def kind_of(path: Path) -> Kind:
+    """What the file is by its content. Raises InputError that says what it is if it can't be taken."""
+    if not path.is_file():  # a pipe would never end
+        raise _refusal("it is not a file", "Choose a file.")
+    with path.open("rb") as file:
+        head = file.read(512)
+    if not head:
+        raise _refusal("it is empty", "Copy or download it again.")
+    if head[:4] == b"PK\x03\x04":
+        return _kind_of_zip(path)
+    if head[8:9] == b"{" and int.from_bytes(head[:8], "little") < path.stat().st_size:
+        return "safetensors"
+    if head[257:262] == b"ustar":
+        raise _refusal("it is a tar archive, as only the first versions of PyTorch wrote", SAVE_AGAIN)
+    if head[:1] == b"\x80" or head[:2] in (b"(d", b"cc", b"ct", b"c_", b"(l", b"(i"):
+        raise _refusal("it is a bare pickle, as PyTorch wrote before version 1.6, and a pickle can run any code", SAVE_AGAIN)
+    for start, what in ((b"\x89HDF", "an HDF5 file, as Keras writes"), (b"\x1f\x8b", "a gzip archive"), (b"BZh", "a bzip2 archive"),
+                        (b"7z\xbc\xaf", "a 7-Zip archive"), (b"Rar!", "a RAR archive")):  # fmt: skip
+        if head.startswith(start):
+            raise _refusal(f"it is {what}", "Unpack or convert it first.")
+    raise _refusal("it is neither a PyTorch file nor safetensors nor a zip of ours", SAVE_AGAIN)
+
+
+def _kind_of_zip(path: Path) -> Kind:
+    with open_zip(path, ANY_ZIP_LIMITS) as archive:
+        names = list(archive.entries)
+    below = {name.partition("/")[2] for name in names}
+    if any(name.rpartition("/")[2] in ("data.pkl", "constants.pkl") for name in names):
+        return "torch"
+    if {"weights.safetensors", MANIFEST} <= below or {"weights.safetensors", MANIFEST} <= set(names):
+        return "checkpoint"
+    if "config.json" in below:
+        return "run"
+    raise _refusal(
+        "it is a zip, but holds neither a run nor a checkpoint of ours nor what torch.save writes",
+        "Pictures are imported as a data set instead.",
+    )
+
+
+def _from_weights(
+    workspace: Workspace, path: Path, kind: Kind, file_name: str, config: TrainConfig, progress: Progress
+) -> tuple[Run, list[str]]:
+    from core.runs.session import resolved
+
+    config = settled(workspace, config)
+    data = data_spec(workspace, config)
+    guess = NetworkSpec(
+        model=config.model,
+        shape=data.shape,
+        class_names=tuple(map(str, range(data.num_classes))),
+        preprocessing=config.preprocessing,
+    )
+    wanted = wanted_by(guess)
+    with tempfile.TemporaryDirectory(prefix=".new-", dir=workspace.runs) as folder:
+        clean = Path(folder) / "weights.safetensors"
+        (notes,) = examine([Task(path, kind, wanted, clean)])
+        # only now: the set may have to be downloaded first
+        store = prepare_store(workspace, config.data.dataset, config.preprocessing, progress)
+        config = resolved(config, store)
+        network = NetworkSpec(
+            model=config.model, shape=store.meta.shape, class_names=store.meta.class_names, preprocessing=config.preprocessing
+        )
+        if wanted_by(network) != wanted:
+            raise InputError("The data set has changed meanwhile.", code="dataset", hint="Load the file again.")
+        return _new_run(workspace, config, network, clean, file_name, "", notes), notes
+
+
+def _from_checkpoint(workspace: Workspace, path: Path, file_name: str, config: TrainConfig | None) -> tuple[Run, list[str]]:
+    """A checkpoint of ours says itself which network it is and how pictures are prepared; only the data set may be chosen anew."""
+    with tempfile.TemporaryDirectory(prefix=".new-", dir=workspace.runs) as temporary:
+        with open_zip(path, OWN_ZIP_LIMITS) as archive:
+            folder = _unpack_checkpoint(archive, Path(temporary))
+        check_manifest(folder)
+        network, wanted = read_network(folder)
+        given = folder / "config.json"
+        if config is None and not given.is_file():
+            raise InputError(
+                "The zip holds a checkpoint without its run's config.json.",
+                code="file",
+                hint="Choose the data set it belongs to.",
+            )
+        base = settled(workspace, config) if config else config_from_json(given.read_bytes())
+        config = changed(
+            base,
+            {
+                "model": network.model.model_dump(mode="json"),
+                "preprocessing": network.preprocessing.model_dump(mode="json"),
+            },
+        )
+        _check_classes(workspace, config, network)
+        clean = Path(temporary) / "clean.safetensors"
+        (notes,) = examine([Task(folder / "weights.safetensors", "safetensors", wanted, clean)])
+        if base.model != config.model:
+            notes.append(f"The checkpoint's own model was taken: {config.model.name}, width {config.model.width:g}.")
+        return _new_run(workspace, config, network, clean, file_name, folder.name, notes), notes
+
+
+def _unpack_checkpoint(archive: CheckedZip, temporary: Path) -> Path:
+    root = root_of(archive)
+    folder = temporary / "checkpoint"
+    folder.mkdir()
+    for name, entry in archive.entries.items():
+        relative = name.removeprefix(f"{root}/") if root else name
+        allowed = max_bytes_of(relative if relative == "config.json" else f"checkpoints/epoch-0000/{relative}")
+        if relative not in (*CHECKPOINT_FILES, MANIFEST, "config.json") or allowed is None or entry.num_bytes > allowed:
+            raise _refusal(f"{shown(relative)} in it is not a file that checkpoints have, or too large", "Export it again.")
+        with (folder / relative).open("xb") as file:
+            for piece in archive.pieces(name):
+                file.write(piece)
+    return folder
+
+
+def _check_classes(workspace: Workspace, config: TrainConfig, network: NetworkSpec) -> None:
+    """Raises InputError if the data set is here and has other classes than the network."""
+    try:
+        store = find_store(workspace, config.data.dataset, config.preprocessing)
+    except InputError:
+        return  # a folder of another machine: the network can still classify pictures
+    if store and tuple(store.meta.class_names) != network.class_names:
+        raise InputError(
+            f"The checkpoint knows {len(network.class_names):,} classes, the data set '{store.meta.title}' has {store.num_classes:,}, "
+            "or others.", code="misfit", hint="Choose the data it was trained on.",
+        )  # fmt: skip
+
+
+def _new_run(
+    workspace: Workspace,
+    config: TrainConfig,
+    network: NetworkSpec,
+    clean: Path,
+    file_name: str,
+    checkpoint: str,
+    notes: list[str],
+) -> Run:
+    """A run that only judges its weights, until it is trained further."""
+    from safetensors.torch import load_file as read_safetensors
+
+    from core.runs.branch import create_run_with_weights
+
+    with clean.open("rb") as file:
+        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    printable = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in file_name)[-300:]
+    origin = Origin(kind="file", name=printable, checkpoint=checkpoint, sha256=sha256, note=" ".join(notes)[:2000])
+    return create_run_with_weights(workspace, changed(config, {"epochs": 0}), network, read_safetensors(clean), origin)
+
+
+def _refusal(reason: str, hint: str) -> InputError:
+    return InputError(f"The file can't be taken: {reason}.", code="file", hint=hint)

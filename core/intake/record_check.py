@@ -1,0 +1,58 @@
+"""Prediction records of a run from outside: plain arrays of the one form that core/runs/records.py writes, and nothing else."""
+
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+
+from core.errors import InputError
+from core.zips import shown
+
+MAX_PICTURES = 2_000_000
+RECORDS = [
+    np.dtype([("predicted", kind), ("confidence", "<f2"), ("true_probability", "<f2")]) for kind in ("u1", "<u2")
+]  # fmt: skip
+
+
+def check_records(folder: Path, num_classes: int) -> None:
+    """Raises InputError that names the record which is not as training writes it."""
+    num_pictures = None
+    pictures = folder / "pictures.npy"
+    if pictures.is_file():
+        content = _array(pictures, [np.dtype("<u4")], dimensions=2)
+        if len(content) != 2 or (content[1] >= num_classes).any():
+            raise _refusal("pictures.npy", "names classes that the network does not have")
+        num_pictures = content.shape[1]
+    for path in sorted(folder.glob("epoch-*.npy")):
+        record = _array(path, RECORDS, dimensions=1)
+        if len(record) != num_pictures:
+            raise _refusal(path.name, f"speaks of {len(record):,} pictures, expected {num_pictures or 0:,}")
+        if (record["predicted"] >= num_classes).any():
+            raise _refusal(path.name, "names classes that the network does not have")
+
+
+def _array(path: Path, dtypes: list[np.dtype], dimensions: int) -> np.ndarray:
+    """The array, after its header was compared with the file. Nothing in it is ever unpickled."""
+    with path.open("rb") as file:
+        shape, is_fortran, dtype = _header(file, path)
+        if dtype not in dtypes or is_fortran or len(shape) != dimensions:
+            raise _refusal(path.name, "is an array of another kind")
+        count = int(np.prod(shape, dtype=object))
+        if shape[-1] > MAX_PICTURES or count * dtype.itemsize != path.stat().st_size - file.tell():
+            raise _refusal(path.name, "has another size than its header says")
+        return np.frombuffer(file.read(), dtype).reshape(shape)
+
+
+def _header(file: BinaryIO, path: Path) -> tuple[tuple[int, ...], bool, np.dtype]:
+    try:
+        version = np.lib.format.read_magic(file)
+        assert version == (1, 0)
+        return np.lib.format.read_array_header_1_0(file, max_header_size=2000)
+    except Exception:  # ValueError, SyntaxError, TypeError and more
+        raise _refusal(path.name, "is not a plain array") from None
+
+
+def _refusal(name: str, reason: str) -> InputError:
+    return InputError(
+        f"The run can't be taken: its record {shown(name)} {reason}.", code="file", hint="Export it again where it was trained."
+    )
