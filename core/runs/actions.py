@@ -69,11 +69,9 @@ def check_changes(run: Run, settings: Mapping[str, Any]) -> None:
 def make_ready(run: Run, settings: Mapping[str, Any], checkpoint: str) -> None:
     """Checks that a run can go on and leaves its changes for the trainer. Only for whoever holds the run's lock.
 
-    Raises InputError if it waits already, has nothing left to do, or its checkpoint is damaged (naming a sound one).
+    Raises InputError if it has nothing left to do, or its checkpoint is damaged (naming a sound one).
     """
     status = status_of(run)
-    if status.state == "queued":
-        raise InputError(f"{run.id} waits in the queue already.", code="not-resumable")
     check_changes(run, settings)
     if status.state == "finished" and checkpoint == "last":
         is_early = status.epochs is not None and status.epoch < status.epochs

@@ -32,9 +32,10 @@ from core.training.loop import Best, TrainState
 from core.wording import size
 
 FORMAT = 2
-NAME = re.compile(r"(epoch|step)-(\d+)")
+NAME = re.compile(r"(epoch|step)-(\d+)", re.ASCII)
 Pointer = Literal["best", "last"]
-POSITION = ("epoch", "step_in_epoch", "step", "examples", "seconds", "is_evaluated")
+FILES = ("weights.safetensors", "optimizer.safetensors", "state.json", "network.json")
+POSITION = ("epoch", "step_in_epoch", "step", "examples", "seconds", "is_evaluated", "accuracy")
 SPARE_BYTES = 1_000_000  # beside a checkpoint itself: events, records, pointers
 
 
@@ -252,6 +253,8 @@ def read_manifest(checkpoint: Checkpoint) -> dict[str, dict[str, Any]]:
         manifest = unsealed((checkpoint.path / "manifest.json").read_bytes())
         if manifest["format"] != FORMAT:
             raise ValueError(f"its format is {manifest['format']}, this version of Trainscope reads {FORMAT}")
+        if set(manifest["files"]) != set(FILES):
+            raise ValueError("it lists other files than a checkpoint has")
         return manifest["files"]
     except (OSError, ValueError, KeyError) as error:
         raise _damaged(checkpoint, f"manifest.json: {error}") from None

@@ -1,5 +1,6 @@
 """A run's directory: its id, its files by name, and the runs of a workspace. What the files mean is in the modules beside."""
 
+import errno
 import fcntl
 import json
 import os
@@ -16,7 +17,7 @@ from filelock import FileLock, Timeout
 
 from core.config import TrainConfig
 from core.errors import InputError
-from core.files import remove_folder, write_json_atomically
+from core.files import remove_folder, remove_quietly, write_json_atomically
 from core.recipes import RECIPES
 from core.settings import config_from_json
 from core.workspace import Workspace
@@ -98,8 +99,13 @@ def create_run(workspace: Workspace, config: TrainConfig, fill: Callable[["Run"]
             write_json_atomically(aside.path / "config.json", config.model_dump(mode="json"))
             fill(aside)
             return Run(aside.path.rename(workspace.runs / name))  # appears whole
-        except FileExistsError:
-            continue
+        except OSError as error:
+            remove_quietly(aside.path)
+            if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
+                raise
+        except BaseException:
+            remove_quietly(aside.path)
+            raise
 
 
 def _label(config: TrainConfig) -> str:

@@ -36,8 +36,9 @@ class EventWriter:
         self.number = rows[-1]["n"] if rows else 0
         self.handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
         self.size = os.fstat(self.handle).st_size
-        # the half line of a writer that was killed stays behind, and is passed over
         self.is_torn = self.size > 0 and os.pread(self.handle, 1, self.size - 1) != b"\n"
+        if self.is_torn and (row := _last_piece(path)):
+            self.number = row["n"]  # only its newline is missing, which the next line brings
 
     def write(self, event: Event) -> None:
         row = {"n": self.number + 1, "time": round(time.time(), 3), **_finite(to_row(event))}
@@ -118,6 +119,13 @@ def read_tail(path: Path, size: int = 65_536) -> list[dict[str, Any]]:
     if end > size and lines:
         del lines[0]  # cut in its middle
     return [row for line in lines if (row := decode_line(line)) is not None]
+
+
+def _last_piece(path: Path, size: int = 65_536) -> dict[str, Any] | None:
+    """The row of a last line without its newline; None if it is only half of one, which is then passed over."""
+    with path.open("rb") as file:
+        file.seek(max(0, file.seek(0, 2) - size))
+        return decode_line(file.read().rpartition(b"\n")[2])
 
 
 def rows_of_kind(path: Path, *kinds: str) -> list[dict[str, Any]]:

@@ -24,7 +24,7 @@ from core.runs.directory import Run, create_run, find_run, read_json
 from core.runs.event_log import append_event
 from core.runs.index import entries
 from core.runs.plan import plan_run
-from core.runs.status import status_of
+from core.runs.status import last_row, status_of
 from core.training.device import choose_compute
 from core.training.events import Ended, Queued
 from core.workspace import Workspace
@@ -80,6 +80,8 @@ class Launcher:
     def _enqueue(self, run: Run, settings: Mapping[str, Any], checkpoint: str) -> None:
         lock = run.hold(timeout_s=2)
         try:
+            if status_of(run).state == "queued":
+                raise InputError(f"{run.id} waits in the queue already.", code="not-resumable")
             make_ready(run, settings, checkpoint)
             append_event(run.events, Queued(checkpoint))
         finally:
@@ -226,9 +228,7 @@ class Launcher:
         run, worker = self.training[device], self.workers[device]
         try:
             _give_job(worker, self.workspace, run)
-            code = worker.wait()
-            if status_of(run).state in ("interrupted", "queued", "running"):  # without a last word of its own
-                append_event(run.events, _obituary(run, code))
+            _note_death(run, worker.wait())
         except Exception:  # a full disk, say: this run is shown as interrupted, and those behind it still get their turn
             logging.getLogger(__name__).exception("the end of %s could not be recorded", run.id)
         with self.changed:
@@ -271,6 +271,20 @@ def _give_job(worker: subprocess.Popen, workspace: Workspace, run: Run) -> None:
 def _let_go(worker: subprocess.Popen) -> None:
     with suppress(BrokenPipeError):
         worker.stdin.close()
+
+
+def _note_death(run: Run, code: int) -> None:
+    """Writes down how a worker came to its end that said nothing itself, unless another process has taken the run over."""
+    try:
+        lock = run.hold(timeout_s=2)
+    except InputError:
+        return
+    try:
+        last = last_row(run)
+        if last is None or last["kind"] != "ended":
+            append_event(run.events, _obituary(run, code))
+    finally:
+        lock.release()
 
 
 def _obituary(run: Run, code: int) -> Ended:

@@ -4,8 +4,10 @@ import logging
 import math
 import os
 import shutil
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -36,6 +38,7 @@ from core.runs.directory import Run
 from core.runs.event_log import EventWriter, rows_of_kind
 from core.runs.plan import Plan, plan_for
 from core.runs.records import evaluated_pictures, save_evaluated_pictures, save_predictions
+from core.runs.status import last_row
 from core.runs.surroundings import surroundings, versions, why_inexact
 from core.settings import changed, get
 from core.training.batches import load_training_data
@@ -85,7 +88,6 @@ class Session:
         self.state: TrainState | None = None
         self.network: NetworkSpec | None = None
         self.saved: Checkpoint | None = None
-        self.accuracy: float | None = None
         self.steps_per_epoch = 0
         self.environment: dict[str, Any] = {}
         # changes of earlier sessions that lie after the checkpoint: they take effect where they did before
@@ -194,7 +196,6 @@ class Session:
                         raise Diverged(f"the loss on the {event.split} split", event.step, event.epoch)
                     save_predictions(self.run, event.epoch, event.predictions)
                     self._write(event)
-                    self.accuracy = event.accuracy
                     if event.epoch > 0:
                         self.save()
                     elif self.tensorboard:
@@ -248,6 +249,8 @@ class Session:
         self.due = [row for row in self.due if row["number"] > self.last_change]
         if state.step:
             self._point(state)
+            if from_checkpoint == "last":  # else what lies after it is kept until there is a new one
+                prune(self.run, self.run.config.checkpoint.every_epochs, self.steps_per_epoch, sys.maxsize)
         return resumed.environment
 
     def _point(self, state: TrainState) -> None:
@@ -348,7 +351,7 @@ class Session:
         best = state.best if state else None
         return Ended(
             reason, message, epoch=state.epoch if state else 0, step=state.step if state else 0,
-            seconds=state.seconds if state else 0.0, accuracy=self.accuracy, best_accuracy=best.accuracy if best else None,
+            seconds=state.seconds if state else 0.0, accuracy=state.accuracy if state else None, best_accuracy=best.accuracy if best else None,
             best_epoch=best.epoch if best else None, cause=cause, epochs=state.config.epochs if state else None,
         )  # fmt: skip
 
@@ -366,41 +369,57 @@ def train_in(
     written pauses it too. Raises InputError if another process trains the run, or if not even the end could be written down.
     A fault of our own is written to the events as "failed" and raised again.
     """
-    lock = run.hold(timeout_s=2)  # a page that asks whether the run is alive holds the lock for a moment
-    ballast = run.path / "ballast"
+    with _held(run):
+        return _train_held(workspace, run, should_pause, on_event, from_checkpoint)
+
+
+def train_queued(workspace: Workspace, run: Run, should_pause: Callable[[], bool]) -> Ended | None:
+    """The same for a run that waits in the queue; None if it waits no longer, because it was taken out or somebody was quicker."""
+    with _held(run):
+        last = last_row(run)
+        if last is None or last["kind"] != "queued":
+            return None
+        return _train_held(workspace, run, should_pause, lambda event: None, last["from_checkpoint"])
+
+
+@contextmanager
+def _held(run: Run) -> Iterator[None]:
     try:
-        with EventWriter(run.events) as log:
-            session = Session(workspace, run, log, should_pause, on_event)
-            try:
-                remove_quietly(ballast)
-                write_new(ballast, bytes(BALLAST_BYTES))  # room for the last words where the disk is full
-                ended = _trained(session, from_checkpoint)
-            except OSError as error:
-                logging.exception("a file operation failed")
-                ended = session.ended(
-                    "paused", endings.files_failed(error, session.bytes_needed(), session.bytes_free(), session.kept), "files"
-                )
-            except Exception as error:
-                session.tell(
-                    session.ended(
-                        "failed",
-                        f"Something in Trainscope went wrong ({type(error).__name__}); worker.log in the run's folder has the details. "
-                        + session.kept,
-                    )
-                )
-                raise
-            finally:
-                remove_quietly(ballast)
-                session.close_tensorboard()
-            session.tell(ended)
-            return ended
+        lock = run.hold(timeout_s=2)  # a page that asks whether the run is alive holds the lock for a moment
+        try:
+            yield
+        finally:
+            lock.release()
     except OSError as error:
         raise InputError(
             f"The files of {run.id} can't be written ({os.strerror(error.errno) if error.errno else error}).", code="disk",
             hint="What was saved before is kept. Mend the disk or its rights, then resume.",
         ) from error  # fmt: skip
-    finally:
-        lock.release()
+
+
+def _train_held(
+    workspace: Workspace, run: Run, should_pause: Callable[[], bool], on_event: OnEvent, from_checkpoint: str
+) -> Ended:
+    ballast = run.path / "ballast"
+    with EventWriter(run.events) as log:
+        session = Session(workspace, run, log, should_pause, on_event)
+        try:
+            remove_quietly(ballast)
+            write_new(ballast, bytes(BALLAST_BYTES))  # room for the last words where the disk is full
+            ended = _trained(session, from_checkpoint)
+        except OSError as error:
+            logging.exception("a file operation failed")
+            message = endings.files_failed(error, session.bytes_needed(), session.bytes_free(), session.kept)
+            ended = session.ended("paused", message, "files")
+        except Exception as error:
+            said = f"Something in Trainscope went wrong ({type(error).__name__}); worker.log in the run's folder has the details."
+            session.tell(session.ended("failed", f"{said} {session.kept}"))
+            raise
+        finally:
+            remove_quietly(ballast)
+            session.close_tensorboard()
+        session.tell(ended)
+        return ended
 
 
 def _trained(session: Session, from_checkpoint: str) -> Ended:

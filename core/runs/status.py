@@ -37,10 +37,15 @@ def status_of(run: Run) -> Status:
     if last is None:
         return Status("running" if is_held else "interrupted", "" if is_held else "It was never started.", *progress)
     if last["kind"] == "ended":
-        return Status(last["reason"], last["message"], *progress, last["cause"])
+        return Status(last["reason"], last["message"], *progress, last.get("cause", ""))
     if last["kind"] == "queued":
         return Status("queued", "", *progress)
     return Status("running", "", *progress) if is_held else Status("interrupted", GONE, *progress, is_unexplained=True)
+
+
+def last_row(run: Run) -> dict[str, Any] | None:
+    """The last event that tells the state; None before the first. For whoever holds the run's lock, to whom it seems held."""
+    return _summary(run)[0]
 
 
 class _Reading:

@@ -22,8 +22,7 @@ def main() -> None:
     for module in LATE_IMPORTS:
         importlib.import_module(module)
     from core.runs.directory import Run
-    from core.runs.event_log import read_tail
-    from core.runs.session import train_in
+    from core.runs.session import train_queued
     from core.workspace import Workspace
 
     warm_up()
@@ -33,9 +32,7 @@ def main() -> None:
     os.dup2(output, 1)
     os.dup2(output, 2)
     at_work.set()
-    last = read_tail(run.events)[-1]
-    if last["kind"] == "queued":  # else it was taken out of the queue meanwhile
-        train_in(Workspace(Path(job["home"])), run, server_is_gone.is_set, from_checkpoint=last["from_checkpoint"])
+    train_queued(Workspace(Path(job["home"])), run, server_is_gone.is_set)
 
 
 def watch_life_line(jobs: "queue.SimpleQueue[bytes]", at_work: threading.Event, server_is_gone: threading.Event) -> None:

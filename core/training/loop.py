@@ -88,6 +88,7 @@ class TrainState:
     examples: int = 0
     seconds: float = 0.0
     is_evaluated: bool = False  # whether the weights as they are have been judged
+    accuracy: float | None = None  # of the last evaluation
     best: Best | None = None  # of the epochs judged since training began, the earliest of equals
     patience: Patience = field(default_factory=Patience)
 
@@ -168,7 +169,7 @@ def train(data: TrainingData, num_classes: int, state: TrainState, compute: Comp
 
 def _take_note(state: TrainState, event: Evaluated) -> None:
     """What an evaluation means for the best epoch and for early stopping. The untrained network counts for neither."""
-    state.is_evaluated = True
+    state.is_evaluated, state.accuracy = True, event.accuracy
     if event.epoch == 0:
         return
     if state.best is None or event.accuracy > state.best.accuracy:
