@@ -15,9 +15,11 @@ os.environ.setdefault("GOMP_SPINCOUNT", "10000")  # before torch loads OpenMP; w
 
 import plotly
 import streamlit as st
-from starlette.responses import FileResponse
+from starlette.responses import FileResponse, PlainTextResponse, StreamingResponse
 from starlette.routing import Route
 
+from core.errors import InputError
+from core.export.downloads import export
 from core.runs.launcher import launcher_for
 from core.workspace import open_workspace
 
@@ -50,9 +52,21 @@ async def plotly_js(request):
     return FileResponse(PLOTLY_JS, media_type="text/javascript", headers={"Cache-Control": "public, max-age=86400"})
 
 
+async def download(request):
+    """A run or a checkpoint as a file, made piece by piece while it is sent."""
+    run_id, file = request.path_params["run"], request.path_params["file"]
+    try:
+        name, pieces = await asyncio.to_thread(export, open_workspace(), run_id, file)
+    except InputError as error:
+        return PlainTextResponse(str(error), status_code=404)
+    return StreamingResponse(
+        pieces, media_type="application/octet-stream", headers={"Content-Disposition": f'attachment; filename="{name}"'}
+    )
+
+
 app = st.App(
     "pages/_navigation.py",
     lifespan=lifespan,
     on_script_error=show_reference,
-    routes=[Route("/trainscope/plotly.min.js", plotly_js)],
+    routes=[Route("/trainscope/plotly.min.js", plotly_js), Route("/trainscope/runs/{run}/{file}", download)],
 )

@@ -7,11 +7,14 @@ from typing import Any
 import streamlit as st
 
 from core import figures
+from core.runs.actions import change_run
+from core.runs.chronicle import change_in_words, exactness
 from core.runs.directory import Run
 from core.runs.history import History, history_of
 from core.runs.status import Status, status_of
 from core.wording import duration, large, percent, speed
 from pages._common import choose_run, do, go_to, inert, launcher
+from pages._going_on import go_on_fields
 from pages._run_row import badge, title_of
 from pages.live_chart import live_chart
 
@@ -55,17 +58,45 @@ def _pace(history: History) -> float:
 def _header(run: Run, status: Status) -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
         st.markdown(f"### {inert(title_of(run))} &nbsp; {badge(status)}", width="stretch")
+        if status.state == "finished" and st.button("See the results", type="primary", key="see-results"):
+            go_to("results.py", run)
+        if not status.is_active and status.state != "finished" and st.button("Resume", type="primary", key="resume"):
+            do(lambda: launcher().resume(run))
         if status.is_active:
             if st.button("Stop", type="primary", key="stop"):
                 do(lambda: launcher().stop(run))
+            if st.button("Pause", key="pause", help="Saved at this step; Resume goes on exactly from there."):
+                do(lambda: launcher().pause(run))
+            if launcher().place_of(run) > 1 and st.button("Put first in line", key="first"):
+                do(lambda: launcher().move(run, 1))
+            _change(run)
         else:
-            if status.state == "finished" and st.button("See the results", type="primary", key="see-results"):
-                go_to("results.py", run)
-            if status.state not in ("finished", "queued", "running") and st.button("Resume", type="primary", key="resume"):
-                do(lambda: launcher().resume(run))
+            _go_on(run, status)
+        if st.button("Details", key="details"):
+            go_to("run.py", run)
         if st.button("Set up another", key="another"):
             choose_run(None)
             st.rerun()
+
+
+def _change(run: Run) -> None:
+    """What may be changed while it trains; taken with the next step, and marked on the charts."""
+    with st.popover("Change", key="change"), st.form("change-form", border=False):
+        changes = go_on_fields(history_of(run).config(run.config), max(status_of(run).epoch, 1), "change")
+        if st.form_submit_button("Change it", key="change-now"):
+            do(lambda: change_run(run, changes))
+
+
+def _go_on(run: Run, status: Status) -> None:
+    """More epochs, another learning rate or patience for a run that has ended."""
+    is_finished = status.state == "finished"
+    label = "Train longer" if is_finished else "Resume with changes"
+    with st.popover(label, key="go-on"), st.form("go-on-form", border=False):
+        config = history_of(run).config(run.config)
+        more = config.epochs + max(run.config.epochs, 1) if is_finished else config.epochs
+        changes = go_on_fields(config, max(status.epoch, 1), "go-on", more)
+        if st.form_submit_button(label, key="go-on-now"):
+            do(lambda: launcher().resume(run, changes))
 
 
 def _chart_choices() -> None:
@@ -137,15 +168,15 @@ def _sentence(run: Run, status: Status, history: History) -> None:
 
 
 def _figures_row(run: Run, status: Status, history: History) -> None:
-    config, started, steps = run.config, history.started, history.steps
-    step = steps["step"][-1] if steps["step"] else 0
+    config, started, steps = history.config(run.config), history.started, history.steps
+    step = max(steps["step"][-1] if steps["step"] else 0, history.evaluations[-1]["step"])
     total = started["steps_per_epoch"] * config.epochs
     seconds = steps["seconds"][-1] if steps["step"] else 0.0
     last = history.last_evaluation
     facts = [
         (
             "Epoch",
-            f"{min(step // started['steps_per_epoch'] + 1, config.epochs) if status.is_active else last['epoch']} of {config.epochs}",
+            f"{min(step // started['steps_per_epoch'] + 1, config.epochs) if status.is_active else last['epoch']} of {config.epochs:,}",
         )
     ]
     facts.append(("Step", f"{step:,} of {total:,}"))
@@ -153,17 +184,23 @@ def _figures_row(run: Run, status: Status, history: History) -> None:
     facts.append(("Speed", speed(_recent(steps["images_per_s"]))))
     if status.state == "running":
         facts.append(("Time left", duration((total - step) * seconds / step) if step else "–"))
+    if config.early_stopping.patience and last["patience_left"] is not None:
+        left = last["patience_left"]
+        facts.append(("Patience left", f"{left} {'epoch' if left == 1 else 'epochs'}"))
     facts.append(("Time", duration(status.seconds)))
     with st.container(horizontal=True, gap="medium", key="figures"):
         for label, value in facts:
             st.metric(label, value, width="content")
-    st.progress(min(step / total, 1.0))
+    st.progress(min(step / total, 1.0) if total else 1.0)
     st.caption(
         f"Computed on {started['device']} ({inert(started['device_reason'].rstrip('.'))}) in {started['precision']} "
         f"({inert(started['precision_reason'].rstrip('.'))}). "
         f"{large(started['num_parameters'])} parameters, {started['num_train']:,} training pictures, judged on {started['num_evaluated']:,} "
         f"pictures of the {started['evaluated_split']} split."
     )
+    for words in (*(f"Step {row['step']:,}: {change_in_words(row)}." for row in history.changes[-3:]), exactness(history)):
+        if words:
+            st.caption(inert(words))
 
 
 def _recent(speeds: Sequence[float | None]) -> float | None:

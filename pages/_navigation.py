@@ -15,6 +15,7 @@ page = st.navigation(
         st.Page("results.py", title="Results"),
         st.Page("predict.py", title="Predict"),
         st.Page("runs.py", title="Runs"),
+        st.Page("run.py", title="Run", visibility="hidden"),
     ],
     position="top",
 )

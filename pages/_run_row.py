@@ -7,6 +7,8 @@ import streamlit as st
 
 from core.errors import InputError
 from core.runs.directory import Run
+from core.runs.index import label_of
+from core.runs.notes import read_notes
 from core.runs.status import Status, status_of
 from core.wording import duration, percent
 from pages._common import go_to, inert
@@ -23,9 +25,9 @@ COLOURS = {
 
 
 def title_of(run: Run) -> str:
-    """What was trained and when, from the id alone: lists of thousands of runs open no file for it."""
-    date, time, *label, _ = run.id.split("-")
-    return f"{'-'.join(label)} · {int(date[6:])} {month_abbr[int(date[4:6])]}, {time[:2]}:{time[2:4]}:{time[4:]}"
+    """Its name, or what was trained, and when."""
+    date, time, *_ = run.id.split("-")
+    return f"{read_notes(run).name or label_of(run)} · {int(date[6:])} {month_abbr[int(date[4:6])]}, {time[:2]}:{time[2:4]}:{time[4:]}"
 
 
 def subject_of(run: Run) -> str:
@@ -48,14 +50,15 @@ def run_row(run: Run, *, key: str, actions: Callable[[Status], None] = lambda st
             actions(status)
         return
     facts = [
-        subject_of(run), f"epoch {status.epoch} of {run.config.epochs}",
+        subject_of(run), f"epoch {status.epoch} of {status.epochs if status.epochs is not None else run.config.epochs}",
         f"{run.config.data.evaluate_on} accuracy {percent(status.accuracy)}", duration(status.seconds),
     ]  # fmt: skip
     if status.state in ("failed", "interrupted"):
         facts.append(status.message)
+    tags = " ".join(f":gray-badge[{inert(tag)}]" for tag in read_notes(run).tags)
     with st.container(border=True, key=f"{key}-{run.id}"), st.container(horizontal=True, vertical_alignment="center"):
         st.markdown(
-            f"**{inert(title_of(run))}** &nbsp; {badge(status)}  \n:small[:gray[{inert(' · '.join(facts))}]]",
+            f"**{inert(title_of(run))}** &nbsp; {badge(status)} {tags}  \n:small[:gray[{inert(' · '.join(facts))}]]",
             width="stretch",
         )
         if st.button("Open", key=f"{key}-open-{run.id}"):

@@ -9,8 +9,11 @@ from core.data.catalogue import DATASETS, imported_sets, suiting
 from core.errors import InputError
 from core.models.catalogue import MODELS
 from core.recipes import RECIPES, recipe_named
+from core.runs.branch import config_to_branch
+from core.runs.directory import Run, find_run
 from core.settings import Setting, changed, get, sections
 from pages._common import inert, workspace
+from pages._run_row import title_of
 
 # Kept in the session: the recipe's name, and what was changed since, by path. A counter renews the widgets with the recipe.
 
@@ -27,16 +30,13 @@ def settings_form() -> TrainConfig | None:
     state.setdefault("recipe", next(iter(RECIPES)))
     state.setdefault("changes", {})
     state.setdefault("form", 0)
-    st.selectbox(
-        "Recipe", list(RECIPES), index=list(RECIPES).index(state.recipe), key=f"recipe-{state.form}",
-        format_func=lambda name: RECIPES[name].title, on_change=_take_recipe, help="A complete set of choices to start from.",
-    )  # fmt: skip
-    recipe = recipe_named(state.recipe)
-    published = f" Published figure: {recipe.published}." if recipe.published else ""
-    st.caption(recipe.summary + published)
+    if parent_of_new_run():
+        _show_parent()
+    else:
+        _recipe_choice()
 
     config, problem = _configuration()
-    shown = config or state.get("last_possible", recipe.config)
+    shown = config or state.get("last_possible", _base())
     state.last_possible = shown
     left, right = st.columns(2)
     with left:
@@ -85,6 +85,45 @@ def settings_form() -> TrainConfig | None:
     return config
 
 
+def _recipe_choice() -> None:
+    state = st.session_state
+    st.selectbox(
+        "Recipe", list(RECIPES), index=list(RECIPES).index(state.recipe), key=f"recipe-{state.form}",
+        format_func=lambda name: RECIPES[name].title, on_change=_take_recipe, help="A complete set of choices to start from.",
+    )  # fmt: skip
+    recipe = recipe_named(state.recipe)
+    published = f" Published figure: {recipe.published}." if recipe.published else ""
+    st.caption(recipe.summary + published)
+
+
+def parent_of_new_run() -> tuple[Run, str] | None:
+    """The run, and its checkpoint, whose weights the new run is to begin with; None if with fresh ones."""
+    chosen = st.session_state.get("start-from")
+    if not chosen:
+        return None
+    try:
+        return find_run(workspace(), chosen["run"]), chosen["checkpoint"]
+    except InputError:  # deleted meanwhile
+        del st.session_state["start-from"]
+        return None
+
+
+def _show_parent() -> None:
+    run, checkpoint = parent_of_new_run()
+    with st.container(horizontal=True, vertical_alignment="center", border=True, key="parent"):
+        st.markdown(f"Begins with the weights of **{inert(title_of(run))}**, {inert(checkpoint)}.", width="stretch")
+        if st.button("Begin with fresh weights", key="fresh-weights"):
+            del st.session_state["start-from"]
+            _forget_changes()
+            st.rerun()
+
+
+def _base() -> TrainConfig:
+    """What the form begins with: the parent's configuration, or the recipe's."""
+    parent = parent_of_new_run()
+    return config_to_branch(parent[0]) if parent else recipe_named(st.session_state.recipe).config
+
+
 def _about(shown: TrainConfig) -> str:
     """Data and model in a sentence each."""
     name = shown.data.dataset
@@ -94,7 +133,7 @@ def _about(shown: TrainConfig) -> str:
 
 def _configuration() -> tuple[TrainConfig | None, str]:
     try:
-        return changed(recipe_named(st.session_state.recipe).config, st.session_state.changes), ""
+        return changed(_base(), st.session_state.changes), ""
     except InputError as error:
         return None, str(error)
 
@@ -118,7 +157,7 @@ def _renew() -> None:
     kept: dict[str, Any] = {}
     for path, value in state.changes.items():
         try:
-            changed(recipe_named(state.recipe).config, {**kept, path: value})
+            changed(_base(), {**kept, path: value})
         except InputError:
             continue
         kept[path] = value

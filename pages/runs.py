@@ -1,61 +1,80 @@
-"""Runs: all of them, the newest first; open, stop, resume, delete."""
+"""Runs: all of them, searched and sorted; what waits in line; a checkpoint or a run from outside becomes one."""
 
 import streamlit as st
 
-from core.errors import InputError
-from core.runs.directory import Run, delete_run, list_runs
+from core.runs.directory import Run
+from core.runs.index import SORTS, Entry, entries, select
 from core.runs.status import Status
-from pages._common import choose_run, do, inert, launcher, workspace
-from pages._run_row import run_row, title_of
+from pages._common import do, go_to, inert, launcher, workspace
+from pages._delete_run import delete_button
+from pages._load_file import load_file_form
+from pages._run_row import COLOURS, run_row, title_of
 
 PER_PAGE = 20
 
 
-@st.dialog("Delete this run?")
-def confirm_deletion(run: Run) -> None:
-    """The second question."""
-    st.markdown(f"**{inert(title_of(run))}** with its checkpoints and records will be gone for good.")
-    with st.container(horizontal=True):
-        if st.button("Delete it", type="primary", key="delete-for-good"):
-            try:
-                delete_run(run)
-            except InputError as error:
-                st.error(inert(str(error)))
-            else:
-                if st.session_state.get("run") == run.id:
-                    choose_run(None)
-                st.rerun()
-        if st.button("Keep it", key="keep"):
-            st.rerun()
+def chosen_entries() -> list[Entry]:
+    """The runs that search and filter leave, in the chosen order."""
+    listed = entries(workspace())
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        text = st.text_input("Search", key="runs-search", placeholder="Name, tag, note, data or model", persist_state="session")
+        states = st.multiselect("State", list(COLOURS), key="runs-states", placeholder="Any", persist_state="session")
+        sort = st.selectbox(
+            "Order", list(SORTS), format_func=lambda name: SORTS[name][0], key="runs-sort", persist_state="session"
+        )
+    return select(listed, text, states, sort or "newest")
 
 
 @st.fragment(run_every=2.0)
-def listing(first: int) -> None:
-    for run in list_runs(workspace())[first : first + PER_PAGE]:
-        run_row(run, key="run", actions=lambda status, run=run: actions(run, status))
+def waiting_line() -> None:
+    """What waits for the device, to be reordered and cancelled."""
+    line = launcher().line()
+    if not line:
+        return
+    st.subheader("In line")
+    for place, run in enumerate(line, start=1):
+        with st.container(horizontal=True, vertical_alignment="center", key=f"line-{run.id}"):
+            st.markdown(f"**{place}** &nbsp; {inert(title_of(run))}", width="stretch")
+            if st.button("Earlier", key=f"earlier-{run.id}", disabled=place == 1):
+                do(lambda run=run, place=place: launcher().move(run, place - 1))
+            if st.button("Later", key=f"later-{run.id}", disabled=place == len(line)):
+                do(lambda run=run, place=place: launcher().move(run, place + 1))
+            if st.button("Cancel", key=f"cancel-{run.id}"):
+                do(lambda run=run: launcher().stop(run))
+
+
+@st.fragment(run_every=2.0)
+def listing(runs: list[Run]) -> None:
+    for run in runs:
+        if run.path.exists():
+            run_row(run, key="run", actions=lambda status, run=run: actions(run, status))
 
 
 def actions(run: Run, status: Status) -> None:
     if status.is_active:
         if st.button("Stop", key=f"stop-{run.id}"):
             do(lambda: launcher().stop(run))
-        return
-    if status.state != "finished" and st.button("Resume", key=f"resume-{run.id}"):
+    elif status.state != "finished" and st.button("Resume", key=f"resume-{run.id}"):
         do(lambda: launcher().resume(run))
-    if st.button("Delete", key=f"delete-{run.id}"):
-        st.session_state["doomed"] = run.id
-        st.rerun()
+    if st.button("Details", key=f"details-{run.id}"):
+        go_to("run.py", run)
+    if not status.is_active:
+        delete_button(run)
 
 
 st.title("Runs")
-runs = list_runs(workspace())
-if not runs:
+load_file_form()
+if not entries(workspace()):
     st.info("There are no runs yet. Each training you start is kept here, with its curves, records and checkpoints.")
     if st.button("Go to training", type="primary", key="go-train"):
         st.switch_page("train.py")
 else:
-    pages = -(-len(runs) // PER_PAGE)
-    page = st.number_input(f"Page of {pages}", 1, pages, key="runs-page", width=160) if pages > 1 else 1
-    listing((page - 1) * PER_PAGE)
-    if doomed := st.session_state.pop("doomed", None):
-        confirm_deletion(next(run for run in runs if run.id == doomed))
+    waiting_line()
+    found = chosen_entries()
+    pages = max(1, -(-len(found) // PER_PAGE))
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        page = st.number_input(f"Page of {pages}", 1, pages, key=f"runs-page-{pages}", width=160) if pages > 1 else 1
+        st.caption(f"{len(found):,} {'run' if len(found) == 1 else 'runs'}")
+    if not found:
+        st.info("No run has all of that. Fewer words or states find more.")
+    listing([entry.run for entry in found[(page - 1) * PER_PAGE : page * PER_PAGE]])

@@ -7,6 +7,7 @@ from core.config import Preprocessing, TrainConfig
 from core.data.catalogue import import_folder, prepare_store
 from core.errors import InputError
 from core.models.catalogue import MODELS
+from core.runs.branch import branch
 from core.runs.directory import Run, list_runs
 from core.runs.forecast import forecast_s
 from core.runs.plan import Plan, plan_run
@@ -15,7 +16,7 @@ from core.wording import large, rough_duration
 from pages._common import choose_run, chosen_run, inert, launcher, workspace
 from pages._live import live_run
 from pages._run_row import title_of
-from pages._settings_form import choose_dataset, settings_form
+from pages._settings_form import choose_dataset, parent_of_new_run, settings_form
 
 
 def run_to_watch() -> Run | None:
@@ -56,7 +57,7 @@ def preview(config: TrainConfig, is_busy: bool) -> None:
     st.markdown(what_will_happen(config, plan, is_busy))
     if st.button("Start training", type="primary", key="start"):
         try:
-            run = launcher().submit(config)
+            run = begin(config)
         except InputError as error:
             st.error(inert(str(error)))
         else:
@@ -64,6 +65,20 @@ def preview(config: TrainConfig, is_busy: bool) -> None:
             st.rerun()
     st.caption("The learning rate over the epochs")
     st.plotly_chart(figures.schedule_curve(config, plan.steps_per_epoch), key="schedule", config={"displayModeBar": False})
+
+
+def begin(config: TrainConfig) -> Run:
+    """A new run in line, with fresh weights or with those of the chosen parent."""
+    parent = parent_of_new_run()
+    if parent is None:
+        return launcher().submit(config)
+    bar = st.progress(0.0, "Taking over the weights")
+    run = branch(
+        workspace(), config, *parent, progress=lambda what, done, total: bar.progress(done / total if total else 0.0, what)
+    )
+    launcher().enqueue(run)
+    del st.session_state["start-from"]
+    return run
 
 
 def what_will_happen(config: TrainConfig, plan: Plan, is_busy: bool) -> str:

@@ -168,7 +168,7 @@ def test_more_runs_than_fit_on_a_page_are_paged(workspace: Workspace) -> None:
     unstarted_runs(workspace, 21)
     app = visit("runs")
     assert len([b for b in app.button if b.key.startswith("run-open-")]) == 20
-    app.number_input(key="runs-page").set_value(2).run()
+    app.number_input(key="runs-page-2").set_value(2).run()
     assert len([b for b in app.button if b.key.startswith("run-open-")]) == 1
     assert not app.exception
 
@@ -180,7 +180,7 @@ def test_a_damaged_run_takes_no_page_down(finished: Run, workspace: Workspace, p
     app = visit(page, run=damaged.id)
     if page == "runs":
         assert "damaged" in texts(app)
-        assert app.button(key=f"delete-{damaged.id}")
+        assert app.button(key=f"delete-for-good-{damaged.id}")
 
 
 def test_predict_offers_only_checkpoints_that_are_there(finished: Run) -> None:

@@ -13,12 +13,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
+from core.runs.control import send
 from core.runs.directory import Run, find_run
+from core.runs.status import status_of
 from core.workspace import open_workspace
 from tests.waiting import until
 
+LOSS_POINT = "[class*='st-key-loss-'] .scatterlayer .points path"
 PROJECT = Path(__file__).resolve().parents[2]
 CHROMIUM_FLAGS = [
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
@@ -112,3 +115,27 @@ def run_shown(page: Page, server: Server) -> Run:
     """The run that the page's address names, once it does."""
     page.wait_for_url(re.compile(r"run=\d"))
     return find_run(open_workspace(server.home), re.search(r"run=([\w-]+)", page.url)[1])
+
+
+def choose(page: Page, key: str, text: str) -> None:
+    """Picks an option of a select box by the start of its text."""
+    page.locator(f"[class*='st-key-{key}']").get_by_role("combobox").click()
+    page.get_by_role("option", name=re.compile(f"^{re.escape(text)}")).click()
+
+
+@pytest.fixture
+def training(page: Page, server: Server) -> Iterator[Run]:
+    """The digits recipe, started by clicks, with so many epochs that it is still at work when the test is done with it."""
+    page.goto("/train")
+    choose(page, "recipe-", "Digits, a quick start")
+    epochs = page.locator("[class*='-epochs']").get_by_role("spinbutton").first
+    epochs.fill("5000")
+    epochs.press("Enter")
+    expect(page.get_by_text("5000 epochs of 23 steps")).to_be_visible()
+    page.get_by_role("button", name="Start training").click()
+    run = run_shown(page, server)
+    page.wait_for_selector(LOSS_POINT, state="attached")
+    yield run
+    if run.path.exists() and status_of(run).is_active:
+        send(run, "stop")
+        until(lambda: not status_of(run).is_active)

@@ -3,7 +3,6 @@
 import os
 import re
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,7 +11,6 @@ from playwright.sync_api import Page, expect
 
 from core.data.catalogue import find_store, suiting
 from core.recipes import recipe_named
-from core.runs.control import send
 from core.runs.directory import Run, create_run
 from core.runs.history import history_of
 from core.runs.records import evaluated_pictures, load_predictions
@@ -20,10 +18,9 @@ from core.runs.session import train_in
 from core.runs.status import status_of
 from core.settings import changed
 from core.workspace import open_workspace
-from tests.browser.conftest import Server, run_shown
+from tests.browser.conftest import LOSS_POINT, Server, run_shown
 from tests.waiting import until
 
-LOSS_POINT = "[class*='st-key-loss-'] .scatterlayer .points path"
 # a 7 as people draw it, corners in shares of the canvas
 SEVEN = [(0.28, 0.2), (0.7, 0.2), (0.58, 0.48), (0.46, 0.82)]
 
@@ -33,30 +30,6 @@ def needs_mnist() -> None:
         if os.environ.get("TRAINSCOPE_REQUIRE_DATA"):
             pytest.fail("TRAINSCOPE_TEST_DATA has no MNIST, and TRAINSCOPE_REQUIRE_DATA is set")
         pytest.skip("needs MNIST: set TRAINSCOPE_TEST_DATA to a folder made by shared/data/unpack")
-
-
-def choose(page: Page, key: str, text: str) -> None:
-    """Picks an option of a select box by the start of its text."""
-    page.locator(f"[class*='st-key-{key}']").get_by_role("combobox").click()
-    page.get_by_role("option", name=re.compile(f"^{re.escape(text)}")).click()
-
-
-@pytest.fixture
-def training(page: Page, server: Server) -> Iterator[Run]:
-    """The digits recipe, started by clicks, with so many epochs that it is still at work when the test is done with it."""
-    page.goto("/train")
-    choose(page, "recipe-", "Digits, a quick start")
-    epochs = page.locator("[class*='-epochs']").get_by_role("spinbutton").first
-    epochs.fill("5000")
-    epochs.press("Enter")
-    expect(page.get_by_text("5000 epochs of 23 steps")).to_be_visible()
-    page.get_by_role("button", name="Start training").click()
-    run = run_shown(page, server)
-    page.wait_for_selector(LOSS_POINT, state="attached")
-    yield run
-    if run.path.exists() and status_of(run).is_active:
-        send(run, "stop")
-        until(lambda: not status_of(run).is_active)
 
 
 def stop(page: Page, run: Run) -> None:
@@ -73,21 +46,6 @@ def test_one_click_trains_a_digits_model_to_97_per_cent_in_half_a_minute(page: P
     page.get_by_role("button", name="See the results").click()
     expect(page.get_by_text("What is taken for what")).to_be_visible()
     expect(page.get_by_test_id("stImageContainer").locator("img")).to_have_count(6)
-
-
-def test_the_first_cnn_reaches_its_published_97_per_cent_on_mnist(page: Page, server: Server) -> None:
-    needs_mnist()
-    page.goto("/train")
-    choose(page, "recipe-", "MNIST, the first CNN")
-    expect(page.get_by_text("60,000 pictures")).to_be_visible()
-    page.get_by_role("button", name="Start training").click()
-    run = run_shown(page, server)
-    expect(page.get_by_text("Trained to the last epoch")).to_be_visible(timeout=180_000)
-    history = history_of(run)
-    assert [row["epoch"] for row in history.evaluations] == [0, 1, 2, 3]
-    assert history.evaluations[0]["accuracy"] == pytest.approx(0.10, abs=0.06)
-    assert history.evaluations[-1]["accuracy"] == pytest.approx(0.97, abs=0.007)
-    assert history.evaluations[-1]["examples"] == 180_000
 
 
 def draw_a_seven(page: Page) -> None:
@@ -220,8 +178,9 @@ def test_a_run_is_deleted_only_after_a_second_question(page: Page, training: Run
     stop(page, training)
     page.goto("/runs")
     page.locator(f".st-key-delete-{training.id} button").click()
-    page.get_by_role("button", name="Keep it").click()
-    expect(page.get_by_role("button", name="Keep it")).to_have_count(0)
+    expect(page.get_by_text("will be gone for good")).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(page.get_by_text("will be gone for good")).to_have_count(0)
     assert training.path.exists()
     page.locator(f".st-key-delete-{training.id} button").click()
     page.get_by_role("button", name="Delete it").click()

@@ -1,0 +1,113 @@
+"""The form that makes a run of a file from outside: weights of any origin, or a checkpoint or run of another installation."""
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import streamlit as st
+
+from core.config import TrainConfig
+from core.data.catalogue import DATASETS, imported_sets, suiting
+from core.errors import InputError
+from core.intake.load import kind_of, load_file
+from core.models.catalogue import MODELS
+from core.recipes import RECIPES, recipe_named
+from core.settings import changed
+from pages._common import go_to, inert, launcher, workspace
+
+MAX_UPLOAD_MB = 200
+OTHER = "other"
+
+
+def load_file_form() -> None:
+    with st.expander("Load a checkpoint or a run", key="load-file"):
+        st.caption(
+            "A .pt or .pth file with a state_dict, a .safetensors file, or a zip that Trainscope has written. "
+            "It is examined in a process of its own before anything of it is used."
+        )
+        file = st.file_uploader(
+            "File", key=f"load-upload-{st.session_state.get('loads', 0)}", max_upload_size=MAX_UPLOAD_MB,
+            help="For a larger one, type its path below.",
+        )  # fmt: skip
+        path = st.text_input("Or its path on this machine", key="load-path", placeholder="/home/me/weights.pt")
+        if file is None and not path.strip():
+            return
+        try:
+            with on_disk(file, path) as (found, name):
+                examine(found, name)
+        except InputError as error:
+            st.error(inert(str(error)))
+
+
+@contextmanager
+def on_disk(file, path: str) -> Iterator[tuple[Path, str]]:
+    """Where the file lies, and what it is called; an upload is put aside for as long as it is looked at."""
+    if file is None:
+        found = Path(path.strip()).expanduser()
+        if not found.is_file():
+            raise InputError(f"There is no file {path.strip()[:200]!r}.", code="file")
+        yield found, found.name
+        return
+    with tempfile.TemporaryDirectory(prefix="upload-", dir=workspace().home) as folder:
+        found = Path(folder) / "file"
+        found.write_bytes(file.getbuffer())
+        yield found, file.name
+
+
+def examine(path: Path, name: str) -> None:
+    """Says what the file is, asks what it does not say itself, and loads it."""
+    kind = kind_of(path)
+    config = None
+    if kind in ("torch", "safetensors"):
+        st.markdown("It holds weights. **What do they belong to?**")
+        config = belonging()
+    else:
+        st.markdown("A whole run, with its curves." if kind == "run" else "A checkpoint of Trainscope's own.")
+    if (config or kind in ("run", "checkpoint")) and st.button("Load it", type="primary", key="load-now"):
+        bar = st.progress(0.0, "Examining the file")
+        loaded = load_file(
+            workspace(), path, name, config, progress=lambda what, done, total: bar.progress(done / total if total else 0.0, what)
+        )
+        bar.empty()
+        if kind != "run":
+            launcher().enqueue(loaded.run)  # judged at once, so that it has results
+        st.session_state["loads"] = st.session_state.get("loads", 0) + 1
+        st.session_state["loaded-notes"] = loaded.notes
+        go_to("run.py", loaded.run)
+
+
+def belonging() -> TrainConfig | None:
+    """Model, data set and preprocessing, from a recipe or one by one."""
+    names = {name: r.title for name, r in RECIPES.items()} | {OTHER: "Something else"}
+    recipe = st.selectbox("Trained as in", list(names), format_func=names.get, key="load-recipe")
+    base = recipe_named(recipe if recipe != OTHER else "mnist-first-cnn").config
+    if recipe != OTHER:
+        return changed(base, {"epochs": 0})
+    sets = {name: r.title for name, r in DATASETS.items()} | {name: f"{name} (folder)" for name in imported_sets(workspace())}
+    columns = st.columns(3)
+    model = columns[0].selectbox("Model", list(MODELS), format_func=lambda name: MODELS[name].title, key="load-model")
+    width = columns[1].number_input("Width (×)", 0.01, 16.0, 1.0, key="load-width")
+    dataset = columns[2].selectbox("Data set (for its classes)", list(sets), format_func=sets.get, key="load-dataset")
+    mean = columns[0].text_input(
+        "Mean", key="load-mean", placeholder="measured on the data", help="As the network was trained, one number a channel."
+    )
+    std = columns[1].text_input("Standard deviation", key="load-std", placeholder="measured on the data")
+    try:
+        values = {**suiting(workspace(), dataset), "model.name": model, "model.width": width, "epochs": 0}
+        values |= {"preprocessing.mean": numbers(mean), "preprocessing.std": numbers(std)}
+        return changed(base, values)
+    except InputError as error:
+        st.error(inert(str(error)))
+        return None
+
+
+def numbers(text: str) -> list[float | str] | None:
+    """Numbers with commas between them; what is none is left for the configuration to refuse in words."""
+    found: list[float | str] = []
+    for part in filter(None, (part.strip() for part in text.split(","))):
+        try:
+            found.append(float(part))
+        except ValueError:
+            found.append(part)
+    return found or None

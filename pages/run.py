@@ -1,0 +1,182 @@
+"""One run's sheet: its name and notes, going on with it, its checkpoints, downloads, what happened to it, and its end."""
+
+import streamlit as st
+
+from core.config import TrainConfig
+from core.errors import InputError
+from core.runs.checkpoints import find_checkpoint, list_checkpoints, prune_by_hand, remove_checkpoint, size_of
+from core.runs.chronicle import chronicle, exactness
+from core.runs.directory import Run, disk_use, find_run
+from core.runs.history import History, history_of
+from core.runs.notes import Notes, read_notes, tags_from, write_notes
+from core.runs.status import Status, status_of
+from core.wording import size
+from pages._common import choose_run, chosen_run, do, go_to, inert, launcher, workspace
+from pages._delete_run import delete_button
+from pages._going_on import go_on_fields
+from pages._run_row import badge, subject_of, title_of
+
+
+def sheet(run: Run) -> None:
+    status, history = status_of(run), history_of(run)
+    config = history.config(run.config)
+    header(run, status, history)
+    left, right = st.columns(2, gap="large")
+    with left:
+        if status.is_active:
+            st.subheader("While it trains")
+            st.markdown("It can be paused, stopped and changed on the Train page.")
+        else:
+            going_on(run, status, config)
+    with right:
+        notes_form(run)
+    checkpoints(run, status, history)
+    downloads(run)
+    st.subheader("What happened")
+    st.dataframe(
+        chronicle(history), hide_index=True, width="stretch", key="chronicle",
+        column_config={
+            "time": "Time", "step": st.column_config.TextColumn("Step", alignment="right"),
+            "what": st.column_config.TextColumn("What", width="large"),
+        },
+    )  # fmt: skip
+    if not status.is_active:
+        delete_button(run, then="runs.py")
+
+
+def header(run: Run, status: Status, history: History) -> None:
+    st.title(inert(read_notes(run).name or "Run"))
+    st.markdown(f"**{inert(title_of(run))}** &nbsp; {badge(status)} &nbsp; {inert(subject_of(run))}  \n{inert(status.message)}")
+    if origin := run.config.origin:
+        with st.container(horizontal=True, vertical_alignment="center"):
+            what = (
+                f"Began with the weights of {origin.name} {origin.checkpoint}"
+                if origin.kind == "run"
+                else f"Loaded from the file {origin.name}"
+            )
+            st.markdown(f"{inert(what)}. {inert(origin.note)}", width="content")
+            if origin.kind == "run" and st.button("Show the parent", key="show-parent"):
+                show_parent(origin.name)
+    if words := exactness(history):
+        st.caption(inert(words))
+    with st.container(horizontal=True):
+        if st.button("Results", key="to-results"):
+            go_to("results.py", run)
+        if st.button("Curves", key="to-train"):
+            go_to("train.py", run)
+
+
+def show_parent(run_id: str) -> None:
+    try:
+        go_to("run.py", find_run(workspace(), run_id))
+    except InputError as error:
+        st.error(inert(str(error)))
+
+
+def going_on(run: Run, status: Status, config: TrainConfig) -> None:
+    """Resume, or train longer: with more epochs, another learning rate, another patience, from another checkpoint."""
+    is_finished = status.state == "finished"
+    st.subheader("Train longer" if is_finished else "Go on")
+    names = ["last", *reversed([checkpoint.name for checkpoint in list_checkpoints(run)])]
+    with st.form("going-on"):
+        more = max(config.epochs, status.epoch + max(run.config.epochs, 1)) if is_finished else config.epochs
+        changes = go_on_fields(config, max(status.epoch, 1), "go-on", more)
+        name = st.selectbox(
+            "From checkpoint", names, key="go-on-checkpoint",
+            help="Last: exactly where it was. From an earlier one, what came after it is superseded.",
+        )  # fmt: skip
+        if st.form_submit_button("Train longer" if is_finished else "Resume", type="primary", key="go-on"):
+            go_on(run, changes, name)
+
+
+def go_on(run: Run, settings: dict, checkpoint: str) -> None:
+    try:
+        launcher().resume(run, settings, checkpoint)
+    except InputError as error:
+        st.error(inert(str(error)))
+        return
+    go_to("train.py", run)
+
+
+def notes_form(run: Run) -> None:
+    notes = read_notes(run)
+    st.subheader("Name and notes")
+    with st.form("notes"):
+        name = st.text_input("Name", notes.name, key="notes-name", placeholder="As the recipe", max_chars=100)
+        tags = st.text_input("Tags", ", ".join(notes.tags), key="notes-tags", placeholder="baseline, for the paper")
+        note = st.text_area("Note", notes.note, key="notes-note", height=100, max_chars=10_000)
+        if st.form_submit_button("Keep", key="keep-notes"):
+            do(lambda: write_notes(run, Notes(name, tags_from(tags), note)))
+
+
+def checkpoints(run: Run, status: Status, history: History) -> None:
+    there = list_checkpoints(run)
+    st.subheader("Checkpoints")
+    if not there:
+        st.info("None yet. The first is saved after the first epoch, or after half a minute.")
+        return
+    pointed = {name: marked(run, name) for name in ("best", "last")}
+    accuracies = {f"epoch-{row['epoch']:04d}": row["accuracy"] for row in history.evaluations}
+    rows = [
+        {
+            "Checkpoint": checkpoint.name, "Is": ", ".join(name for name, of in pointed.items() if of == checkpoint.name),
+            "Accuracy": None if accuracies.get(checkpoint.name) is None else 100 * accuracies[checkpoint.name], "Size": size(size_of(checkpoint)),
+        }
+        for checkpoint in there
+    ]  # fmt: skip
+    st.caption(f"{size(sum(map(size_of, there)))} together; the whole run takes {size(disk_use(run.path))}.")
+    st.dataframe(
+        rows, hide_index=True, width="stretch", height=min(38 + 35 * len(rows), 290), key="checkpoints",
+        column_config={"Accuracy": st.column_config.NumberColumn(format="%.2f %%")},
+    )  # fmt: skip
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        name = st.selectbox(
+            "Checkpoint", [row["Checkpoint"] for row in reversed(rows)], key=f"chosen-checkpoint-{len(rows)}", width=220
+        )
+        if st.button("Start a new run from it", key="branch"):
+            st.session_state["start-from"] = {"run": run.id, "checkpoint": name}
+            st.session_state["changes"], st.session_state["form"] = {}, st.session_state.get("form", 0) + 1
+            choose_run(None)
+            st.switch_page("train.py")
+        if not status.is_active and st.button("Remove it", key="remove-checkpoint"):
+            do(lambda: remove_checkpoint(run, name))
+        for label, kind in (("Download", "zip"), (".pt", "pt"), (".safetensors", "safetensors")):
+            st.link_button(label, f"trainscope/runs/{run.id}/{name}.{kind}", key=f"download-{kind}", help=DOWNLOADS[kind])
+        if not status.is_active:
+            with st.popover("Remove several", key="prune"):
+                every = st.number_input(
+                    "Keep best, last, and every so many epochs (0: none of them)", 0, 100_000, 0, key="prune-every"
+                )
+                if st.button("Remove the others", key="prune-now"):
+                    do(lambda: st.toast(f"{size(prune_by_hand(run, int(every) or None))} are free again."))
+
+
+DOWNLOADS = {
+    "zip": "The whole checkpoint, with optimizer and position: Load a file opens it in another installation.",
+    "pt": "The weights alone, as torch.save writes a state_dict.",
+    "safetensors": "The weights alone, in a format that holds no code.",
+}
+
+
+def marked(run: Run, pointer: str) -> str:
+    try:
+        return find_checkpoint(run, pointer).name
+    except InputError:
+        return ""
+
+
+def downloads(run: Run) -> None:
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.link_button("Download the whole run", f"trainscope/runs/{run.id}/run.zip", key="download-run")
+        st.caption("Curves, records and checkpoints in one zip, which opens in another installation.", width="content")
+
+
+if run := chosen_run():
+    for note in st.session_state.pop("loaded-notes", []):
+        st.info(inert(note))
+    sheet(run)
+else:
+    st.title("Run")
+    st.info("No run is chosen.")
+    if st.button("See all runs", type="primary", key="all-runs"):
+        st.switch_page("runs.py")

@@ -1,0 +1,153 @@
+"""The first promise, by clicks: trainings outlive browser, process and server, go on exactly, and are changed while they run."""
+
+import os
+import re
+import signal
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from core.runs.chronicle import chronicle
+from core.runs.directory import Run
+from core.runs.history import history_of
+from core.runs.status import status_of
+from tests.browser.conftest import LOSS_POINT, Server, choose, run_shown, start_server
+from tests.browser.test_main_path import needs_mnist, stop
+from tests.browser.test_server_end import start_by_click, trainer_of
+from tests.waiting import until
+
+STEPS_PER_EPOCH = 938  # 60,000 pictures in batches of 64
+
+
+def fill(page: Page, selector: str, value: str) -> None:
+    field = page.locator(selector).get_by_role("spinbutton").first
+    field.fill(value)
+    field.press("Tab")  # Enter would send a form
+
+
+def start_workload_1(page: Page, server: Server) -> Run:
+    """MNIST, the first CNN, on one thread: that repeats to the last bit on a machine that does other things too."""
+    page.goto("/train")
+    choose(page, "recipe-", "MNIST, the first CNN")
+    expect(page.get_by_text("60,000 pictures")).to_be_visible()
+    settings = page.locator("[class*='st-key-all-settings']")
+    expect(settings).to_have_count(1)  # that of the recipe before is gone
+    settings.locator("summary").click()
+    fill(page, "[class*='-threads']", "1")
+    page.get_by_role("button", name="Start training").click()
+    return run_shown(page, server)
+
+
+def train_longer(page: Page, run: Run, epochs: int) -> None:
+    page.goto(f"/train?run={run.id}")
+    page.locator(".st-key-go-on button").first.click()
+    fill(page, ".st-key-go-on-epochs", str(epochs))
+    page.locator(".st-key-go-on-now button").click()
+    until(lambda: status_of(run).is_active)
+
+
+def test_workload_1_goes_on_after_a_closed_browser_and_a_killed_process_and_is_trained_longer(
+    page: Page, browser: Browser, server: Server
+) -> None:
+    needs_mnist()
+    other = browser.new_page(base_url=server.url)
+    first = start_workload_1(other, server)
+    until(lambda: history_of(first).steps["step"], timeout_s=60)
+    other.close()
+    until(lambda: status_of(first).state == "finished", timeout_s=120)  # nobody watched
+    assert history_of(first).evaluations[-1]["accuracy"] == pytest.approx(0.97, abs=0.007)  # published: 97 %
+
+    second = start_workload_1(page, server)
+    until(lambda: history_of(second).checkpoints and history_of(second).steps["step"][-1] > 1.3 * STEPS_PER_EPOCH, timeout_s=120)
+    os.kill(trainer_of(second), signal.SIGKILL)
+    expect(page.get_by_text("killed by SIGKILL")).to_be_visible(timeout=5_000)
+    page.get_by_role("button", name="Resume", exact=True).click()
+    until(lambda: status_of(second).state == "finished", timeout_s=120)
+    assert history_of(second).started["from_step"] == STEPS_PER_EPOCH
+
+    for run in (first, second):
+        train_longer(page, run, 8)
+    for run in (first, second):
+        until(lambda run=run: status_of(run).state == "finished", timeout_s=240)
+    page.goto(f"/train?run={second.id}")
+    expect(page.get_by_text("8 of 8")).to_be_visible()
+    histories = [history_of(run) for run in (first, second)]
+    for history in histories:
+        steps = history.steps["step"]
+        assert [row["epoch"] for row in history.evaluations] == list(range(9))
+        assert np.all(np.diff(steps) > 0)  # one line
+        assert np.max(np.diff(steps)) == 10  # without a gap: a record every ten steps
+        assert steps[-1] > 8 * STEPS_PER_EPOCH - 10
+        assert history.evaluations[-1]["accuracy"] > history.evaluations[3]["accuracy"] > 0.96
+        assert history.inexact == []
+    assert histories[0].steps["loss"] == histories[1].steps["loss"]  # the killed one equals the undisturbed one
+    assert [row["loss"] for row in histories[0].evaluations] == [row["loss"] for row in histories[1].evaluations]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL], ids=lambda n: n.name)
+def test_the_next_server_goes_on_by_itself_and_its_page_finds_the_run_within_three_seconds(
+    number: signal.Signals, browser: Browser, tmp_path: Path
+) -> None:
+    server = start_server(tmp_path)
+    run = start_by_click(browser, server)
+    trainer = trainer_of(run)
+    until(lambda: history_of(run).checkpoints)
+    os.kill(server.process.pid, number)
+    server.process.wait(20)
+    again = start_server(tmp_path)
+    try:
+        page = browser.new_page(base_url=again.url)
+        began = time.monotonic()
+        page.goto(f"/train?run={run.id}")
+        page.locator(".st-key-stop button").wait_for()
+        assert time.monotonic() - began < 3
+        page.wait_for_selector(LOSS_POINT, state="attached")
+        seen = len(history_of(run).evaluations)
+        until(lambda: len(history_of(run).evaluations) > seen, timeout_s=60)
+        assert history_of(run).started["from_step"] > 0
+        assert not Path(f"/proc/{trainer}").exists()
+        page.locator(".st-key-stop button").click()
+        until(lambda: status_of(run).state == "stopped")
+        page.close()
+    finally:
+        again.process.terminate()
+        again.process.wait(20)
+
+
+def test_a_learning_rate_changed_while_it_trains_is_marked_and_told_with_what_it_was(page: Page, training: Run) -> None:
+    page.locator(".st-key-change button").first.click()
+    fill(page, ".st-key-change-lr", "0.003")
+    page.locator(".st-key-change-now button").click()
+    until(lambda: history_of(training).changes)
+    expect(page.get_by_text(re.compile(r"Learning rate changed from 0.05 to 0.003"))).to_be_visible()
+    expect(page.locator("[class*='st-key-loss-'] .annotation-text").first).to_have_text("◆")
+    page.keyboard.press("Escape")
+    page.locator(".st-key-pause button").first.click()
+    expect(page.get_by_text("Paused by hand at step")).to_be_visible()
+    assert [line["what"] for line in chronicle(history_of(training))][2] == "Learning rate changed from 0.05 to 0.003"
+    page.get_by_role("button", name="Resume", exact=True).click()
+    until(lambda: status_of(training).state == "running")
+    rates = history_of(training).steps["lr"]
+    assert rates[-1] < 0.05 / 10
+
+
+def test_what_waits_in_line_is_shown_reordered_and_cancelled(page: Page, training: Run, server: Server) -> None:
+    waiting = []
+    for _ in range(2):
+        page.get_by_role("button", name="Set up another").click()
+        page.get_by_role("button", name="Start training").click()
+        page.wait_for_url(lambda url, known=[training, *waiting]: "run=" in url and not any(run.id in url for run in known))
+        waiting.append(run_shown(page, server))
+    expect(page.get_by_text("Waiting: number 2 in line")).to_be_visible()
+    page.get_by_role("link", name="Runs").click()
+    page.locator(f".st-key-earlier-{waiting[1].id} button").click()
+    expect(page.locator(f".st-key-line-{waiting[1].id}")).to_contain_text(re.compile(r"^\s*1\s"))
+    for run in waiting:
+        page.locator(f".st-key-cancel-{run.id} button").click()
+        until(lambda run=run: status_of(run).state == "stopped")
+    expect(page.get_by_text("In line")).to_have_count(0)
+    page.goto(f"/train?run={training.id}")
+    stop(page, training)
