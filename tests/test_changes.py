@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from core.errors import InputError
-from core.runs import session
+from core.runs import saving, session
 from core.runs.actions import change_run, make_ready
 from core.runs.branch import branch, config_to_branch
 from core.runs.checkpoints import find_checkpoint, list_checkpoints, load_network
@@ -265,12 +265,12 @@ def test_checkpoint_saved_by_a_session_that_was_killed_before_it_said_so_is_told
     undisturbed, run = create_run(workspace, tiny()), create_run(workspace, tiny())
     train_in(workspace, undisturbed)
 
-    class Dies(session.Session):
-        def _tell_saved(self, checkpoint) -> None:
+    class Dies(saving.Saver):
+        def _event(self, state):
             raise Killed
 
     with pytest.MonkeyPatch.context() as patch, pytest.raises(Killed):
-        patch.setattr(session, "Session", Dies)
+        patch.setattr(session, "Saver", Dies)
         train_in(workspace, run)
     assert rows_of(run, "checkpoint") == []
     train_in(workspace, run)

@@ -4,7 +4,6 @@ import logging
 import math
 import os
 import shutil
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -21,23 +20,13 @@ from core.errors import InputError
 from core.files import remove_quietly, sweep, write_new
 from core.models.network import NetworkSpec
 from core.runs import endings
-from core.runs.checkpoints import (
-    SPARE_BYTES,
-    Checkpoint,
-    find_checkpoint,
-    has_checkpoint,
-    load_state,
-    point,
-    prune,
-    save_checkpoint,
-    size_of,
-    sound_before,
-)
+from core.runs.checkpoints import SPARE_BYTES
 from core.runs.control import Commands
 from core.runs.directory import Run
 from core.runs.event_log import EventWriter, rows_of_kind
 from core.runs.plan import Plan, plan_for
 from core.runs.records import evaluated_pictures, save_evaluated_pictures, save_predictions
+from core.runs.saving import Saver
 from core.runs.status import last_row
 from core.runs.surroundings import surroundings, versions, why_inexact
 from core.settings import changed, get
@@ -47,7 +36,6 @@ from core.training.divergence import Diverged
 from core.training.early_stopping import Patience
 from core.training.events import (
     Changed,
-    CheckpointSaved,
     Ended,
     Evaluated,
     Event,
@@ -86,10 +74,7 @@ class Session:
         self.told = 0.0
         self.progress_told = ("", 0)
         self.state: TrainState | None = None
-        self.network: NetworkSpec | None = None
-        self.saved: Checkpoint | None = None
-        self.steps_per_epoch = 0
-        self.environment: dict[str, Any] = {}
+        self.saver: Saver | None = None
         # changes of earlier sessions that lie after the checkpoint: they take effect where they did before
         self.due: list[dict[str, Any]] = []
         self.last_change = 0
@@ -149,23 +134,23 @@ class Session:
             lock.release()
 
     def _train_on(self, store: PictureStore, config: TrainConfig, plan: Plan, from_checkpoint: str) -> None:
-        compute, self.steps_per_epoch = plan.compute, plan.steps_per_epoch
+        compute = plan.compute
         torch.manual_seed(config.seed)
         data = load_training_data(store, config, compute.device)
-        self.network = NetworkSpec(
+        network = NetworkSpec(
             model=config.model,
             shape=store.meta.shape,
             class_names=store.meta.class_names,
             preprocessing=config.preprocessing,
         )
-        state = new_state(config, self.network.build(), compute.device)
+        state = new_state(config, network.build(), compute.device)
         self._check_pictures(store, data.evaluated.numpy())
+        self.saver = Saver(self.run, network, plan.steps_per_epoch)
         before = self._resume(state, from_checkpoint)
-        threads = (
-            config.threads or min(before.get("threads", 0), available_cores()) or threads_for(config.batch_size, store.meta.shape)
-        )
+        threads = config.threads or min(before.get("threads", 0), available_cores())
+        threads = threads or threads_for(config.batch_size, store.meta.shape)
         torch.set_num_threads(threads)
-        self.environment = surroundings(compute, threads)
+        environment = self.saver.environment = surroundings(compute, threads)
         self.state = state
         save_evaluated_pictures(self.run, data.evaluated.numpy(), store.labels[data.evaluated.numpy()])
         self.tell(
@@ -176,16 +161,17 @@ class Session:
                 device=str(compute.device), device_reason=compute.device_reason, precision=compute.precision,
                 precision_reason=compute.precision_reason, threads=threads, from_step=state.step,
                 versions=versions(), epochs=state.config.epochs,
-                inexact=why_inexact(before, self.environment) if state.step else "",
+                inexact=why_inexact(before, environment) if state.step else "",
             )
         )  # fmt: skip
-        self._make_up_for_what_was_cut_off()
+        if saved := self.saver.cut_off(state):
+            self.tell(saved)
         if config.tensorboard:
             from core.runs.tensorboard import TensorBoardWriter
 
             self.tensorboard = TensorBoardWriter(self.run, state.step)
         governor = ThreadGovernor(1 if config.threads or compute.device.type != "cpu" else threads)
-        self.next_save = time.monotonic() + config.checkpoint.every_seconds
+        self.saver.wait()
         self._listen_now()
         for event in train(data, store.num_classes, state, compute):
             match event:
@@ -206,7 +192,7 @@ class Session:
             self.listen()
             if fewer_or_more := governor.adjust():
                 self.tell(ThreadsChanged(state.step, fewer_or_more))
-            if time.monotonic() > self.next_save and state.step_in_epoch:
+            if self.saver.is_due(state):
                 self.save()
 
     def _write(self, event: Event) -> None:
@@ -224,53 +210,17 @@ class Session:
                 hint="Put them back as they were, or start a new run.",
             )
 
-    # going on
-
     def _resume(self, state: TrainState, from_checkpoint: str) -> dict[str, Any]:
-        """Brings the state to the checkpoint, if there is one. Returns the surroundings it was taken in.
-
-        Raises InputError that names a damaged checkpoint and the sound one before it.
-        """
-        sweep(self.run.checkpoints, ".tmp-", ".deleted-")
+        """Brings the state to the checkpoint, if there is one. Returns the surroundings it was taken in."""
         sweep(self.run.records, ".tmp-")
-        changes = {row["number"]: row for row in rows_of_kind(self.run.events, "changed")}
-        self.due = sorted(changes.values(), key=lambda row: row["number"])
-        if not has_checkpoint(self.run):
-            return {}
-        checkpoint = find_checkpoint(self.run, from_checkpoint)
-        try:
-            resumed = load_state(checkpoint, state)
-        except InputError as error:
-            other = sound_before(self.run, checkpoint)
-            hint = f"{other.name} is sound: resume from that." if other else "No other one is sound; start a new run."
-            raise InputError(error.message, code="damaged-checkpoint", hint=hint) from None
-        self.saved = checkpoint
+        resumed = self.saver.load(state, from_checkpoint)
         self.last_change = resumed.last_change
-        self.due = [row for row in self.due if row["number"] > self.last_change]
-        if state.step:
-            self._point(state)
-            if from_checkpoint == "last":  # else what lies after it is kept until there is a new one
-                prune(self.run, self.run.config.checkpoint.every_epochs, self.steps_per_epoch, sys.maxsize)
+        changes = {row["number"]: row for row in rows_of_kind(self.run.events, "changed")}
+        self.due = [row for number, row in sorted(changes.items()) if number > self.last_change]
+        if from_checkpoint != "last" and any(command.kind == "change" for command in self.commands.waiting()):
+            # whoever goes back to change something does not want the old changes again
+            self.last_change, self.due = max(changes, default=0), []
         return resumed.environment
-
-    def _point(self, state: TrainState) -> None:
-        """Best and last as they were at the checkpoint, also if the session was killed between saving it and saying so."""
-        point(self.run, "last", self.saved)
-        best = self.run.checkpoints / f"epoch-{state.best.epoch:04d}" if state.best else None
-        if best and best.is_dir():
-            point(self.run, "best", Checkpoint(best), accuracy=state.best.accuracy, epoch=state.best.epoch)
-
-    def _make_up_for_what_was_cut_off(self) -> None:
-        """The event of the checkpoint, if the session that saved it was killed before it could say so."""
-        state = self.state
-        told: dict[str, int] = {}
-        for row in rows_of_kind(self.run.events, "started", "checkpoint"):
-            if row["kind"] == "started":
-                told = {name: step for name, step in told.items() if step <= row["from_step"]}
-            else:
-                told[row["name"]] = row["step"]
-        if self.saved and state.step and self.saved.name not in told:
-            self._tell_saved(self.saved)
 
     def _replay(self) -> None:
         """Changes that were made after the checkpoint take effect where they did before, so that going on stays exact."""
@@ -281,8 +231,6 @@ class Session:
                 return
             self.due.pop(0)
             self._change(row["number"], row["setting"], row["after"])
-
-    # commands
 
     def _listen_now(self) -> None:
         self._replay()
@@ -305,39 +253,24 @@ class Session:
         )  # fmt: skip
         self.log.flush_to_disk()
 
-    # checkpoints and the end
-
     def save(self) -> None:
-        """A checkpoint of where training stands; best and last point to it as they should. Raises Diverged, OSError."""
-        state = self.state
-        if not all(bool(tensor.isfinite().all()) for tensor in state.model.state_dict().values()):
-            raise Diverged("a weight", state.step, state.epoch + 1)  # one that no step had shown, such as a running mean
+        """A checkpoint of where training stands."""
         self.log.flush_to_disk()  # no checkpoint may outlive the events before it
-        self.saved = save_checkpoint(self.run, state, self.network, self.environment, self.last_change)
-        self._point(state)
-        prune(self.run, self.run.config.checkpoint.every_epochs, self.steps_per_epoch, state.step)
-        self._tell_saved(self.saved)
-        self.next_save = time.monotonic() + self.run.config.checkpoint.every_seconds
-
-    def _tell_saved(self, checkpoint: Checkpoint) -> None:
-        state = self.state
-        is_best = state.best is not None and state.best.epoch == state.epoch and state.is_evaluated
-        self.tell(CheckpointSaved(checkpoint.name, state.epoch, state.step, is_best, size_of(checkpoint)))
+        if saved := self.saver.save(self.state, self.last_change):
+            self.tell(saved)
 
     @property
     def kept(self) -> str:
         """Which checkpoint there is to go on from, as a sentence."""
-        if self.saved is None:
+        if self.saver is None or self.saver.last is None:
             return "No checkpoint had been saved yet; resuming begins again."
-        return f"The last checkpoint, {self.saved.name}, is kept."
+        return f"The last checkpoint, {self.saver.last.name}, is kept."
 
-    def bytes_needed(self) -> int:
-        """For the next checkpoint and what is written beside it."""
-        weights = sum(t.nbytes for t in self.state.model.state_dict().values()) if self.state else 0
-        return (size_of(self.saved) if self.saved and self.saved.path.exists() else 3 * weights) + SPARE_BYTES
-
-    def bytes_free(self) -> int:
-        return shutil.disk_usage(self.run.path).free
+    def what_failed(self, error: OSError) -> str:
+        """A file operation that failed, in a sentence with the room that is needed."""
+        if self.saver is None or self.state is None:
+            return endings.files_failed(error, SPARE_BYTES, shutil.disk_usage(self.run.path).free, self.kept)
+        return endings.files_failed(error, self.saver.bytes_needed(self.state), self.saver.bytes_free(), self.kept)
 
     def close_tensorboard(self) -> None:
         if self.tensorboard:
@@ -409,8 +342,7 @@ def _train_held(
             ended = _trained(session, from_checkpoint)
         except OSError as error:
             logging.exception("a file operation failed")
-            message = endings.files_failed(error, session.bytes_needed(), session.bytes_free(), session.kept)
-            ended = session.ended("paused", message, "files")
+            ended = session.ended("paused", session.what_failed(error), "files")
         except Exception as error:
             said = f"Something in Trainscope went wrong ({type(error).__name__}); worker.log in the run's folder has the details."
             session.tell(session.ended("failed", f"{said} {session.kept}"))
