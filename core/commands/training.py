@@ -104,14 +104,14 @@ def training_result(run) -> Result:
 
     status, history = status_of(run), history_of(run)
     steps, last = history.steps, history.last_evaluation
+    last_of_epoch = {epoch: i for i, epoch in enumerate(steps["epoch"])}
     epochs = []
     for row in history.evaluations:
-        train_rows = [i for i, epoch in enumerate(steps["epoch"]) if epoch == row["epoch"]]
+        i = last_of_epoch.get(row["epoch"])
         epochs.append({
             "epoch": row["epoch"], "step": row["step"], "examples": row["examples"], "seconds": row["seconds"],
             "loss": row["loss"], "accuracy": row["accuracy"], "split": row["split"],
-            "train_loss": steps["loss"][train_rows[-1]] if train_rows else None,
-            "train_accuracy": steps["accuracy"][train_rows[-1]] if train_rows else None,
+            "train_loss": None if i is None else steps["loss"][i], "train_accuracy": None if i is None else steps["accuracy"][i],
         })  # fmt: skip
     started = history.started or {}
     return {
