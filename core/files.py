@@ -4,6 +4,7 @@ All writing to a run's directory goes through here, down to the calls that can f
 """
 
 import errno
+import fcntl
 import hashlib
 import json
 import os
@@ -12,6 +13,18 @@ import shutil
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
+
+from core.errors import InputError
+
+
+def disk_error(error: OSError) -> InputError:
+    """A file operation that failed, in words: what, where, and what to do."""
+    where = f" ({error.filename})" if error.filename else ""
+    reason = os.strerror(error.errno) if error.errno else str(error)
+    hint = "Nothing that was saved before is harmed. Look after the disk and its rights, then try again."
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        hint = "Nothing that was saved before is harmed. Make room, then try again."
+    return InputError(f"A file could not be written or read: {reason[0].lower()}{reason[1:]}{where}.", code="disk", hint=hint)
 
 
 def write_new(path: Path, content: bytes) -> None:
@@ -63,6 +76,21 @@ def unsealed(content: bytes) -> dict[str, Any]:
     if not isinstance(value, dict) or value.pop("seal", None) is None or sealed(value) != content:
         raise ValueError("its checksum does not match")
     return value
+
+
+def is_locked(path: Path) -> bool:
+    """Whether a living process holds the lock in this file. A file that is not there, or not for us to read, is not locked."""
+    try:
+        handle = os.open(path, os.O_RDONLY)  # never made here: its folder may just have been deleted
+    except OSError:
+        return False
+    try:
+        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)  # shared: those who ask don't meet one another
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(handle)
+    return False
 
 
 def flush_folder(folder: Path) -> None:

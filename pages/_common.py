@@ -6,6 +6,7 @@ from collections.abc import Callable
 import streamlit as st
 
 from core.errors import InputError
+from core.files import disk_error
 from core.runs.directory import Run, find_run
 from core.runs.launcher import Launcher, launcher_for
 from core.workspace import Workspace, open_workspace
@@ -53,12 +54,21 @@ def go_to(page: str, run: Run) -> None:
 
 def do(action: Callable[[], None]) -> None:
     """Does what a button asks for and shows the page anew, or says why it can't be done."""
+    if attempt(action):
+        st.rerun()
+
+
+def attempt(action: Callable[[], None]) -> bool:
+    """Whether it could be done; if not, the page says why."""
     try:
         action()
     except InputError as error:
         st.error(inert(str(error)))
+    except OSError as error:
+        st.error(inert(str(disk_error(error))))
     else:
-        st.rerun()
+        return True
+    return False
 
 
 def background() -> str:

@@ -205,7 +205,7 @@ def _figures_row(run: Run, status: Status, history: History) -> None:
 
 def _recent(speeds: Sequence[float | None]) -> float | None:
     """The median of the last few windows: steadier than the last alone."""
-    last = sorted(value for value in speeds[-9:] if value)
+    last = sorted(value for value in speeds[-9:] if value > 0)
     return last[len(last) // 2] if last else None
 
 

@@ -11,7 +11,7 @@ from core.runs.history import History, history_of
 from core.runs.notes import Notes, read_notes, tags_from, write_notes
 from core.runs.status import Status, status_of
 from core.wording import size
-from pages._common import choose_run, chosen_run, do, go_to, inert, launcher, workspace
+from pages._common import attempt, choose_run, chosen_run, do, go_to, inert, launcher, workspace
 from pages._delete_run import delete_button
 from pages._going_on import go_on_fields
 from pages._run_row import badge, subject_of, title_of
@@ -90,12 +90,8 @@ def going_on(run: Run, status: Status, config: TrainConfig) -> None:
 
 
 def go_on(run: Run, settings: dict, checkpoint: str) -> None:
-    try:
-        launcher().resume(run, settings, checkpoint)
-    except InputError as error:
-        st.error(inert(str(error)))
-        return
-    go_to("train.py", run)
+    if attempt(lambda: launcher().resume(run, settings, checkpoint)):
+        go_to("train.py", run)
 
 
 def notes_form(run: Run) -> None:

@@ -13,7 +13,7 @@ from core.runs.forecast import forecast_s
 from core.runs.plan import Plan, plan_run
 from core.runs.status import status_of
 from core.wording import large, rough_duration
-from pages._common import choose_run, chosen_run, inert, launcher, workspace
+from pages._common import choose_run, chosen_run, do, inert, launcher, workspace
 from pages._live import live_run
 from pages._run_row import title_of
 from pages._settings_form import choose_dataset, parent_of_new_run, settings_form
@@ -56,13 +56,7 @@ def preview(config: TrainConfig, is_busy: bool) -> None:
         return
     st.markdown(what_will_happen(config, plan, is_busy))
     if st.button("Start training", type="primary", key="start"):
-        try:
-            run = begin(config)
-        except InputError as error:
-            st.error(inert(str(error)))
-        else:
-            choose_run(run)
-            st.rerun()
+        do(lambda: choose_run(begin(config)))
     st.caption("The learning rate over the epochs")
     st.plotly_chart(figures.schedule_curve(config, plan.steps_per_epoch), key="schedule", config={"displayModeBar": False})
 

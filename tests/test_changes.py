@@ -191,7 +191,7 @@ def test_divergence_ends_the_run_in_its_step_and_keeps_the_last_finite_checkpoin
     ended = train_in(workspace, run)
     assert (ended.reason, ended.step) == ("failed", STEPS_PER_EPOCH + 4)  # no step is counted that was not finite
     assert f"at step {STEPS_PER_EPOCH + 5} (epoch 2) {what} was no longer a finite number" in ended.message
-    assert "The last checkpoint, epoch-0001, is kept. Try a lower learning rate, 0.01 instead of 0.1" in ended.message
+    assert "The last checkpoint, epoch-0001, is kept. Resume with a lower learning rate, 0.01 instead of 0.1" in ended.message
     model, _ = load_network(find_checkpoint(run, "last"))
     assert all(bool(tensor.isfinite().all()) for tensor in model.state_dict().values())
     assert [c.name for c in list_checkpoints(run)] == ["epoch-0001"]
@@ -256,7 +256,7 @@ def test_going_back_supersedes_what_came_after(workspace):
     train_in(workspace, run, from_checkpoint="epoch-0001")
     history = history_of(run)
     assert [row["epoch"] for row in history.evaluations] == [0, 1, 2, 3]
-    assert history.steps["step"] == sorted(set(history.steps["step"]))  # one line
+    assert list(history.steps["step"]) == sorted(set(history.steps["step"]))  # one line
     assert history.steps["lr"][-1] == 0.001
     assert [c.name for c in list_checkpoints(run)] == ["epoch-0001", "epoch-0002", "epoch-0003"]
 
@@ -358,3 +358,68 @@ def test_commands_of_a_run_are_numbered_across_sessions(workspace):
     assert send_changes(run, {"optimizer.lr": 0.05}) == 1
     train_in(workspace, run, on_event=at(60 - 60 % 7, run, {"optimizer.lr": 0.04}))
     assert [(row["number"], row["after"]) for row in history_of(run).changes] == [(1, 0.05), (2, 0.04)]
+
+
+def test_correction_of_a_rate_that_the_run_had_failed_by_is_not_undone_by_the_old_change(workspace, monkeypatch):
+    """The bad change lies after the checkpoint: going on with another rate must not make it again."""
+    real = loop.FiniteWatch.fault
+    run = create_run(workspace, tiny(log_every=1))
+
+    def fault(self, loss):
+        self.calls = getattr(self, "calls", 0) + 1
+        return "the loss" if self.calls == 35 and history_of(run).changes else real(self, loss)
+
+    monkeypatch.setattr(loop.FiniteWatch, "fault", fault)
+    ended = train_in(workspace, run, on_event=at(30, run, {"optimizer.lr": 5.0}))
+    assert ended.reason == "failed"
+    assert "0.1 instead of 5" in ended.message  # the rate before the change, which was fine
+    monkeypatch.setattr(loop.FiniteWatch, "fault", real)
+    make_ready_to_go_on(run, {"optimizer.lr": 0.05})
+    assert train_in(workspace, run).reason == "finished"
+    assert set(history_of(run).steps["lr"][STEPS_PER_EPOCH:]) == {0.05}
+
+
+def test_change_of_a_run_that_is_paused_before_its_first_step_is_kept_for_later(workspace):
+    from filelock import FileLock
+
+    run = create_run(workspace, tiny(log_every=1))
+    send_changes(run, {"optimizer.lr": 0.02})
+    with FileLock(workspace.locks / "cpu.lock"):  # another training has the device
+        assert train_in(workspace, run, should_pause=lambda: True).reason == "paused"
+    train_in(workspace, run)
+    assert set(history_of(run).steps["lr"]) == {0.02}
+
+
+def test_change_that_comes_after_the_last_step_is_said_to_be_too_late_and_never_taken(workspace, monkeypatch):
+    run = create_run(workspace, tiny(log_every=1))
+
+    def on_event(event) -> None:
+        if isinstance(event, CheckpointSaved) and event.epoch == 2:
+            send_changes(run, {"optimizer.lr": 9.0})
+
+    monkeypatch.setattr(session, "POLL_S", 1000.0)  # not looked at any more
+    ended = train_in(workspace, run, on_event=on_event)
+    assert ended.message == "Trained to the last epoch. A change of optimizer.lr to 9.0 came too late and was not taken."
+    make_ready_to_go_on(run, {"epochs": 3})
+    train_in(workspace, run)
+    assert set(history_of(run).steps["lr"]) == {0.1}
+
+
+def test_epochs_lowered_within_an_epoch_end_the_run_after_it(workspace):
+    run = create_run(workspace, tiny(epochs=5, log_every=1))
+    ended = train_in(workspace, run, on_event=at(30, run, {"epochs": 1}))
+    assert (ended.epoch, ended.epochs) == (2, 2)
+
+
+def test_imported_run_whose_commands_stayed_behind_still_takes_changes(workspace):
+    run = create_run(workspace, tiny(log_every=1))
+    train_in(workspace, run, on_event=at(30, run, {"optimizer.lr": 0.02}))
+    run.control.unlink()  # a run's zip does not have it
+    make_ready_to_go_on(run, {"epochs": 3})
+    assert train_in(workspace, run).epoch == 3
+
+
+def test_the_checkpoint_before_the_last_is_always_there(workspace):
+    run = create_run(workspace, tiny(epochs=3, checkpoint={"every_epochs": 1000}))
+    train_in(workspace, run)
+    assert {"epoch-0002", "epoch-0003"} <= {c.name for c in list_checkpoints(run)}

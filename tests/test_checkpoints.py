@@ -224,7 +224,8 @@ def test_pruning_keeps_every_nth_epoch_and_best_and_last(run):
     point(run, "best", made[5], accuracy=0.9, epoch=5)
     point(run, "last", within)
     prune(run, 3, steps_per_epoch=100, step=705)
-    assert names(run) == ["epoch-0003", "epoch-0005", "epoch-0006", "step-0000000705"]
+    # by the rule 3 and 6, 5 is best; 7 is the whole epoch before the last checkpoint
+    assert names(run) == ["epoch-0003", "epoch-0005", "epoch-0006", "epoch-0007", "step-0000000705"]
 
 
 def test_checkpoint_within_an_epoch_is_gone_once_another_is_last(run):
@@ -234,7 +235,10 @@ def test_checkpoint_within_an_epoch_is_gone_once_another_is_last(run):
     assert names(run) == [within.name]
     point(run, "last", saved(run, 2))
     prune(run, 1, steps_per_epoch=100, step=200)
-    assert names(run) == ["epoch-0002"]
+    assert names(run) == ["epoch-0002", within.name]  # the one before, while there is no whole epoch before
+    point(run, "last", saved(run, 3))
+    prune(run, 1, steps_per_epoch=100, step=300)
+    assert names(run) == ["epoch-0002", "epoch-0003"]
 
 
 def test_pruning_removes_what_lies_after_the_step_that_was_gone_back_to(run):

@@ -28,6 +28,7 @@ from core.recipes import RECIPES
 from core.runs.checkpoints import find_checkpoint
 from core.runs.directory import Run, create_run, find_run
 from core.runs.event_log import append_event
+from core.runs.notes import Notes, write_notes
 from core.runs.session import train_in
 from core.runs.status import status_of
 from core.settings import config_from, config_from_json
@@ -438,6 +439,8 @@ def answers(tmp_path_factory) -> dict[str, list[dict]]:
         home.run("export", result["run"], "--to", root / "run.zip")
         home.run("export", result["run"], "--checkpoint", "last", "--to", root / "last.safetensors")
         home.run("load", root / "run.zip", "--name", "again")
+        write_notes(find_run(open_workspace(home.path), result["run"]), Notes(tags=("kept",)))
+        home.run("runs")
         home.run("load", root / "last.safetensors", "--config", Path(result["path"]) / "config.json")
         torch.save({"model_state_dict": load_file(root / "last.safetensors"), "epoch": 1}, root / "last.pt")
         home.run("load", root / "last.pt", "--config", Path(result["path"]) / "config.json")

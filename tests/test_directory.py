@@ -11,10 +11,12 @@ import pytest
 
 from core.errors import InputError
 from core.files import write_bytes_atomically, write_json_atomically
-from core.runs.control import Command, Commands, send, send_changes, take_back_ends
+from core.runs.control import Command, Commands, send, send_changes, take_back
 from core.runs.directory import ID_PATTERN, Run, create_run, delete_run, find_run, list_runs
+from core.runs.event_log import append_event
 from core.runs.status import status_of
 from core.settings import config_from
+from core.training.events import Changed
 from core.workspace import Workspace, open_workspace
 
 
@@ -166,17 +168,29 @@ def test_ends_are_taken_back_and_changes_stay(workspace):
     send(run, "stop")
     send_changes(run, {"epochs": 7})
     send(run, "pause")
-    take_back_ends(run)
+    for kind in ("stop", "pause"):
+        take_back(run, kind)
     assert Commands(run).waiting() == [Command(2, "change", "epochs", 7)]
     assert send(run, "stop") == 4  # no number is given twice
 
 
 def test_damaged_commands_are_lost_and_numbers_go_on_rising(workspace):
     run = make(workspace)
-    assert send(run, "stop") == 1
+    append_event(run.events, Changed(7, 5, 0, 0, 0.0, False, "epochs", 1, 2))
+    assert send(run, "stop") == 8
     run.control.write_bytes(b"{half")
     assert Commands(run).waiting() == []
-    assert send(run, "stop") > 1
+    assert send(run, "stop") == 8  # above every change that its history knows
+
+
+def test_command_that_is_done_with_takes_no_earlier_one_with_it(workspace):
+    """A pause is heard while a change has to wait for the first step."""
+    run = make(workspace)
+    send_changes(run, {"epochs": 7})
+    send(run, "pause")
+    commands = Commands(run)
+    commands.done(commands.waiting()[1])
+    assert Commands(run).waiting() == [Command(1, "change", "epochs", 7)]
 
 
 def test_command_sent_before_the_trainer_is_there_is_heard(workspace):

@@ -186,7 +186,7 @@ def test_a_damaged_run_takes_no_page_down(finished: Run, workspace: Workspace, p
 def test_predict_offers_only_checkpoints_that_are_there(finished: Run) -> None:
     (finished.checkpoints / "best.json").unlink()
     app = visit("predict", run=finished.id)
-    assert app.selectbox(key=f"checkpoint-{finished.id}").options == ["last", "epoch-0002"]
+    assert app.selectbox(key=f"checkpoint-{finished.id}").options == ["last", "epoch-0001", "epoch-0002"]
 
 
 def test_a_folder_can_be_planned_at_another_size_than_it_was_read_at(workspace: Workspace, tmp_path: Path) -> None:

@@ -3,7 +3,6 @@
 import argparse
 
 from core.commands.output import Result, say
-from core.errors import InputError
 from core.wording import duration, percent
 from core.workspace import Workspace
 
@@ -67,21 +66,17 @@ def show_recipes(result: Result) -> None:
 
 
 def list_all_runs(workspace: Workspace, options: argparse.Namespace) -> Result:
-    from core.runs.directory import list_runs
-    from core.runs.status import status_of
+    from core.runs.index import DAMAGED, entries
 
     rows = []
-    for run in list_runs(workspace):
-        status = status_of(run)
-        try:
-            _ = run.config
-        except (InputError, OSError) as error:
-            say(f"{run.id} is left out: {error}")
+    for entry in entries(workspace):
+        if entry.dataset == DAMAGED["dataset"]:
+            say(f"{entry.run.id} is left out: its configuration can't be read.")
             continue
         rows.append({
-            "run": run.id, "status": status.state, "message": status.message, "recipe": run.config.recipe,
-            "dataset": run.config.data.dataset, "model": run.config.model.name, "epoch": status.epoch, "epochs": run.config.epochs,
-            "accuracy": status.accuracy, "seconds": status.seconds,
+            "run": entry.run.id, "name": entry.title, "tags": list(entry.tags), "status": entry.state, "message": entry.message,
+            "recipe": entry.recipe, "dataset": entry.dataset, "model": entry.model, "epoch": entry.epoch, "epochs": entry.epochs,
+            "accuracy": entry.accuracy, "seconds": entry.seconds,
         })  # fmt: skip
     return {"runs": rows}
 

@@ -10,6 +10,7 @@ from typing import Any
 from core.commands import exchange, lists, pictures, results, training
 from core.config import CHANGEABLE, SECTIONS, VARIANTS
 from core.errors import InputError
+from core.files import disk_error
 from core.settings import all_settings
 from core.workspace import open_workspace
 
@@ -21,11 +22,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         options = build_parser().parse_args(arguments)
         result = options.command(open_workspace(getattr(options, "home", None)), options)
     except InputError as error:
-        if as_json:
-            print(json.dumps({"error": {"code": error.code, "message": error.message, "hint": error.hint}}, ensure_ascii=False))
-        else:
-            print(f"error: {error}", file=sys.stderr)
-        return 2
+        return _refused(error, as_json)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        return _refused(disk_error(error), as_json)
     except KeyboardInterrupt:  # while the pictures were still being prepared; a training saves and pauses
         print("stopped", file=sys.stderr)
         return 130
@@ -34,6 +35,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     else:
         options.show(result)
     return 0
+
+
+def _refused(error: InputError, as_json: bool) -> int:
+    if as_json:
+        print(json.dumps({"error": {"code": error.code, "message": error.message, "hint": error.hint}}, ensure_ascii=False))
+    else:
+        print(f"error: {error}", file=sys.stderr)
+    return 2
 
 
 class _Parser(argparse.ArgumentParser):

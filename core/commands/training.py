@@ -1,10 +1,11 @@
 """train, resume, stop, pause, change."""
 
 import argparse
+import math
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -111,7 +112,7 @@ def training_result(run) -> Result:
         epochs.append({
             "epoch": row["epoch"], "step": row["step"], "examples": row["examples"], "seconds": row["seconds"],
             "loss": row["loss"], "accuracy": row["accuracy"], "split": row["split"],
-            "train_loss": None if i is None else steps["loss"][i], "train_accuracy": None if i is None else steps["accuracy"][i],
+            "train_loss": _finite(steps["loss"], i), "train_accuracy": _finite(steps["accuracy"], i),
         })  # fmt: skip
     started = history.started or {}
     return {
@@ -123,9 +124,13 @@ def training_result(run) -> Result:
     }  # fmt: skip
 
 
-def _mean_speed(steps: dict[str, list]) -> float | None:
+def _finite(values: Sequence[float], i: int | None) -> float | None:
+    return None if i is None or not math.isfinite(values[i]) else values[i]
+
+
+def _mean_speed(steps: dict[str, Sequence[float]]) -> float | None:
     """Training pictures per second, evaluation left out: the harmonic mean over equal windows."""
-    speeds = [value for value in steps["images_per_s"] if value]
+    speeds = [value for value in steps["images_per_s"] if value > 0]
     return len(speeds) / sum(1 / value for value in speeds) if speeds else None
 
 

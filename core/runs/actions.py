@@ -5,8 +5,8 @@ from typing import Any
 
 from core.config import CHANGEABLE
 from core.errors import InputError
-from core.runs.checkpoints import find_checkpoint, has_checkpoint, is_sound, sound_before
-from core.runs.control import send, send_changes, take_back_ends
+from core.runs.checkpoints import epoch_of, find_checkpoint, has_checkpoint, is_sound, sound_before
+from core.runs.control import send, send_changes, take_back
 from core.runs.directory import Run
 from core.runs.event_log import append_event
 from core.runs.history import history_of
@@ -49,7 +49,8 @@ def change_run(run: Run, settings: Mapping[str, Any]) -> None:
     send_changes(run, settings)
 
 
-def check_changes(run: Run, settings: Mapping[str, Any]) -> None:
+def check_changes(run: Run, settings: Mapping[str, Any], epoch: int | None = None) -> None:
+    """Raises InputError unless these settings may be changed to these values. epoch: those trained where it goes on, if not where it stands."""
     if frozen := [path for path in settings if path not in CHANGEABLE]:
         raise InputError(
             f"{', '.join(frozen)}: can't be changed once a run has begun.", code="config",
@@ -57,13 +58,10 @@ def check_changes(run: Run, settings: Mapping[str, Any]) -> None:
         )  # fmt: skip
     if not settings:
         return
-    history, status = history_of(run), status_of(run)
-    changed(history.config(run.config), settings)
-    epochs = settings.get("epochs")
-    if epochs is not None and epochs < status.epoch:
-        raise InputError(
-            f"epochs: found {epochs}, expected at least {status.epoch}, those it has already trained.", code="config"
-        )
+    changed(history_of(run).config(run.config), settings)
+    epochs, trained = settings.get("epochs"), status_of(run).epoch if epoch is None else epoch
+    if epochs is not None and epochs < trained:
+        raise InputError(f"epochs: found {epochs}, expected at least {trained}, those it has already trained.", code="config")
 
 
 def make_ready(run: Run, settings: Mapping[str, Any], checkpoint: str) -> None:
@@ -72,7 +70,7 @@ def make_ready(run: Run, settings: Mapping[str, Any], checkpoint: str) -> None:
     Raises InputError if it has nothing left to do, or its checkpoint is damaged (naming a sound one).
     """
     status = status_of(run)
-    check_changes(run, settings)
+    check_changes(run, settings, None if checkpoint == "last" else epoch_of(find_checkpoint(run, checkpoint)))
     if status.state == "finished" and checkpoint == "last":
         is_early = status.epochs is not None and status.epoch < status.epochs
         if not settings or (not is_early and settings.get("epochs", 0) <= status.epoch):
@@ -81,7 +79,8 @@ def make_ready(run: Run, settings: Mapping[str, Any], checkpoint: str) -> None:
                 hint=f"To train it longer, ask for more than {status.epoch} epochs.",
             )  # fmt: skip
     check_sound(run, checkpoint)
-    take_back_ends(run)
+    for kind in ("stop", "pause"):  # those that nobody lived to hear are not meant for what comes
+        take_back(run, kind)
     send_changes(run, settings)
 
 

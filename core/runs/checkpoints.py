@@ -108,15 +108,28 @@ def point(run: Run, pointer: Pointer, checkpoint: Checkpoint, **facts: Any) -> N
     write_bytes_atomically(run.checkpoints / f"{pointer}.json", sealed({"checkpoint": checkpoint.name, **facts}))
 
 
-def prune(run: Run, every_epochs: int, steps_per_epoch: int, step: int) -> None:
-    """Removes what neither the rule nor best and last keep, and what lies after `step`: it is of a course that was left."""
+def prune(run: Run, every_epochs: int, steps_per_epoch: int, step: int, keep_previous: bool = True) -> None:
+    """Removes what neither the rule nor best and last keep, and what lies after `step`: it is of a course that was left.
+
+    keep_previous: keeps the epoch before the last checkpoint too (in the first epoch the checkpoint before it), should that be damaged.
+    """
+    there = list_checkpoints(run)
     kept = {pointed.name for pointer in ("best", "last") if (pointed := _pointed(run, pointer))}
-    for checkpoint in list_checkpoints(run):
+    if keep_previous and (last := _pointed(run, "last")):
+        earlier = [c for c in there if _step_by_name(c, steps_per_epoch) < _step_by_name(last, steps_per_epoch)]
+        whole = [c for c in earlier if c.name.startswith("epoch-")]
+        kept.update(c.name for c in sorted(whole or earlier, key=lambda c: _step_by_name(c, steps_per_epoch))[-1:])
+    for checkpoint in there:
         kind, _, number = checkpoint.name.partition("-")
         by_rule = kind == "epoch" and int(number) % every_epochs == 0
-        is_later = int(number) * (steps_per_epoch if kind == "epoch" else 1) > step
+        is_later = _step_by_name(checkpoint, steps_per_epoch) > step
         if checkpoint.name not in kept and (is_later or not by_rule):
             remove_folder(checkpoint.path)
+
+
+def _step_by_name(checkpoint: Checkpoint, steps_per_epoch: int) -> int:
+    kind, _, number = checkpoint.name.partition("-")
+    return int(number) * (steps_per_epoch if kind == "epoch" else 1)
 
 
 def remove_checkpoint(run: Run, name: str) -> None:
@@ -143,7 +156,7 @@ def prune_by_hand(run: Run, every_epochs: int | None) -> int:
     lock = run.hold(timeout_s=2)
     try:
         before = sum(map(size_of, list_checkpoints(run)))
-        prune(run, every_epochs or sys.maxsize, 1, sys.maxsize)
+        prune(run, every_epochs or sys.maxsize, 1, sys.maxsize, keep_previous=False)
         return before - sum(map(size_of, list_checkpoints(run)))
     finally:
         lock.release()
@@ -176,10 +189,19 @@ def has_checkpoint(run: Run) -> bool:
 
 def position_of(checkpoint: Checkpoint) -> int:
     """Its step, or -1 where that can't be read."""
+    return _number_in_state(checkpoint, "step", -1)
+
+
+def epoch_of(checkpoint: Checkpoint) -> int:
+    """Epochs trained by then, or 0 where that can't be read."""
+    return _number_in_state(checkpoint, "epoch", 0)
+
+
+def _number_in_state(checkpoint: Checkpoint, name: str, default: int) -> int:
     try:
-        return int(json.loads((checkpoint.path / "state.json").read_bytes())["step"])
+        return int(json.loads((checkpoint.path / "state.json").read_bytes())[name])
     except (OSError, ValueError, KeyError, TypeError):
-        return -1
+        return default
 
 
 def size_of(checkpoint: Checkpoint) -> int:

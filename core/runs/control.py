@@ -1,7 +1,6 @@
 """control.json: commands to whoever trains a run, numbered, none lost. Works between any processes, also before one trains."""
 
 import logging
-import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
@@ -10,6 +9,7 @@ from filelock import FileLock
 
 from core.files import write_json_atomically
 from core.runs.directory import Run, read_json
+from core.runs.event_log import rows_of_kind
 
 Kind = Literal["stop", "pause", "change"]
 
@@ -42,13 +42,14 @@ def _add(run: Run, commands: list[Command]) -> int:
     return number + len(commands)
 
 
-def take_back_ends(run: Run) -> None:
-    """Forgets stops and pauses that nobody lived to hear: they are not meant for what comes. Changes stay."""
+def take_back(run: Run, kind: Kind) -> list[Command]:
+    """Forgets commands of this kind that nobody has taken yet, and returns them."""
     with FileLock(run.path / "control.lock"):
         number, waiting = _read(run)
-        changes = [command for command in waiting if command.kind == "change"]
-        if changes != waiting:
-            _write(run, number, changes)
+        taken = [command for command in waiting if command.kind == kind]
+        if taken:
+            _write(run, number, [command for command in waiting if command.kind != kind])
+    return taken
 
 
 class Commands:
@@ -71,7 +72,7 @@ class Commands:
         """The command has taken effect, and its effect is on disk: it is not handed out again, to nobody."""
         with FileLock(self.run.path / "control.lock"):
             number, waiting = _read(self.run)
-            _write(self.run, number, [other for other in waiting if other.number > command.number])
+            _write(self.run, number, [other for other in waiting if other.number != command.number])
 
     def _look(self) -> tuple[int, ...]:
         try:
@@ -84,11 +85,13 @@ class Commands:
 def _read(run: Run) -> tuple[int, list[Command]]:
     """(the last number given, commands not done with)"""
     try:
-        content = read_json(run.control, {"number": 0, "waiting": []})
-        return content["number"], [Command(**command) for command in content["waiting"]]
+        content = read_json(run.control)
+        if content is not None:
+            return content["number"], [Command(**command) for command in content["waiting"]]
     except (ValueError, KeyError, TypeError):
         logging.exception("control.json of %s is damaged; commands in it are lost", run.id)
-        return int(time.time()), []  # above every number given before
+    # none yet, lost, or left behind where the run was exported: numbers go on after those that its history knows
+    return max((row["number"] for row in rows_of_kind(run.events, "changed")), default=0), []
 
 
 def _write(run: Run, number: int, waiting: list[Command]) -> None:

@@ -1,7 +1,6 @@
 """A run's directory: its id, its files by name, and the runs of a workspace. What the files mean is in the modules beside."""
 
 import errno
-import fcntl
 import json
 import os
 import re
@@ -17,8 +16,9 @@ from filelock import FileLock, Timeout
 
 from core.config import TrainConfig
 from core.errors import InputError
-from core.files import remove_folder, remove_quietly, write_json_atomically
+from core.files import disk_error, is_locked, remove_folder, remove_quietly, write_json_atomically
 from core.recipes import RECIPES
+from core.runs.event_log import read_tail
 from core.settings import config_from_json
 from core.workspace import Workspace
 
@@ -69,21 +69,13 @@ class Run:
             lock.acquire(timeout=timeout_s, poll_interval=0.02)
         except Timeout:
             raise InputError(f"{self.id} is being trained by another process.", code="running") from None
+        except OSError as error:
+            raise disk_error(error) from error
         return lock
 
     def is_held(self) -> bool:
         """Whether a living process trains this run, told by whether its lock can be taken."""
-        try:
-            handle = os.open(self.path / "lock", os.O_RDWR)  # never made here: the run may just have been deleted
-        except FileNotFoundError:
-            return False
-        try:
-            fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)  # shared: those who ask don't meet one another
-        except BlockingIOError:
-            return True
-        finally:
-            os.close(handle)
-        return False
+        return is_locked(self.path / "lock")
 
 
 def create_run(workspace: Workspace, config: TrainConfig, fill: Callable[["Run"], object] = lambda run: None) -> Run:
@@ -102,7 +94,7 @@ def create_run(workspace: Workspace, config: TrainConfig, fill: Callable[["Run"]
         except OSError as error:
             remove_quietly(aside.path)
             if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
-                raise
+                raise disk_error(error) from error
         except BaseException:
             remove_quietly(aside.path)
             raise
@@ -145,9 +137,11 @@ def find_run(workspace: Workspace, run_id: str) -> Run:
 
 
 def delete_run(run: Run) -> None:
-    """Removes the run's directory for good. Raises InputError while it is being trained."""
+    """Removes the run's directory for good. Raises InputError while it is being trained or waits for that."""
     lock = run.hold(timeout_s=2)
     try:
+        if (rows := read_tail(run.events)) and rows[-1]["kind"] == "queued":
+            raise InputError(f"{run.id} waits in line.", code="running", hint="Take it out of the line first.")
         remove_folder(run.path)
     finally:
         lock.release()

@@ -5,6 +5,8 @@ import os
 
 import torch
 
+from core.config import TrainConfig
+from core.runs.control import Command
 from core.training.divergence import Diverged
 from core.training.loop import TrainState
 from core.wording import percent, size
@@ -15,7 +17,7 @@ def finished(state: TrainState) -> str:
         return "Trained to the last epoch." if state.epoch else "Judged without any training."
     watch, patience = state.config.early_stopping.watch, state.patience
     best = percent(patience.best, 2) if watch == "accuracy" else f"{patience.best:.4f}"
-    return f"Stopped early: {watch} has not improved for {patience.waited} epochs; its best is {best}."
+    return f"Stopped early: {watch} has not improved for {patience.waited} {'epoch' if patience.waited == 1 else 'epochs'}; its best is {best}."
 
 
 def left(reason: str, cause: str, step: int) -> str:
@@ -24,15 +26,26 @@ def left(reason: str, cause: str, step: int) -> str:
     return f"{what} at step {step:,}, and saved." if step else f"{what} before the first step."
 
 
-def diverged(error: Diverged, lr: float, kept: str) -> str:
+def diverged(error: Diverged, lr: float, lr_before: float | None, kept: str) -> str:
+    """lr_before: the rate before the last change, which is better advice than a tenth if it was lower."""
+    lower = lr_before if lr_before is not None and lr_before < lr else lr / 10
     return (
         f"Training has diverged: at step {error.step:,} (epoch {error.epoch}) {error.what} was no longer a finite number. {kept} "
-        f"Try a lower learning rate, {lr / 10:g} instead of {lr:g} for example; a warm-up or normalised pictures help too."
+        f"Resume with a lower learning rate, {lower:g} instead of {lr:g} for example; a warm-up or normalised pictures help too."
     )
 
 
-def out_of_memory(batch_size: int, kept: str) -> str:
-    return f"There was not enough memory. {kept} Start again with a batch size of {max(1, batch_size // 2):,}, or with a smaller model."
+def out_of_memory(config: TrainConfig, state: TrainState | None, kept: str) -> str:
+    """While judging, memory goes by the evaluation batch, while training by the batch."""
+    is_judging = state is not None and state.step_in_epoch == 0 and not state.is_evaluated
+    what, size = ("an evaluation batch", config.eval_batch_size) if is_judging else ("a batch size", config.batch_size)
+    smaller = f"{what} of {size // 2:,}, or with a smaller model" if size > 1 else "a smaller model, or smaller pictures"
+    return f"There was not enough memory. {kept} Start again with {smaller}."
+
+
+def too_late(changes: list[Command]) -> str:
+    """Changes that were sent after the last step, to which they no longer apply."""
+    return "".join(f" A change of {c.setting} to {c.value} came too late and was not taken." for c in changes)
 
 
 def is_want_of_memory(error: Exception) -> bool:

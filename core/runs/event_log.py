@@ -5,6 +5,7 @@ import math
 import os
 import time
 import zlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 from core.files import write_all
 from core.training.events import Event, to_row
 
+PIECE_BYTES = 4_000_000
 CRC_LENGTH = len(',"crc":"00000000"}')
 
 
@@ -88,21 +90,24 @@ class EventReader:
 
     def read(self) -> list[dict[str, Any]]:
         """The rows that are new since the last call. Damaged lines are counted in `dropped`."""
+        return [row for rows in self.pieces() for row in rows]
+
+    def pieces(self) -> Iterator[list[dict[str, Any]]]:
+        """The same piece by piece: a long file is never in memory as a whole."""
         try:
             with self.path.open("rb") as file:
                 file.seek(self.offset)
-                content = file.read()
+                rest = b""
+                while piece := file.read(PIECE_BYTES):
+                    whole, newline, rest = (rest + piece).rpartition(b"\n")
+                    self.offset += len(whole) + len(newline)
+                    yield self._decoded(whole.split(b"\n") if newline else [])
         except FileNotFoundError:
-            return []
-        whole = content.rfind(b"\n") + 1
-        self.offset += whole
-        rows = []
-        for line in content[:whole].splitlines():
-            row = decode_line(line)
-            if row is None:
-                self.dropped += 1
-            else:
-                rows.append(row)
+            return
+
+    def _decoded(self, lines: list[bytes]) -> list[dict[str, Any]]:
+        rows = [row for line in lines if (row := decode_line(line)) is not None]
+        self.dropped += len(lines) - len(rows)
         return rows
 
 

@@ -31,6 +31,8 @@ class Entry:
     note: str
     state: str
     message: str
+    cause: str
+    recipe: str
     dataset: str
     model: str
     epoch: int
@@ -78,16 +80,15 @@ def _entry(run: Run, before: _Kept | None) -> _Kept:
     config = _config(run)
     last = _last_words(f"{run.path}/events.jsonl")
     if last is not None:
-        state, message, seconds = last["reason"], last["message"], last["seconds"]
+        state, message, seconds, cause = last["reason"], last["message"], last["seconds"], last.get("cause", "")
         epoch, epochs, accuracy = last["epoch"], last["epochs"], last["accuracy"]
     else:
         status = status_of(run)
-        state, message, seconds, epoch, epochs, accuracy = (
-            status.state, status.message, status.seconds, status.epoch, status.epochs, status.accuracy,
-        )  # fmt: skip
+        state, message, seconds, cause = status.state, status.message, status.seconds, status.cause
+        epoch, epochs, accuracy = status.epoch, status.epochs, status.accuracy
     entry = Entry(
-        run, notes.name or label_of(run), notes.tags, notes.note, state, message, *config[:2], epoch, epochs or config[2], accuracy, seconds,
-        config[3],
+        run, notes.name or label_of(run), notes.tags, notes.note, state, message, cause, config["recipe"], config["dataset"], config["model"],
+        epoch, config["epochs"] if epochs is None else epochs, accuracy, seconds, config["parent"],
     )  # fmt: skip
     return _Kept(signature, entry)
 
@@ -105,18 +106,21 @@ def _changed(path: str) -> tuple[int, int] | None:
     return found.st_mtime_ns, found.st_size
 
 
-def _config(run: Run) -> tuple[str, str, int | None, str]:
-    """(data set, model, epochs, parent), unchecked: for a list of thousands validation would take seconds."""
+DAMAGED = {"recipe": "", "dataset": "damaged", "model": "damaged", "epochs": None, "parent": ""}
+
+
+def _config(run: Run) -> dict[str, Any]:
+    """What a list shows of the configuration, unchecked: for thousands of runs validation would take seconds."""
     try:
         with open(f"{run.path}/config.json", "rb") as file:
             config = json.load(file)
         origin = config.get("origin") or {}
-        return (
-            str(config["data"]["dataset"]), str(config["model"]["name"]), int(config["epochs"]),
-            str(origin["name"]) if origin.get("kind") == "run" else "",
-        )  # fmt: skip
+        return {
+            "recipe": str(config["recipe"]), "dataset": str(config["data"]["dataset"]), "model": str(config["model"]["name"]),
+            "epochs": int(config["epochs"]), "parent": str(origin["name"]) if origin.get("kind") == "run" else "",
+        }  # fmt: skip
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return "damaged", "damaged", None, ""
+        return DAMAGED
 
 
 def _last_words(path: str) -> dict[str, Any] | None:

@@ -15,11 +15,14 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock
+
 from core.config import TrainConfig
 from core.data.catalogue import settled
 from core.errors import InputError
-from core.files import sweep, write_json_atomically
+from core.files import disk_error, is_locked, sweep, write_json_atomically
 from core.runs.actions import make_ready, pause_run, stop_run
+from core.runs.control import take_back
 from core.runs.directory import Run, create_run, find_run, read_json
 from core.runs.event_log import append_event
 from core.runs.index import entries
@@ -29,6 +32,8 @@ from core.training.device import choose_compute
 from core.training.events import Ended, Queued
 from core.workspace import Workspace
 
+LOG = logging.getLogger(__name__)
+LOOK_S = 0.5
 PROJECT = Path(__file__).resolve().parents[2]
 GRACE_S = 5.0  # what a worker has to save and pause when the server ends; it needs a fraction of it
 WORKER_ENVIRONMENT = {
@@ -47,6 +52,7 @@ class Launcher:
         self.training: dict[str, Run] = {}  # by device
         self.workers: dict[str, subprocess.Popen] = {}
         self.reserve: subprocess.Popen | None = None
+        self.known: set[str] = set()  # every run that was ever in this line
         self.changed = threading.Condition()
         self.is_closed = False
         self.threads = [
@@ -83,7 +89,11 @@ class Launcher:
             if status_of(run).state == "queued":
                 raise InputError(f"{run.id} waits in the queue already.", code="not-resumable")
             make_ready(run, settings, checkpoint)
-            append_event(run.events, Queued(checkpoint))
+            try:
+                append_event(run.events, Queued(checkpoint))
+            except OSError as error:
+                take_back(run, "change")
+                raise disk_error(error) from error
         finally:
             lock.release()
         self._wait_in_line(run)
@@ -94,7 +104,8 @@ class Launcher:
 
     def _wait_in_line(self, run: Run) -> None:
         with self.changed:
-            if run not in self.waiting:
+            self.known.add(run.id)
+            if run not in self.waiting and run not in self.training.values():
                 self.waiting.append(run)
             self._note()
             self.changed.notify_all()
@@ -159,35 +170,34 @@ class Launcher:
                 thread.join(GRACE_S)
 
     def _note(self) -> None:
-        """Writes down what trains and waits. Called with the condition held."""
+        """Writes down what trains and waits, beside what other servers of the workspace have. Called with the condition held."""
         if self.is_closed:
             return
+        ours = [run.id for run in [*self.training.values(), *self.waiting]]
         try:
-            write_json_atomically(self.workspace.queue, {"runs": [run.id for run in [*self.training.values(), *self.waiting]]})
+            with FileLock(self.workspace.locks / "queue.lock"):
+                others = [run_id for run_id in self._noted() if run_id not in self.known]
+                write_json_atomically(self.workspace.queue, {"runs": [*ours, *others]})
         except OSError:
-            logging.getLogger(__name__).exception("the queue could not be written down")  # it still works as long as this server
+            LOG.exception("the queue could not be written down")  # it still works as long as this server
+
+    def _noted(self) -> list[str]:
+        try:
+            return [str(run_id) for run_id in read_json(self.workspace.queue, {"runs": []})["runs"]]
+        except (ValueError, KeyError, TypeError):
+            LOG.exception("queue.json is damaged; waiting runs are found by their events")
+            return []
 
     def _restore(self) -> None:
         """Takes over what an earlier server left, and sweeps up after it."""
         sweep(self.workspace.runs, ".deleted-")
-        left = self._noted()
-        for run in left:
-            self._take_over(run)
-        for entry in reversed(entries(self.workspace)):  # also those that the file does not know
-            if entry.state == "queued" and entry.run not in left:
-                self._wait_in_line(entry.run)
-
-    def _noted(self) -> list[Run]:
-        try:
-            listed = [str(run_id) for run_id in read_json(self.workspace.queue, {"runs": []})["runs"]]
-        except (ValueError, KeyError, TypeError):
-            logging.getLogger(__name__).exception("queue.json is damaged; waiting runs are found by their events")
-            return []
-        runs = []
+        listed = self._noted()
         for run_id in listed:
             with suppress(InputError):  # deleted meanwhile
-                runs.append(find_run(self.workspace, run_id))
-        return runs
+                self._take_over(find_run(self.workspace, run_id))
+        for entry in reversed(entries(self.workspace)):  # also those that the file does not know
+            if entry.run.id not in listed and (entry.state == "queued" or entry.cause == "server"):
+                self._take_over(entry.run)
 
     def _take_over(self, run: Run) -> None:
         deadline = time.monotonic() + GRACE_S
@@ -200,29 +210,46 @@ class Launcher:
             try:
                 self.resume(run)
             except (InputError, OSError):
-                logging.getLogger(__name__).exception("%s could not be resumed by itself", run.id)
+                LOG.exception("%s could not be resumed by itself", run.id)
 
     def _next(self) -> tuple[str, Run] | None:
-        """The first waiting run whose device is free, with that device."""
+        """The first waiting run whose device is free, with that device. Another server or a command line may train there too."""
         for run in self.waiting:
-            if (device := _device_of(run)) not in self.training:
+            device = _device_of(run)
+            if device not in self.training and not is_locked(self.workspace.locks / f"{device}.lock"):
                 return device, run
         return None
 
     def _serve(self) -> None:
         while True:
             with self.changed:
-                self.changed.wait_for(lambda: self.is_closed or self._next())
+                self.changed.wait_for(lambda: self.is_closed or self.waiting)
+                # looked at again and again: nobody tells when a training of another process ends
+                found = None if self.is_closed else self.changed.wait_for(self._next_or_closed, timeout=LOOK_S)
                 if self.is_closed:
                     return
-                device, run = self._next()
-                self.waiting.remove(run)
-                if status_of(run).state != "queued":  # taken out of the queue, or trained, by another process
-                    self._note()
+                if not found:
                     continue
-                self.training[device], self.workers[device] = run, self._take_worker()
+                device, run = found
+                self.waiting.remove(run)
+                if status_of(run).state == "queued":  # else taken out of the queue, or trained, by another process
+                    self._begin(device, run)
                 self._note()
-                threading.Thread(target=self._see_through, args=(device,), name=f"training-{device}", daemon=True).start()
+
+    def _next_or_closed(self) -> tuple[str, Run] | bool | None:
+        return self.is_closed or self._next()
+
+    def _begin(self, device: str, run: Run) -> None:
+        try:
+            worker = self._take_worker()
+        except OSError as error:  # no more processes, or no memory for one
+            LOG.exception("no process for %s", run.id)
+            append_event(
+                run.events, Ended("interrupted", f"Its process could not be started ({error.strerror}). Resume it later.")
+            )
+            return
+        self.training[device], self.workers[device] = run, worker
+        threading.Thread(target=self._see_through, args=(device,), name=f"training-{device}", daemon=True).start()
 
     def _see_through(self, device: str) -> None:
         run, worker = self.training[device], self.workers[device]
@@ -230,14 +257,14 @@ class Launcher:
             _give_job(worker, self.workspace, run)
             _note_death(run, worker.wait())
         except Exception:  # a full disk, say: this run is shown as interrupted, and those behind it still get their turn
-            logging.getLogger(__name__).exception("the end of %s could not be recorded", run.id)
+            LOG.exception("the end of %s could not be recorded", run.id)
         with self.changed:
             del self.training[device], self.workers[device]
             _let_go(worker)
             self._note()
+            self.changed.notify_all()
             if self.keep_reserve and not self.waiting and not self.is_closed and self.reserve is None:
                 self.reserve = self._spawn()
-            self.changed.notify_all()
 
     def _take_worker(self) -> subprocess.Popen:
         reserve, self.reserve = self.reserve, None
@@ -294,7 +321,9 @@ def _obituary(run: Run, code: int) -> Ended:
         name = signal.Signals(-code).name
         cause = f"The training process was killed by {name}"
         if name == "SIGKILL":
-            cause += " (by hand, or by the system for want of memory)"
+            smaller = run.config.batch_size // 2
+            cause += " (by hand, or by the system for want of memory"
+            cause += f": a batch size of {smaller:,} then needs less)" if smaller else ")"
     else:
         cause = f"The training process ended by itself with status {code}; worker.log in the run's folder may say why"
     return Ended(

@@ -21,7 +21,7 @@ from core.files import remove_quietly, sweep, write_new
 from core.models.network import NetworkSpec
 from core.runs import endings
 from core.runs.checkpoints import SPARE_BYTES
-from core.runs.control import Commands
+from core.runs.control import Commands, take_back
 from core.runs.directory import Run
 from core.runs.event_log import EventWriter, rows_of_kind
 from core.runs.plan import Plan, plan_for
@@ -68,6 +68,7 @@ class Session:
     ) -> None:
         self.workspace, self.run, self.log = workspace, run, log
         self.should_pause, self.on_event = should_pause, on_event
+        self.pause_cause = "hand"
         self.commands = Commands(run)
         self.next_poll = 0.0
         self.next_save = 0.0
@@ -78,6 +79,7 @@ class Session:
         # changes of earlier sessions that lie after the checkpoint: they take effect where they did before
         self.due: list[dict[str, Any]] = []
         self.last_change = 0
+        self.lr_before: float | None = None
         self.tensorboard = None
 
     def tell(self, event: Event) -> None:
@@ -91,7 +93,7 @@ class Session:
             return
         self.next_poll = now + POLL_S
         if self.should_pause():
-            raise _Leave("paused", "server")
+            raise _Leave("paused", self.pause_cause)
         for command in self.commands.waiting():
             if command.kind == "change":
                 if self.state is None or self.due:  # not before the start, and not before changes that came before it
@@ -217,9 +219,11 @@ class Session:
         self.last_change = resumed.last_change
         changes = {row["number"]: row for row in rows_of_kind(self.run.events, "changed")}
         self.due = [row for number, row in sorted(changes.items()) if number > self.last_change]
-        if from_checkpoint != "last" and any(command.kind == "change" for command in self.commands.waiting()):
-            # whoever goes back to change something does not want the old changes again
-            self.last_change, self.due = max(changes, default=0), []
+        sent = {command.setting for command in self.commands.waiting() if command.kind == "change"}
+        if sent and from_checkpoint != "last":  # whoever goes back to change something does not want the old changes again
+            self.due = []
+        # a setting that is changed now is not changed again to what it was: that may be what the run had failed by
+        self.due = [row for row in self.due if row["setting"] not in sent]
         return resumed.environment
 
     def _replay(self) -> None:
@@ -240,11 +244,15 @@ class Session:
     def _change(self, number: int, setting: str, value: Any) -> None:
         """The change holds from the next step on."""
         state = self.state
+        if setting == "epochs":  # the one it is in is trained to its end
+            value = max(value, state.epoch + (state.step_in_epoch > 0))
         before = get(state.config, setting)
         state.config = changed(state.config, {setting: value})
         if setting.startswith("early_stopping.") or state.is_out_of_patience:
             state.patience = Patience()  # begins anew, also where it had ended the run
         self.last_change = number
+        if setting == "optimizer.lr":
+            self.lr_before = before
         self.tell(
             Changed(
                 number=number, step=state.step, epoch=state.epoch, examples=state.examples, seconds=state.seconds,
@@ -298,7 +306,7 @@ def train_in(
 ) -> Ended:
     """Trains the run to its end, or until it is told to stop, and says how it ended. Goes on from a checkpoint, if there is one.
 
-    should_pause: asked several times a second; once true (the server is gone, Ctrl-C), the run is saved and paused. A file that can't be
+    should_pause: asked several times a second; once true (Ctrl-C), the run is saved and paused. A file that can't be
     written pauses it too. Raises InputError if another process trains the run, or if not even the end could be written down.
     A fault of our own is written to the events as "failed" and raised again.
     """
@@ -312,7 +320,7 @@ def train_queued(workspace: Workspace, run: Run, should_pause: Callable[[], bool
         last = last_row(run)
         if last is None or last["kind"] != "queued":
             return None
-        return _train_held(workspace, run, should_pause, lambda event: None, last["from_checkpoint"])
+        return _train_held(workspace, run, should_pause, lambda event: None, last["from_checkpoint"], "server")
 
 
 @contextmanager
@@ -331,11 +339,12 @@ def _held(run: Run) -> Iterator[None]:
 
 
 def _train_held(
-    workspace: Workspace, run: Run, should_pause: Callable[[], bool], on_event: OnEvent, from_checkpoint: str
+    workspace: Workspace, run: Run, should_pause: Callable[[], bool], on_event: OnEvent, from_checkpoint: str, cause: str = "hand"
 ) -> Ended:
     ballast = run.path / "ballast"
     with EventWriter(run.events) as log:
         session = Session(workspace, run, log, should_pause, on_event)
+        session.pause_cause = cause
         try:
             remove_quietly(ballast)
             write_new(ballast, bytes(BALLAST_BYTES))  # room for the last words where the disk is full
@@ -358,20 +367,23 @@ def _trained(session: Session, from_checkpoint: str) -> Ended:
     try:
         try:
             session.train(from_checkpoint)
-            return session.ended("finished", endings.finished(session.state))
+            too_late = endings.too_late(take_back(session.run, "change"))
+            return session.ended("finished", endings.finished(session.state) + too_late)
         except _Leave as leave:
             if step := session.state.step if session.state else 0:
                 session.save()
             return session.ended(leave.reason, endings.left(leave.reason, leave.cause, step), leave.cause)
     except Diverged as error:
-        return session.ended("failed", endings.diverged(error, session.state.config.optimizer.lr, session.kept))
+        return session.ended(
+            "failed", endings.diverged(error, session.state.config.optimizer.lr, session.lr_before, session.kept)
+        )
     except InputError as error:
         return session.ended("failed", str(error))
     except (MemoryError, RuntimeError) as error:
         if not endings.is_want_of_memory(error):
             raise
         logging.exception("out of memory")
-        return session.ended("failed", endings.out_of_memory(session.run.config.batch_size, session.kept))
+        return session.ended("failed", endings.out_of_memory(session.run.config, session.state, session.kept))
 
 
 def resolved(config: TrainConfig, store: PictureStore) -> TrainConfig:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from core.runs.directory import Run
-from core.runs.event_log import EventReader
+from core.runs.event_log import EventReader, rows_of_kind
 
 State = Literal["queued", "running", "paused", "stopped", "finished", "failed", "interrupted"]
 GONE = "The training process is gone without a word: killed, or the computer went down. What it had saved is kept."
@@ -33,7 +33,10 @@ class Status:
 
 def status_of(run: Run) -> Status:
     is_held = run.is_held()  # before the events are read: a trainer writes "ended" before it lets go
-    last, *progress = _summary(run)
+    try:
+        last, *progress = _summary(run)
+    except OSError as error:
+        return Status("interrupted", f"Its files can't be read ({error.strerror}).", 0, None, 0.0)
     if last is None:
         return Status("running" if is_held else "interrupted", "" if is_held else "It was never started.", *progress)
     if last["kind"] == "ended":
@@ -46,6 +49,9 @@ def status_of(run: Run) -> Status:
 def last_row(run: Run) -> dict[str, Any] | None:
     """The last event that tells the state; None before the first. For whoever holds the run's lock, to whom it seems held."""
     return _summary(run)[0]
+
+
+MOST_TAIL_BYTES = 1_000_000
 
 
 class _Reading:
@@ -61,7 +67,15 @@ class _Reading:
             self.catch_up()
             if length >= size or self.accuracy is not None:
                 return
+            if length > MOST_TAIL_BYTES:
+                self._find_evaluation(run)
+                return
             length *= 8
+
+    def _find_evaluation(self, run: Run) -> None:
+        """The last evaluation, where an epoch's records are longer than the tail."""
+        for row in rows_of_kind(run.events, "evaluation")[-1:]:
+            self.epoch, self.accuracy, self.epochs = row["epoch"], row["accuracy"], self.epochs or row.get("epochs")
 
     def catch_up(self) -> None:
         for row in self.reader.read():
