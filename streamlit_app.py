@@ -28,6 +28,7 @@ PLOTLY_JS = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
 
 @asynccontextmanager
 async def lifespan(app):
+    import pandas  # noqa: F401 two sessions that import it at the same moment get half of it
     import torch
 
     torch.set_num_threads(1)  # predictions are single pictures; the cores belong to the training

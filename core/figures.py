@@ -153,7 +153,7 @@ def _curve(history: History, what: str, x: str, smoothing: float) -> go.Figure:
 
 
 def _mark_changes(figure: go.Figure, history: History, x: str) -> None:
-    """A dotted line where a setting was changed while the run trained; which one, and what it was before, when pointed at."""
+    """A dotted line where a setting was changed while the run trained, with its number; which one, and what it was, when pointed at."""
     rows = history.changes[-MAX_MARKS:]
     positions = _in_epochs(history, np.array([row["step" if x == "epoch" else x] for row in rows], float), x)
     figure.update_layout(
@@ -162,9 +162,9 @@ def _mark_changes(figure: go.Figure, history: History, x: str) -> None:
             for at in positions
         ],
         annotations=[
-            {"x": at, "y": 1, "yref": "paper", "text": "◆", "showarrow": False, "yanchor": "bottom", "hovertext": change_in_words(row),
-             "font": {"color": MARK, "size": 11}, "captureevents": True}
-            for at, row in zip(positions, rows, strict=True)
+            {"x": at, "y": 1, "yref": "paper", "text": str(number), "showarrow": False, "yanchor": "bottom", "hovertext": change_in_words(row),
+             "font": {"color": MARK, "size": 13}, "captureevents": True}
+            for number, (at, row) in enumerate(zip(positions, rows, strict=True), start=len(history.changes) - len(rows) + 1)
         ],
     )  # fmt: skip
 

@@ -7,8 +7,10 @@ import streamlit as st
 
 from core.errors import InputError
 from core.files import disk_error
+from core.runs.actions import DamagedCheckpoint
 from core.runs.directory import Run, find_run
 from core.runs.launcher import Launcher, launcher_for
+from core.settings import all_settings
 from core.workspace import Workspace, open_workspace
 
 
@@ -40,7 +42,7 @@ def chosen_run() -> Run | None:
         _ = run.config  # a damaged one is said here, not met on the page
     except InputError as error:
         choose_run(None)
-        st.warning(inert(str(error)))
+        st.warning(f"{inert(str(error))} It may have been deleted; the Runs page has all there are.")
         return None
     choose_run(run)
     return run
@@ -52,23 +54,53 @@ def go_to(page: str, run: Run) -> None:
     st.switch_page(page, query_params={"run": run.id})
 
 
-def do(action: Callable[[], None]) -> None:
-    """Does what a button asks for and shows the page anew, or says why it can't be done."""
-    if attempt(action):
-        st.rerun()
+def do(action: Callable[[], object], notice: str = "", to: str | None = None) -> None:
+    """Does what a button asks for and shows the page anew, or another one, with a notice, or with why it can't be done.
 
-
-def attempt(action: Callable[[], None]) -> bool:
-    """Whether it could be done; if not, the page says why."""
+    Said at the top of the page: a message beside its button is gone with the next update of a live part.
+    """
     try:
         action()
+    except DamagedCheckpoint as error:
+        st.session_state["trouble"] = for_people(error)
+        st.session_state["offer"] = (error.run.id, error.sound)
     except InputError as error:
-        st.error(inert(str(error)))
+        st.session_state["trouble"] = for_people(error)
     except OSError as error:
-        st.error(inert(str(disk_error(error))))
+        st.session_state["trouble"] = for_people(disk_error(error))
     else:
-        return True
-    return False
+        st.session_state["notice"] = notice
+        if to:
+            st.switch_page(to, query_params={"run": st.session_state["run"]} if st.session_state.get("run") else None)
+    st.rerun()
+
+
+def show_messages() -> None:
+    """What the last action has to say."""
+    if trouble := st.session_state.pop("trouble", ""):
+        st.error(inert(trouble))
+        run_id, sound = st.session_state.pop("offer", ("", ""))
+        if sound:
+            st.button(
+                f"Resume from {sound}", type="primary", key="resume-from-sound", on_click=_resume_from, args=(run_id, sound)
+            )
+    if notice := st.session_state.pop("notice", ""):
+        st.toast(inert(notice))
+
+
+def _resume_from(run_id: str, checkpoint: str) -> None:
+    try:
+        launcher().resume(find_run(workspace(), run_id), {}, checkpoint)
+    except InputError as error:
+        st.session_state["trouble"] = for_people(error)
+
+
+def for_people(error: InputError) -> str:
+    """Its sentences, with settings called as the forms call them."""
+    text = str(error)
+    for item in all_settings():
+        text = text.replace(f"{item.path}:", f"{item.title}:")
+    return text
 
 
 def background() -> str:

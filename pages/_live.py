@@ -7,7 +7,7 @@ from typing import Any
 import streamlit as st
 
 from core import figures
-from core.runs.actions import change_run
+from core.runs.actions import calmer_rate, change_run, config_ahead
 from core.runs.chronicle import change_in_words, exactness
 from core.runs.directory import Run
 from core.runs.history import History, history_of
@@ -21,6 +21,7 @@ from pages.live_chart import live_chart
 FAST_S = 0.4  # until there is something to show
 CALM_S = 1.0
 FIRST_POINT_S = 0.6
+SHOWN_CHANGES = 10  # Details has them all
 
 
 def live_run(run: Run) -> None:
@@ -60,7 +61,8 @@ def _header(run: Run, status: Status) -> None:
         st.markdown(f"### {inert(title_of(run))} &nbsp; {badge(status)}", width="stretch")
         if status.state == "finished" and st.button("See the results", type="primary", key="see-results"):
             go_to("results.py", run)
-        if not status.is_active and status.state != "finished" and st.button("Resume", type="primary", key="resume"):
+        is_resumable = not status.is_active and status.state != "finished"
+        if is_resumable and st.button("Resume", type="secondary" if calmer_rate(run) else "primary", key="resume"):
             do(lambda: launcher().resume(run))
         if status.is_active:
             if st.button("Stop", type="primary", key="stop"):
@@ -82,19 +84,20 @@ def _header(run: Run, status: Status) -> None:
 def _change(run: Run) -> None:
     """What may be changed while it trains; taken with the next step, and marked on the charts."""
     with st.popover("Change", key="change"), st.form("change-form", border=False):
-        changes = go_on_fields(history_of(run).config(run.config), max(status_of(run).epoch, 1), "change")
+        changes = go_on_fields(config_ahead(run), max(status_of(run).epoch, 1), "change")
         if st.form_submit_button("Change it", key="change-now"):
-            do(lambda: change_run(run, changes))
+            when = "Taken with the next step." if status_of(run).state == "running" else "Taken when it begins."
+            do(lambda: change_run(run, changes), notice=when if changes else "Nothing was set otherwise.")
 
 
 def _go_on(run: Run, status: Status) -> None:
-    """More epochs, another learning rate or patience for a run that has ended."""
-    is_finished = status.state == "finished"
+    """More epochs, another learning rate or early stopping for a run that has ended."""
+    is_finished, calmer = status.state == "finished", calmer_rate(run)
     label = "Train longer" if is_finished else "Resume with changes"
-    with st.popover(label, key="go-on"), st.form("go-on-form", border=False):
-        config = history_of(run).config(run.config)
+    with st.popover(label, key="go-on", type="primary" if calmer else "secondary"), st.form("go-on-form", border=False):
+        config = config_ahead(run)
         more = config.epochs + max(run.config.epochs, 1) if is_finished else config.epochs
-        changes = go_on_fields(config, max(status.epoch, 1), "go-on", more)
+        changes = go_on_fields(config, max(status.epoch, 1), "go-on", more, calmer)
         if st.form_submit_button(label, key="go-on-now"):
             do(lambda: launcher().resume(run, changes))
 
@@ -117,6 +120,9 @@ def _panel(run: Run, shown_state: str, every: float | None) -> None:
     if not history.evaluations:
         return
     _figures_row(run, status, history)
+    if not history.steps["step"]:
+        class_accuracy_table(history.evaluations[-1], history.started["class_names"])
+        return
     _chart_choices()
     state = st.session_state
     x, smoothing, log = state["x-axis"] or "examples", state["smoothing"], state["log-scale"]
@@ -136,6 +142,10 @@ def _panel(run: Run, shown_state: str, every: float | None) -> None:
     with right:
         st.markdown(f"**Accuracy of each class**, after epoch {history.evaluations[-1]['epoch']}")
         class_accuracy_table(history.evaluations[-1], history.started["class_names"])
+    for number, row in list(enumerate(history.changes, start=1))[-SHOWN_CHANGES:]:
+        st.caption(f"**{number}** &nbsp; Step {row['step']:,}: {inert(change_in_words(row))}.")
+    if words := exactness(history):
+        st.caption(inert(words))
 
 
 def _sentence(run: Run, status: Status, history: History) -> None:
@@ -168,11 +178,10 @@ def _sentence(run: Run, status: Status, history: History) -> None:
 
 
 def _figures_row(run: Run, status: Status, history: History) -> None:
-    config, started, steps = history.config(run.config), history.started, history.steps
-    step = max(steps["step"][-1] if steps["step"] else 0, history.evaluations[-1]["step"])
+    config, started, steps, last = history.config(run.config), history.started, history.steps, history.last_evaluation
+    step = max(steps["step"][-1] if steps["step"] else 0, last["step"], history.ended["step"] if history.ended else 0)
     total = started["steps_per_epoch"] * config.epochs
     seconds = steps["seconds"][-1] if steps["step"] else 0.0
-    last = history.last_evaluation
     facts = [
         (
             "Epoch",
@@ -186,7 +195,8 @@ def _figures_row(run: Run, status: Status, history: History) -> None:
         facts.append(("Time left", duration((total - step) * seconds / step) if step else "–"))
     if config.early_stopping.patience and last["patience_left"] is not None:
         left = last["patience_left"]
-        facts.append(("Patience left", f"{left} {'epoch' if left == 1 else 'epochs'}"))
+        watched = f"{last['split']} {config.early_stopping.watch}"
+        facts.append((f"Patience left ({watched})", f"{left} {'epoch' if left == 1 else 'epochs'}"))
     facts.append(("Time", duration(status.seconds)))
     with st.container(horizontal=True, gap="medium", key="figures"):
         for label, value in facts:
@@ -198,9 +208,6 @@ def _figures_row(run: Run, status: Status, history: History) -> None:
         f"{large(started['num_parameters'])} parameters, {started['num_train']:,} training pictures, judged on {started['num_evaluated']:,} "
         f"pictures of the {started['evaluated_split']} split."
     )
-    for words in (*(f"Step {row['step']:,}: {change_in_words(row)}." for row in history.changes[-3:]), exactness(history)):
-        if words:
-            st.caption(inert(words))
 
 
 def _recent(speeds: Sequence[float | None]) -> float | None:

@@ -10,13 +10,14 @@ import streamlit as st
 from core.config import TrainConfig
 from core.data.catalogue import DATASETS, imported_sets, suiting
 from core.errors import InputError
+from core.files import disk_error
 from core.intake.load import kind_of, load_file
 from core.models.catalogue import MODELS
 from core.recipes import RECIPES, recipe_named
 from core.settings import changed
 from pages._common import go_to, inert, launcher, workspace
 
-MAX_UPLOAD_MB = 200
+MAX_UPLOAD_MB = 500
 OTHER = "other"
 
 
@@ -24,11 +25,10 @@ def load_file_form() -> None:
     with st.expander("Load a checkpoint or a run", key="load-file"):
         st.caption(
             "A .pt or .pth file with a state_dict, a .safetensors file, or a zip that Trainscope has written. "
-            "It is examined in a process of its own before anything of it is used."
+            "It is examined in a process of its own before anything of it is used. Larger than 500 MB: type its path."
         )
         file = st.file_uploader(
             "File", key=f"load-upload-{st.session_state.get('loads', 0)}", max_upload_size=MAX_UPLOAD_MB,
-            help="For a larger one, type its path below.",
         )  # fmt: skip
         path = st.text_input("Or its path on this machine", key="load-path", placeholder="/home/me/weights.pt")
         if file is None and not path.strip():
@@ -38,6 +38,8 @@ def load_file_form() -> None:
                 examine(found, name)
         except InputError as error:
             st.error(inert(str(error)))
+        except OSError as error:
+            st.error(inert(str(disk_error(error))))
 
 
 @contextmanager
@@ -60,16 +62,13 @@ def examine(path: Path, name: str) -> None:
     kind = kind_of(path)
     config = None
     if kind in ("torch", "safetensors"):
-        st.markdown("It holds weights. **What do they belong to?**")
+        st.markdown("**What do its weights belong to?**")
         config = belonging()
     else:
         st.markdown("A whole run, with its curves." if kind == "run" else "A checkpoint of Trainscope's own.")
     if (config or kind in ("run", "checkpoint")) and st.button("Load it", type="primary", key="load-now"):
-        bar = st.progress(0.0, "Examining the file")
-        loaded = load_file(
-            workspace(), path, name, config, progress=lambda what, done, total: bar.progress(done / total if total else 0.0, what)
-        )
-        bar.empty()
+        with st.spinner("Examining the file"):
+            loaded = load_file(workspace(), path, name, config, name=name if kind != "run" else "")
         if kind != "run":
             launcher().enqueue(loaded.run)  # judged at once, so that it has results
         st.session_state["loads"] = st.session_state.get("loads", 0) + 1

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import streamlit as st
 
+from pages._common import show_messages
 from pages.live_chart import load_charts_early
 
 st.set_page_config(page_title="Trainscope", page_icon=str(Path(__file__).parent / "icon.png"), layout="wide")
@@ -22,6 +23,7 @@ page = st.navigation(
 st.session_state["has-arrived"] = st.session_state.get("current-page") != page.title  # from another page
 st.session_state["current-page"] = page.title
 st.html(Path(__file__).parent / "style.css")
+show_messages()
 page.run()
 with st.container(height=1, border=False):
     load_charts_early()

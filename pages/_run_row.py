@@ -25,9 +25,13 @@ COLOURS = {
 
 
 def title_of(run: Run) -> str:
-    """Its name, or what was trained, and when."""
+    """Its name, or what was trained, and when. A name written from right to left stays by itself."""
+    return f"\u2068{read_notes(run).name or label_of(run)}\u2069 · {when_of(run)}"
+
+
+def when_of(run: Run) -> str:
     date, time, *_ = run.id.split("-")
-    return f"{read_notes(run).name or label_of(run)} · {int(date[6:])} {month_abbr[int(date[4:6])]}, {time[:2]}:{time[2:4]}:{time[4:]}"
+    return f"{int(date[6:])} {month_abbr[int(date[4:6])]}, {time[:2]}:{time[2:4]}:{time[4:]}"
 
 
 def subject_of(run: Run) -> str:

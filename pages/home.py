@@ -5,7 +5,7 @@ import streamlit as st
 from core.recipes import recipe_named
 from core.runs.directory import list_runs
 from core.runs.status import status_of
-from pages._common import attempt, go_to, launcher, workspace
+from pages._common import choose_run, do, launcher, workspace
 from pages._run_row import run_row
 
 RECENT = 5
@@ -19,9 +19,7 @@ st.markdown(
 runs = list_runs(workspace())
 with st.container(horizontal=True, vertical_alignment="center"):
     if st.button("Train on digits now", type="primary", key="quickstart"):
-        started = []
-        if attempt(lambda: started.append(launcher().submit(recipe_named("digits-quickstart").config))):
-            go_to("train.py", started[0])
+        do(lambda: choose_run(launcher().submit(recipe_named("digits-quickstart").config)), to="train.py")
     if st.button("Choose data and model", key="choose"):
         st.session_state.pop("run", None)
         st.switch_page("train.py")

@@ -63,7 +63,7 @@ def results(run: Run, shown_state: str) -> None:
                 delta_arrow="off",
                 width="content",
             )
-        st.metric("Epochs", f"{last['epoch']} of {run.config.epochs}", width="content")
+        st.metric("Epochs", f"{last['epoch']} of {history.config(run.config).epochs}", width="content")
         st.metric("Time", duration(status.seconds), width="content")
     st.caption(
         f"Judged on {history.started['num_evaluated']:,} pictures of the {last['split']} split of "

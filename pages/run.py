@@ -2,32 +2,32 @@
 
 import streamlit as st
 
-from core.config import TrainConfig
 from core.errors import InputError
+from core.runs.actions import calmer_rate, config_ahead
 from core.runs.checkpoints import find_checkpoint, list_checkpoints, prune_by_hand, remove_checkpoint, size_of
 from core.runs.chronicle import chronicle, exactness
 from core.runs.directory import Run, disk_use, find_run
 from core.runs.history import History, history_of
+from core.runs.index import label_of
 from core.runs.notes import Notes, read_notes, tags_from, write_notes
 from core.runs.status import Status, status_of
-from core.wording import size
-from pages._common import attempt, choose_run, chosen_run, do, go_to, inert, launcher, workspace
+from core.wording import percent, size
+from pages._common import choose_run, chosen_run, do, go_to, inert, launcher, workspace
 from pages._delete_run import delete_button
 from pages._going_on import go_on_fields
-from pages._run_row import badge, subject_of, title_of
+from pages._run_row import badge, subject_of, title_of, when_of
 
 
 def sheet(run: Run) -> None:
     status, history = status_of(run), history_of(run)
-    config = history.config(run.config)
+    st.fragment(follow, run_every=2.0)(run, (status.state, len(list_checkpoints(run))))
     header(run, status, history)
     left, right = st.columns(2, gap="large")
     with left:
         if status.is_active:
-            st.subheader("While it trains")
-            st.markdown("It can be paused, stopped and changed on the Train page.")
+            while_it_trains(run)
         else:
-            going_on(run, status, config)
+            going_on(run, status)
     with right:
         notes_form(run)
     checkpoints(run, status, history)
@@ -45,15 +45,13 @@ def sheet(run: Run) -> None:
 
 
 def header(run: Run, status: Status, history: History) -> None:
-    st.title(inert(read_notes(run).name or "Run"))
-    st.markdown(f"**{inert(title_of(run))}** &nbsp; {badge(status)} &nbsp; {inert(subject_of(run))}  \n{inert(status.message)}")
+    st.title(inert(read_notes(run).name or label_of(run)))
+    st.markdown(f"{when_of(run)} &nbsp; {badge(status)} &nbsp; {inert(subject_of(run))}  \n{inert(status.message)}")
     if origin := run.config.origin:
         with st.container(horizontal=True, vertical_alignment="center"):
-            what = (
-                f"Began with the weights of {origin.name} {origin.checkpoint}"
-                if origin.kind == "run"
-                else f"Loaded from the file {origin.name}"
-            )
+            what = f"Loaded from the file {origin.name}"
+            if origin.kind == "run":
+                what = f"Began with the weights of {parent_title(origin.name)}, {origin.checkpoint}"
             st.markdown(f"{inert(what)}. {inert(origin.note)}", width="content")
             if origin.kind == "run" and st.button("Show the parent", key="show-parent"):
                 show_parent(origin.name)
@@ -66,6 +64,13 @@ def header(run: Run, status: Status, history: History) -> None:
             go_to("train.py", run)
 
 
+def parent_title(run_id: str) -> str:
+    try:
+        return title_of(find_run(workspace(), run_id))
+    except InputError:
+        return f"{run_id}, which is not here any more"
+
+
 def show_parent(run_id: str) -> None:
     try:
         go_to("run.py", find_run(workspace(), run_id))
@@ -73,36 +78,53 @@ def show_parent(run_id: str) -> None:
         st.error(inert(str(error)))
 
 
-def going_on(run: Run, status: Status, config: TrainConfig) -> None:
+def follow(run: Run, shown: tuple[str, int]) -> None:
+    """Shows the sheet anew when the run's state changes, or a checkpoint comes or goes."""
+    if run.path.exists() and (status_of(run).state, len(list_checkpoints(run))) != shown:
+        st.rerun()
+
+
+def while_it_trains(run: Run) -> None:
+    st.subheader("While it trains")
+    with st.container(horizontal=True):
+        if st.button("Stop", key="stop"):
+            do(lambda: launcher().stop(run))
+        if st.button("Pause", key="pause", help="Saved at this step; Resume goes on exactly from there."):
+            do(lambda: launcher().pause(run))
+    st.caption("Its settings are changed on the Train page, beside its curves.")
+
+
+def going_on(run: Run, status: Status) -> None:
     """Resume, or train longer: with more epochs, another learning rate, another patience, from another checkpoint."""
-    is_finished = status.state == "finished"
-    st.subheader("Train longer" if is_finished else "Go on")
+    is_finished, config = status.state == "finished", config_ahead(run)
+    label = "Train longer" if is_finished else "Resume"
+    st.subheader(label)
     names = ["last", *reversed([checkpoint.name for checkpoint in list_checkpoints(run)])]
     with st.form("going-on"):
         more = max(config.epochs, status.epoch + max(run.config.epochs, 1)) if is_finished else config.epochs
-        changes = go_on_fields(config, max(status.epoch, 1), "go-on", more)
+        changes = go_on_fields(config, max(status.epoch, 1), "go-on", more, calmer_rate(run))
         name = st.selectbox(
             "From checkpoint", names, key="go-on-checkpoint",
             help="Last: exactly where it was. From an earlier one, what came after it is superseded.",
         )  # fmt: skip
-        if st.form_submit_button("Train longer" if is_finished else "Resume", type="primary", key="go-on"):
+        if st.form_submit_button(label, type="primary", key="go-on"):
             go_on(run, changes, name)
 
 
 def go_on(run: Run, settings: dict, checkpoint: str) -> None:
-    if attempt(lambda: launcher().resume(run, settings, checkpoint)):
-        go_to("train.py", run)
+    """Off to the curves, if it can go on."""
+    do(lambda: launcher().resume(run, settings, checkpoint), to="train.py")
 
 
 def notes_form(run: Run) -> None:
     notes = read_notes(run)
     st.subheader("Name and notes")
     with st.form("notes"):
-        name = st.text_input("Name", notes.name, key="notes-name", placeholder="As the recipe", max_chars=100)
+        name = st.text_input("Name", notes.name, key="notes-name", placeholder="As the recipe")
         tags = st.text_input("Tags", ", ".join(notes.tags), key="notes-tags", placeholder="baseline, for the paper")
-        note = st.text_area("Note", notes.note, key="notes-note", height=100, max_chars=10_000)
-        if st.form_submit_button("Keep", key="keep-notes"):
-            do(lambda: write_notes(run, Notes(name, tags_from(tags), note)))
+        note = st.text_area("Note", notes.note, key="notes-note", height=100)
+        if st.form_submit_button("Save", key="keep-notes"):
+            do(lambda: write_notes(run, Notes(name, tags_from(tags), note)), notice="Saved.")
 
 
 def checkpoints(run: Run, status: Status, history: History) -> None:
@@ -115,15 +137,15 @@ def checkpoints(run: Run, status: Status, history: History) -> None:
     accuracies = {f"epoch-{row['epoch']:04d}": row["accuracy"] for row in history.evaluations}
     rows = [
         {
-            "Checkpoint": checkpoint.name, "Is": ", ".join(name for name, of in pointed.items() if of == checkpoint.name),
-            "Accuracy": None if accuracies.get(checkpoint.name) is None else 100 * accuracies[checkpoint.name], "Size": size(size_of(checkpoint)),
+            "Checkpoint": checkpoint.name, "Marked": ", ".join(name for name, of in pointed.items() if of == checkpoint.name),
+            "Accuracy": percent(accuracies.get(checkpoint.name), 2), "Size": size(size_of(checkpoint)),
         }
         for checkpoint in there
     ]  # fmt: skip
     st.caption(f"{size(sum(map(size_of, there)))} together; the whole run takes {size(disk_use(run.path))}.")
     st.dataframe(
         rows, hide_index=True, width="stretch", height=min(38 + 35 * len(rows), 290), key="checkpoints",
-        column_config={"Accuracy": st.column_config.NumberColumn(format="%.2f %%")},
+        column_config={name: st.column_config.TextColumn(alignment="right") for name in ("Accuracy", "Size")},
     )  # fmt: skip
     with st.container(horizontal=True, vertical_alignment="bottom"):
         name = st.selectbox(
@@ -134,21 +156,21 @@ def checkpoints(run: Run, status: Status, history: History) -> None:
             st.session_state["changes"], st.session_state["form"] = {}, st.session_state.get("form", 0) + 1
             choose_run(None)
             st.switch_page("train.py")
-        if not status.is_active and st.button("Remove it", key="remove-checkpoint"):
-            do(lambda: remove_checkpoint(run, name))
-        for label, kind in (("Download", "zip"), (".pt", "pt"), (".safetensors", "safetensors")):
+        for label, kind in (("Download it", "zip"), ("Weights as .pt", "pt"), ("as .safetensors", "safetensors")):
             st.link_button(label, f"trainscope/runs/{run.id}/{name}.{kind}", key=f"download-{kind}", help=DOWNLOADS[kind])
         if not status.is_active:
-            with st.popover("Remove several", key="prune"):
+            with st.popover("Remove", key="prune"):
+                if st.button(f"Remove {name}", key="remove-checkpoint"):
+                    do(lambda: remove_checkpoint(run, name), notice=f"{name} is removed.")
                 every = st.number_input(
-                    "Keep best, last, and every so many epochs (0: none of them)", 0, 100_000, 0, key="prune-every"
+                    "Or keep best and last, and every so many epochs (0: no others)", 0, 100_000, 0, key="prune-every"
                 )
-                if st.button("Remove the others", key="prune-now"):
-                    do(lambda: st.toast(f"{size(prune_by_hand(run, int(every) or None))} are free again."))
+                if st.button("Remove all others", key="prune-now"):
+                    do(lambda: prune_by_hand(run, int(every) or None), notice="The others are removed.")
 
 
 DOWNLOADS = {
-    "zip": "The whole checkpoint, with optimizer and position: Load a file opens it in another installation.",
+    "zip": "The checkpoint with its optimizer. Loaded in another installation, its weights begin a run of their own; the whole run goes on there.",
     "pt": "The weights alone, as torch.save writes a state_dict.",
     "safetensors": "The weights alone, in a format that holds no code.",
 }

@@ -17,7 +17,9 @@ def chosen_entries() -> list[Entry]:
     """The runs that search and filter leave, in the chosen order."""
     listed = entries(workspace())
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        text = st.text_input("Search", key="runs-search", placeholder="Name, tag, note, data or model", persist_state="session")
+        text = st.text_input(
+            "Search", key="runs-search", placeholder="Name, tag, note, data, model or date", persist_state="session"
+        )
         states = st.multiselect("State", list(COLOURS), key="runs-states", placeholder="Any", persist_state="session")
         sort = st.selectbox(
             "Order", list(SORTS), format_func=lambda name: SORTS[name][0], key="runs-sort", persist_state="session"

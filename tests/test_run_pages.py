@@ -61,7 +61,7 @@ def test_sheet_shows_a_run_with_its_checkpoints_and_its_life(finished: Run) -> N
     app = visit("run", run=finished.id)
     frames = [frame.value for frame in app.dataframe]
     assert list(frames[0]["Checkpoint"]) == ["epoch-0001", "epoch-0002"]
-    assert "last" in frames[0]["Is"][1]
+    assert "last" in frames[0]["Marked"][1]
     assert "Trained to the last epoch." in list(frames[1]["what"])
     links = [link.proto.url for link in app.get("link_button")]
     assert f"trainscope/runs/{finished.id}/epoch-0002.pt" in links
@@ -154,7 +154,7 @@ def test_learning_rate_is_changed_while_it_waits_and_a_bad_one_refused(workspace
     app = visit("train", run=run.id)
     app.number_input(key="change-lr").set_value(0.0)
     app.button(key="change-now").click().run()
-    assert "optimizer.lr: found 0" in texts(app).replace("\\", "")
+    assert "Learning rate: found 0.0, expected a finite number above 0" in texts(app).replace("\\", "")
     app.number_input(key="change-lr").set_value(0.5)
     app.button(key="change-now").click().run()
     assert '"value": 0.5' in run.control.read_text()
@@ -167,4 +167,4 @@ def test_patience_left_is_on_screen(workspace: Workspace, nobody_trains: None) -
     run = create_run(workspace, tiny(epochs=3, early_stopping={"patience": 5, "min_change": 50}))
     train_in(workspace, run)
     app = visit("train", run=run.id)
-    assert {metric.label: metric.value for metric in app.metric}["Patience left"] == "3 epochs"
+    assert {metric.label: metric.value for metric in app.metric}["Patience left (validation loss)"] == "3 epochs"

@@ -3,16 +3,28 @@
 from collections.abc import Mapping
 from typing import Any
 
-from core.config import CHANGEABLE
+from core.config import CHANGEABLE, TrainConfig
 from core.errors import InputError
 from core.runs.checkpoints import epoch_of, find_checkpoint, has_checkpoint, is_sound, sound_before
-from core.runs.control import send, send_changes, take_back
+from core.runs.control import Commands, send, send_changes, take_back
 from core.runs.directory import Run
+from core.runs.endings import DIVERGED
 from core.runs.event_log import append_event
 from core.runs.history import history_of
 from core.runs.status import status_of
 from core.settings import changed
 from core.training.events import Ended
+
+
+class DamagedCheckpoint(InputError):
+    """The checkpoint to go on from is damaged. sound: the name of the newest sound one, empty if there is none."""
+
+    def __init__(self, run: Run, checkpoint: str, sound: str) -> None:
+        hint = f"{sound} is sound: resume from that." if sound else "No other one is sound; start a new run."
+        super().__init__(
+            f"Checkpoint {checkpoint} of {run.id} is damaged: it is not as it was written.", code="damaged-checkpoint", hint=hint
+        )
+        self.run, self.sound = run, sound
 
 
 def stop_run(run: Run) -> None:
@@ -47,6 +59,22 @@ def change_run(run: Run, settings: Mapping[str, Any]) -> None:
         raise InputError(f"{run.id} is finished.", code="not-running", hint="Train it longer instead.")
     check_changes(run, settings)
     send_changes(run, settings)
+
+
+def config_ahead(run: Run) -> TrainConfig:
+    """The configuration as it will stand once changes that wait for the trainer are made."""
+    waiting = {c.setting: c.value for c in Commands(run).waiting() if c.kind == "change"}
+    config = history_of(run).config(run.config)
+    return changed(config, waiting) if waiting else config
+
+
+def calmer_rate(run: Run) -> float | None:
+    """For a run that has diverged, the learning rate to try: that before the last change if it was lower, else a tenth. None for others."""
+    if status_of(run).state != "failed" or not status_of(run).message.startswith(DIVERGED):
+        return None
+    now = config_ahead(run).optimizer.lr
+    before = [row["before"] for row in history_of(run).changes if row["setting"] == "optimizer.lr"]
+    return before[-1] if before and before[-1] < now else now / 10
 
 
 def check_changes(run: Run, settings: Mapping[str, Any], epoch: int | None = None) -> None:
@@ -91,7 +119,4 @@ def check_sound(run: Run, name: str) -> None:
     checkpoint = find_checkpoint(run, name)
     if not is_sound(checkpoint):
         other = sound_before(run, checkpoint)
-        raise InputError(
-            f"Checkpoint {checkpoint.name} of {run.id} is damaged: it is not as it was written.", code="damaged-checkpoint",
-            hint=f"{other.name} is sound: resume from that." if other else "No other one is sound; start a new run.",
-        )  # fmt: skip
+        raise DamagedCheckpoint(run, checkpoint.name, other.name if other else "")

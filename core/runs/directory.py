@@ -133,7 +133,7 @@ def find_run(workspace: Workspace, run_id: str) -> Run:
         raise InputError("There are no runs yet.", code="run", hint="Start one with train.")
     if ID_PATTERN.fullmatch(run_id) and (workspace.runs / run_id / "config.json").is_file():
         return Run(workspace.runs / run_id)
-    raise InputError(f"There is no run '{run_id[:100]}'.", code="run", hint="'python -m core runs' lists them.")
+    raise InputError(f"There is no run '{run_id[:100]}'.", code="run")
 
 
 def delete_run(run: Run) -> None:

@@ -11,6 +11,8 @@ from core.training.divergence import Diverged
 from core.training.loop import TrainState
 from core.wording import percent, size
 
+DIVERGED = "Training has diverged"
+
 
 def finished(state: TrainState) -> str:
     if state.epoch >= state.config.epochs:
@@ -30,7 +32,7 @@ def diverged(error: Diverged, lr: float, lr_before: float | None, kept: str) -> 
     """lr_before: the rate before the last change, which is better advice than a tenth if it was lower."""
     lower = lr_before if lr_before is not None and lr_before < lr else lr / 10
     return (
-        f"Training has diverged: at step {error.step:,} (epoch {error.epoch}) {error.what} was no longer a finite number. {kept} "
+        f"{DIVERGED}: at step {error.step:,} (epoch {error.epoch}) {error.what} was no longer a finite number. {kept} "
         f"Resume with a lower learning rate, {lower:g} instead of {lr:g} for example; a warm-up or normalised pictures help too."
     )
 

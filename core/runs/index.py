@@ -7,6 +7,7 @@ import json
 import os
 import threading
 import time
+from calendar import month_abbr
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -158,4 +159,8 @@ def select(listed: Sequence[Entry], text: str = "", states: Sequence[str] = (), 
 
 
 def _text(entry: Entry) -> str:
-    return " ".join((entry.title, *entry.tags, entry.note, entry.run.id, entry.dataset, entry.model, entry.state)).casefold()
+    date, clock, *_ = entry.run.id.split("-")
+    when = f"{int(date[6:])} {month_abbr[int(date[4:6])]} {clock[:2]}:{clock[2:4]}"
+    return " ".join(
+        (when, entry.title, *entry.tags, entry.note, entry.run.id, entry.dataset, entry.model, entry.state)
+    ).casefold()

@@ -123,7 +123,7 @@ def test_a_learning_rate_changed_while_it_trains_is_marked_and_told_with_what_it
     page.locator(".st-key-change-now button").click()
     until(lambda: history_of(training).changes)
     expect(page.get_by_text(re.compile(r"Learning rate changed from 0.05 to 0.003"))).to_be_visible()
-    expect(page.locator("[class*='st-key-loss-'] .annotation-text").first).to_have_text("◆")
+    expect(page.locator("[class*='st-key-loss-'] .annotation-text").first).to_have_text("1")
     page.keyboard.press("Escape")
     page.locator(".st-key-pause button").first.click()
     expect(page.get_by_text("Paused by hand at step")).to_be_visible()
