@@ -7,7 +7,7 @@ from core.config import Preprocessing, TrainConfig
 from core.data.catalogue import import_folder, prepare_store
 from core.errors import InputError
 from core.models.catalogue import MODELS
-from core.runs.branch import branch
+from core.runs.branch import branch, check_fit
 from core.runs.directory import Run, list_runs
 from core.runs.forecast import forecast_s
 from core.runs.plan import Plan, plan_run
@@ -55,6 +55,13 @@ def preview(config: TrainConfig, is_busy: bool) -> None:
         st.error(inert(str(error)))
         return
     st.markdown(what_will_happen(config, plan, is_busy))
+    if parent := parent_of_new_run():
+        try:
+            renewed = check_fit(config, plan.spec.shape, plan.spec.num_classes, *parent)
+        except InputError as error:
+            st.error(inert(str(error)))
+            return
+        st.markdown(f"It begins with the chosen weights. {inert(renewed)}")
     if st.button("Start training", type="primary", key="start"):
         do(lambda: choose_run(begin(config)))
     st.caption("The learning rate over the epochs")
@@ -66,10 +73,8 @@ def begin(config: TrainConfig) -> Run:
     parent = parent_of_new_run()
     if parent is None:
         return launcher().submit(config)
-    bar = st.progress(0.0, "Taking over the weights")
-    run = branch(
-        workspace(), config, *parent, progress=lambda what, done, total: bar.progress(done / total if total else 0.0, what)
-    )
+    with st.spinner("Taking over the weights"):
+        run = branch(workspace(), config, *parent)
     launcher().enqueue(run)
     del st.session_state["start-from"]
     return run

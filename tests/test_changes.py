@@ -8,7 +8,7 @@ import torch
 from core.errors import InputError
 from core.runs import saving, session
 from core.runs.actions import change_run, make_ready
-from core.runs.branch import branch, config_to_branch
+from core.runs.branch import branch, check_fit, config_to_branch
 from core.runs.checkpoints import find_checkpoint, list_checkpoints, load_network
 from core.runs.control import Commands, send_changes
 from core.runs.directory import Run, create_run
@@ -344,8 +344,18 @@ def test_branch_of_another_model_is_refused_in_words(workspace):
     parent = create_run(workspace, tiny(epochs=1))
     train_in(workspace, parent)
     config = session.changed(config_to_branch(parent), {"model.width": 0.1})
-    with pytest.raises(InputError, match=r"of mlp \(width 0.05\), the new run's model is mlp \(width 0.1\)"):
-        branch(workspace, config, parent)
+    for attempt in (lambda: branch(workspace, config, parent), lambda: check_fit(config, (1, 8, 8), 10, parent, "last")):
+        with pytest.raises(InputError, match=r"of mlp \(width 0.05\), the new run's model is mlp \(width 0.1\)"):
+            attempt()
+
+
+def test_what_a_branch_would_draw_anew_is_known_before(workspace):
+    parent = create_run(workspace, tiny(epochs=1))
+    train_in(workspace, parent)
+    assert check_fit(parent.config, (1, 8, 8), 10, parent, "last") == ""
+    assert check_fit(parent.config, (1, 8, 8), 3, parent, "last") == "The last layer is drawn anew: 3 classes instead of 10."
+    with pytest.raises(InputError, match=r"don't fit these pictures: .* \(grey or colour\)"):
+        check_fit(parent.config, (3, 8, 8), 10, parent, "last")
 
 
 def test_state_out_of_patience_needs_a_patience():

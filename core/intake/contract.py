@@ -76,6 +76,7 @@ def match(found: Mapping[str, StoredTensor], wanted: Mapping[str, Wanted]) -> Ma
         notes = [f"Its layers are named otherwise ({shown(source)} for '{first}'); they were taken by their shapes, in order."]
     else:
         raise _misfit(
+            ("in order, the first that differs", _first_that_differs(found, wanted) if missing and unexpected else []),
             ("missing", [shown(name) for name in missing]),
             ("unexpected", [f"{shown(name)} {_shape(found[name].shape)}" for name in unexpected]),
             ("of another shape", shapes),
@@ -92,6 +93,14 @@ def match(found: Mapping[str, StoredTensor], wanted: Mapping[str, Wanted]) -> Ma
         precise = {"F64": "float64", "F16": "float16", "BF16": "bfloat16"}
         notes.append(f"Weights in {' and '.join(precise[other] for other in others)} were converted to float32.")
     return Match(sources, tuple(notes))
+
+
+def _first_that_differs(found: Mapping[str, StoredTensor], wanted: Mapping[str, Wanted]) -> list[str]:
+    """Where the names say nothing: the first layer, in order, that has another shape than the network's."""
+    for (name, tensor), (ours, want) in zip(found.items(), wanted.items(), strict=False):
+        if tensor.shape != want.shape:
+            return [f"{shown(name)} is {_shape(tensor.shape)}, the model's {ours} is {_shape(want.shape)}"]
+    return []
 
 
 def _by_layers(found: Mapping[str, StoredTensor], wanted: Mapping[str, Wanted]) -> dict[str, str]:
@@ -141,7 +150,8 @@ def _misfit(*kinds: tuple[str, list[str]]) -> InputError:
     for kind, entries in kinds:
         if entries:
             more = f" and {len(entries) - NUM_LISTED:,} more" if len(entries) > NUM_LISTED else ""
-            lists.append(f"{len(entries):,} {kind}: {', '.join(entries[:NUM_LISTED])}{more}")
+            count = "" if kind.startswith("in order") else f"{len(entries):,} "
+            lists.append(f"{count}{kind}: {', '.join(entries[:NUM_LISTED])}{more}")
     return InputError(
         f"The weights don't fit the model. {'; '.join(lists)}.", code="misfit",
         hint="Choose the model, its width, the picture size and the data set (for its classes) that they were trained with.",

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from core.config import Origin, TrainConfig
-from core.data.catalogue import data_spec, find_store, prepare_store, settled
+from core.data.catalogue import DATASETS, DataSpec, data_spec, find_store, prepare_store, settled
 from core.data.store import Progress, no_progress
 from core.errors import InputError
 from core.intake.checkpoint_check import check_manifest, read_network
@@ -129,8 +129,6 @@ def _kind_of_zip(path: Path) -> Kind:
 def _from_weights(
     workspace: Workspace, path: Path, kind: Kind, file_name: str, config: TrainConfig, progress: Progress
 ) -> tuple[Run, list[str]]:
-    from core.runs.session import resolved
-
     config = settled(workspace, config)
     data = data_spec(workspace, config)
     guess = NetworkSpec(
@@ -144,14 +142,33 @@ def _from_weights(
         clean = Path(folder) / "weights.safetensors"
         (notes,) = examine([Task(path, kind, wanted, clean)])
         # only now: the set may have to be downloaded first
-        store = prepare_store(workspace, config.data.dataset, config.preprocessing, progress)
-        config = resolved(config, store)
-        network = NetworkSpec(
-            model=config.model, shape=store.meta.shape, class_names=store.meta.class_names, preprocessing=config.preprocessing
-        )
+        config, network = _with_pictures(workspace, config, data, progress)
         if wanted_by(network) != wanted:
             raise InputError("The data set has changed meanwhile.", code="dataset", hint="Load the file again.")
         return _new_run(workspace, config, network, clean, file_name, "", notes), notes
+
+
+def _with_pictures(
+    workspace: Workspace, config: TrainConfig, data: DataSpec, progress: Progress
+) -> tuple[TrainConfig, NetworkSpec]:
+    """The configuration and the network with what the set says: class names, and normalisation where it is not given.
+
+    A built-in set that can't be had is not needed for either where the configuration normalises by figures of its own.
+    """
+    from core.runs.session import resolved
+
+    record, given = DATASETS.get(config.data.dataset), config.preprocessing
+    try:
+        store = prepare_store(workspace, config.data.dataset, given, progress)
+    except InputError as error:
+        if error.code != "dataset-offline" or not record or not record.class_names or given.mean is None or given.std is None:
+            raise
+        drawing = record.drawing if given.drawing == "auto" else given.drawing
+        config = changed(config, {"preprocessing.drawing": drawing})
+        shape, class_names = data.shape, record.class_names
+    else:
+        config, shape, class_names = resolved(config, store), store.meta.shape, tuple(store.meta.class_names)
+    return config, NetworkSpec(model=config.model, shape=shape, class_names=class_names, preprocessing=config.preprocessing)
 
 
 def _from_checkpoint(workspace: Workspace, path: Path, file_name: str, config: TrainConfig | None) -> tuple[Run, list[str]]:

@@ -6,10 +6,11 @@ import torch
 from safetensors.torch import load
 from torch import Tensor
 
-from core.config import Origin, TrainConfig
+from core.config import ModelConfig, Origin, TrainConfig
 from core.data.catalogue import prepare_store
 from core.data.store import Progress, no_progress
 from core.errors import InputError
+from core.models.catalogue import build_model
 from core.models.network import NetworkSpec
 from core.runs.checkpoints import find_checkpoint, read_file, save_checkpoint
 from core.runs.directory import Run, create_run
@@ -57,32 +58,52 @@ def create_run_with_weights(
         return create_run(workspace, config, lambda run: save_checkpoint(run, state, network, {}, 0))
 
 
+def check_fit(config: TrainConfig, shape: tuple[int, int, int], num_classes: int, parent: Run, checkpoint: str) -> str:
+    """What would be drawn anew, as a sentence, before anything is read or built: empty if nothing. Raises InputError if it can't fit."""
+    of = NetworkSpec.model_validate_json(read_file(find_checkpoint(parent, checkpoint), "network.json"))
+    _check_model(config.model, of)
+    with torch.device("meta"):
+        theirs, ours = of.build().state_dict(), build_model(config.model, shape, num_classes).state_dict()
+    return _renewed_in_words(_renewed(ours, theirs, num_classes == len(of.class_names)), len(of.class_names), num_classes)
+
+
 def _fitted(network: NetworkSpec, weights: dict[str, Tensor], of: NetworkSpec, seed: int) -> tuple[dict[str, Tensor], str]:
     """The parent's weights for this network, and what was drawn anew, in a sentence."""
+    _check_model(network.model, of)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         fresh = network.build().state_dict()
-    if of.model != network.model:
-        raise InputError(
-            f"The checkpoint is of {of.model.name} (width {of.model.width:g}), the new run's model is {network.model.name} "
-            f"(width {network.model.width:g}).", code="checkpoint", hint="Choose the model it belongs to.",
-        )  # fmt: skip
-    unfit = [name for name in fresh if name not in weights or weights[name].shape != fresh[name].shape]
-    same_classes = of.class_names == network.class_names
-    head = _head(list(fresh))
-    if not set(unfit) <= set(head):
-        name = next(name for name in unfit if name not in head)
-        raise InputError(
-            f"The checkpoint's {name} has shape {list(weights[name].shape)}, the new run needs {list(fresh[name].shape)}.",
-            code="checkpoint", hint="Choose pictures of the size and the channels it was trained on.",
-        )  # fmt: skip
-    renewed = head if unfit or not same_classes else []
-    note = (
-        f"The last layer was drawn anew: {len(network.class_names)} classes instead of {len(of.class_names)}." if renewed else ""
-    )
-    if renewed and len(of.class_names) == len(network.class_names):
-        note = "The last layer was drawn anew, as the classes are others."
+    renewed = _renewed(fresh, weights, of.class_names == network.class_names)
+    note = _renewed_in_words(renewed, len(of.class_names), len(network.class_names))
     return {name: fresh[name] if name in renewed else weights[name] for name in fresh}, note
+
+
+def _check_model(model: ModelConfig, of: NetworkSpec) -> None:
+    if of.model != model:
+        raise InputError(
+            f"The checkpoint is of {of.model.name} (width {of.model.width:g}), the new run's model is {model.name} (width {model.width:g}).",
+            code="checkpoint", hint="Choose the model it belongs to.",
+        )  # fmt: skip
+
+
+def _renewed(ours: dict[str, Tensor], theirs: dict[str, Tensor], same_classes: bool) -> list[str]:
+    """The last layer's entries if it has to be drawn anew. Raises InputError if another one does not fit."""
+    unfit = [name for name in ours if name not in theirs or theirs[name].shape != ours[name].shape]
+    head = _head(list(ours))
+    if others := [name for name in unfit if name not in head]:
+        sizes = " × ".join(map(str, theirs[others[0]].shape)), " × ".join(map(str, ours[others[0]].shape))
+        raise InputError(
+            f"The checkpoint's layers don't fit these pictures: {others[0]} is {sizes[0]}, for them it would be {sizes[1]}.",
+            code="checkpoint", hint="Choose pictures of the size and with the channels it was trained on (grey or colour).",
+        )  # fmt: skip
+    return head if unfit or not same_classes else []
+
+
+def _renewed_in_words(renewed: list[str], before: int, now: int) -> str:
+    if not renewed:
+        return ""
+    why = "as the classes are others" if before == now else f"{now} classes instead of {before}"
+    return f"The last layer is drawn anew: {why}."
 
 
 def _head(names: list[str]) -> list[str]:

@@ -44,6 +44,8 @@ def _add(run: Run, commands: list[Command]) -> int:
 
 def take_back(run: Run, kind: Kind) -> list[Command]:
     """Forgets commands of this kind that nobody has taken yet, and returns them."""
+    if not run.control.exists():
+        return []
     with FileLock(run.path / "control.lock"):
         number, waiting = _read(run)
         taken = [command for command in waiting if command.kind == kind]

@@ -181,7 +181,7 @@ def test_every_cut_of_the_events_file_leaves_an_exact_prefix_and_can_be_gone_on_
         assert read_tail(cut.events) == rows[:whole]
         assert status_of(cut).state in STATES
         history = history_of(cut)
-        assert history.steps["step"] == [row["step"] for row in rows[:whole] if row["kind"] == "step"]
+        assert list(history.steps["step"]) == [row["step"] for row in rows[:whole] if row["kind"] == "step"]
         assert history.dropped == 0
 
         with EventWriter(cut.events) as writer:
