@@ -17,14 +17,15 @@ from core.training.events import Ended
 
 
 class DamagedCheckpoint(InputError):
-    """The checkpoint to go on from is damaged. sound: the name of the newest sound one, empty if there is none."""
+    """The checkpoint to go on from is damaged. sound: the name of the newest sound one, empty if there is none.
+    settings: what was to be changed on going on."""
 
-    def __init__(self, run: Run, checkpoint: str, sound: str) -> None:
+    def __init__(self, run: Run, checkpoint: str, sound: str, settings: Mapping[str, Any]) -> None:
         hint = f"{sound} is sound: resume from that." if sound else "No other one is sound; start a new run."
         super().__init__(
             f"Checkpoint {checkpoint} of {run.id} is damaged: it is not as it was written.", code="damaged-checkpoint", hint=hint
         )
-        self.run, self.sound = run, sound
+        self.run, self.sound, self.settings = run, sound, dict(settings)
 
 
 def stop_run(run: Run) -> None:
@@ -106,17 +107,17 @@ def make_ready(run: Run, settings: Mapping[str, Any], checkpoint: str) -> None:
                 f"{run.id} is finished: {status.message[0].lower()}{status.message[1:]}", code="finished",
                 hint=f"To train it longer, ask for more than {status.epoch} epochs.",
             )  # fmt: skip
-    check_sound(run, checkpoint)
+    check_sound(run, checkpoint, settings)
     for kind in ("stop", "pause"):  # those that nobody lived to hear are not meant for what comes
         take_back(run, kind)
     send_changes(run, settings)
 
 
-def check_sound(run: Run, name: str) -> None:
-    """Raises InputError if the checkpoint to go on from is damaged, naming the newest sound one."""
+def check_sound(run: Run, name: str, settings: Mapping[str, Any]) -> None:
+    """Raises DamagedCheckpoint if the checkpoint to go on from is damaged, with the newest sound one."""
     if name == "last" and not has_checkpoint(run):
         return  # it begins again
     checkpoint = find_checkpoint(run, name)
     if not is_sound(checkpoint):
         other = sound_before(run, checkpoint)
-        raise DamagedCheckpoint(run, checkpoint.name, other.name if other else "")
+        raise DamagedCheckpoint(run, checkpoint.name, other.name if other else "", settings)

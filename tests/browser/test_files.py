@@ -50,7 +50,7 @@ def test_weights_of_a_tutorial_become_a_run_with_results(page: Page, server: Ser
     torch.save({"epoch": 3, "model_state_dict": theirs, "loss": 0.1}, tmp_path / "tutorial.pt")
     open_form(page)
     page.locator("input[type=file]").set_input_files(tmp_path / "tutorial.pt")
-    expect(page.get_by_text("What do they belong to?")).to_be_visible()
+    expect(page.get_by_text("What do its weights belong to?")).to_be_visible()
     choose(page, "load-recipe", "Something else")
     choose(page, "load-model", "Perceptron")
     page.locator(".st-key-load-width").get_by_role("spinbutton").fill("0.05")

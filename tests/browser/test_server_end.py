@@ -65,7 +65,7 @@ def test_a_killed_training_is_shown_as_interrupted_with_its_cause(page: Page, br
     os.kill(trainer_of(run), signal.SIGKILL)
     expect(page.get_by_text("killed by SIGKILL")).to_be_visible(timeout=5_000)
     assert status_of(run).state == "interrupted"
-    page.get_by_role("button", name="Resume").click()
+    page.get_by_role("button", name="Resume", exact=True).click()
     until(lambda: status_of(run).state == "running")
     page.locator(".st-key-stop button").click()
     until(lambda: status_of(run).state == "stopped")
