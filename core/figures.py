@@ -155,6 +155,9 @@ def _curve(history: History, what: str, x: str, smoothing: float) -> go.Figure:
 def _mark_changes(figure: go.Figure, history: History, x: str) -> None:
     """A dotted line where a setting was changed while the run trained, with its number; which one, and what it was, when pointed at."""
     rows = history.changes[-MAX_MARKS:]
+    if not rows:
+        return
+    figure.update_layout(margin_t=28)
     positions = _in_epochs(history, np.array([row["step" if x == "epoch" else x] for row in rows], float), x)
     figure.update_layout(
         shapes=[

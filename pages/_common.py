@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from typing import Any
 
 import streamlit as st
 
@@ -63,7 +64,7 @@ def do(action: Callable[[], object], notice: str = "", to: str | None = None) ->
         action()
     except DamagedCheckpoint as error:
         st.session_state["trouble"] = for_people(error)
-        st.session_state["offer"] = (error.run.id, error.sound)
+        st.session_state["offer"] = (error.run.id, error.sound, error.settings)
     except InputError as error:
         st.session_state["trouble"] = for_people(error)
     except OSError as error:
@@ -79,18 +80,16 @@ def show_messages() -> None:
     """What the last action has to say."""
     if trouble := st.session_state.pop("trouble", ""):
         st.error(inert(trouble))
-        run_id, sound = st.session_state.pop("offer", ("", ""))
-        if sound:
-            st.button(
-                f"Resume from {sound}", type="primary", key="resume-from-sound", on_click=_resume_from, args=(run_id, sound)
-            )
+        offer = st.session_state.pop("offer", None)
+        if offer and offer[1]:
+            st.button(f"Resume from {offer[1]}", type="primary", key="resume-from-sound", on_click=_resume_from, args=offer)
     if notice := st.session_state.pop("notice", ""):
         st.toast(inert(notice))
 
 
-def _resume_from(run_id: str, checkpoint: str) -> None:
+def _resume_from(run_id: str, checkpoint: str, settings: dict[str, Any]) -> None:
     try:
-        launcher().resume(find_run(workspace(), run_id), {}, checkpoint)
+        launcher().resume(find_run(workspace(), run_id), settings, checkpoint)
     except InputError as error:
         st.session_state["trouble"] = for_people(error)
 

@@ -100,9 +100,9 @@ def test_damaged_checkpoint_is_named_with_the_sound_one_which_can_be_chosen(work
     app.button(key="go-on").click().run()
     assert "damaged" in texts(app).replace("\\", "")
     before = re.search(r"(epoch-\d+) is sound", texts(app).replace("\\", ""))[1]
-    app.selectbox(key="go-on-checkpoint").set_value(before)
-    app.button(key="go-on").click().run()
+    app.button(key="resume-from-sound").click().run()
     assert status_of(run).state == "queued"
+    assert f'"from_checkpoint":"{before}"' in run.events.read_text()
 
 
 def test_checkpoints_are_removed_by_hand_and_by_rule_and_the_last_is_kept(workspace: Workspace, nobody_trains: None) -> None:  # noqa: F811

@@ -22,6 +22,7 @@ from core.data.catalogue import settled
 from core.errors import InputError
 from core.files import disk_error, is_locked, sweep, write_json_atomically
 from core.runs.actions import make_ready, pause_run, stop_run
+from core.runs.checkpoints import find_checkpoint, position_of
 from core.runs.control import take_back
 from core.runs.directory import Run, create_run, find_run, read_json
 from core.runs.event_log import append_event
@@ -328,11 +329,19 @@ def _obituary(run: Run, code: int) -> Ended:
         cause = f"The training process ended by itself with status {code}; worker.log in the run's folder may say why"
     return Ended(
         "interrupted",
-        f"{cause}. The checkpoints it had saved are kept.",
+        f"{cause}. {_what_is_left(run)}",
         epoch=status.epoch,
         seconds=status.seconds,
         accuracy=status.accuracy,
     )
+
+
+def _what_is_left(run: Run) -> str:
+    try:
+        last = find_checkpoint(run, "last")
+    except InputError:
+        return "It had saved no checkpoint yet; Resume begins again."
+    return f"Its checkpoints are kept; Resume goes on after step {position_of(last):,}."
 
 
 @cache
