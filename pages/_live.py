@@ -155,6 +155,8 @@ def _sentence(run: Run, status: Status, history: History) -> None:
         st.info(
             f"Waiting: {'next in line' if place <= 1 else f'number {place} in line'}. It begins when the training before it ends."
             if place
+            else "Going on in a moment …"
+            if history.evaluations
             else "Starting …"
         )
     elif status.state == "running" and not history.started:

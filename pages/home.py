@@ -1,14 +1,27 @@
 """Home: what this is, one click to a first training, what is running, the latest runs."""
 
+import time
+
 import streamlit as st
 
 from core.recipes import recipe_named
-from core.runs.directory import list_runs
+from core.runs.directory import find_run, list_runs
 from core.runs.status import status_of
 from pages._common import choose_run, do, launcher, workspace
 from pages._run_row import run_row
 
 RECENT = 5
+DOUBLE_CLICK_S = 2.0
+
+
+def quick_start() -> None:
+    """A first training; one however often the button is pressed at once."""
+    run_id, began = st.session_state.get("quick-start", ("", 0.0))
+    if time.monotonic() - began > DOUBLE_CLICK_S:
+        run_id = launcher().submit(recipe_named("digits-quickstart").config).id
+        st.session_state["quick-start"] = (run_id, time.monotonic())
+    choose_run(find_run(workspace(), run_id))
+
 
 st.title("Trainscope")
 st.markdown(
@@ -19,7 +32,7 @@ st.markdown(
 runs = list_runs(workspace())
 with st.container(horizontal=True, vertical_alignment="center"):
     if st.button("Train on digits now", type="primary", key="quickstart"):
-        do(lambda: choose_run(launcher().submit(recipe_named("digits-quickstart").config)), to="train.py")
+        do(quick_start, to="train.py")
     if st.button("Choose data and model", key="choose"):
         st.session_state.pop("run", None)
         st.switch_page("train.py")

@@ -30,7 +30,10 @@ def checkpoint_choice() -> Checkpoint | None:
         if st.button("Go to training", type="primary", key="go-train"):
             st.switch_page("train.py")
         return None
+    was_named = "run" in st.query_params
     chosen = chosen_run()
+    if chosen is None and was_named:
+        return None
     if chosen and chosen not in usable and (chosen.checkpoints / "last.json").exists():
         usable.append(chosen)  # an old one
     if chosen is None or chosen.id not in {run.id for run in usable}:

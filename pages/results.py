@@ -26,7 +26,11 @@ def run_choice() -> Run | None:
         if st.button("Go to training", type="primary", key="go-train"):
             st.switch_page("train.py")
         return None
-    chosen = chosen_run() or runs[0]
+    was_named = "run" in st.query_params
+    chosen = chosen_run()
+    if chosen is None and was_named:
+        return None  # said by now; another run's results would be taken for its own
+    chosen = chosen or runs[0]
     by_id = {run.id: run for run in [*runs[:MOST_RUNS], chosen]}
     ids = list(by_id)
     picked = st.selectbox(

@@ -35,7 +35,7 @@ def test_every_start_change_and_end_has_its_line_in_order():
     assert whats(history) == [
         "Put in line", "Began on cpu in float32, one thread", "Learning rate changed from 0.1 to 0.01",
         "Paused by hand at step 7, and saved.", "Put in line, to go on from epoch-0001",
-        "Went on after step 4, exactly as if never interrupted",
+        "Went on after step 4, exactly where it was saved",
         "Learning rate changed from 0.1 to 0.01, as before the interruption", "Trained to the last epoch.",
     ]  # fmt: skip
 

@@ -20,7 +20,7 @@ from core.errors import InputError
 from core.export.bundles import checkpoint_zip, run_zip
 from core.files import sealed, unsealed
 from core.inference.predictor import predict
-from core.intake.load import kind_of, load_file, load_weights
+from core.intake.load import kind_of, load_file
 from core.models.network import NetworkSpec
 from core.runs import session
 from core.runs.checkpoints import Checkpoint, find_checkpoint, load_network
@@ -83,7 +83,7 @@ def test_loaded_weights_are_judged_exactly_as_where_they_were_trained(trained, o
         torch.save({"net": weights_of(run), "epoch": 2}, path)
     else:
         safetensors.torch.save_file(weights_of(run), path)
-    loaded = load_weights(other, path, path.name, None if ending == "zip" else run.config)
+    loaded = load_file(other, path, path.name, None if ending == "zip" else run.config).run
     assert equal(weights_of(loaded), weights_of(run))
     origin = loaded.config.origin
     assert (origin.kind, origin.name) == ("file", path.name)
@@ -102,7 +102,7 @@ def test_loaded_weights_classify_pictures(trained, other, tmp_path):
     _, run = trained
     path = tmp_path / "weights.pt"
     torch.save(weights_of(run), path)
-    loaded = load_weights(other, path, "weights.pt", run.config)
+    loaded = load_file(other, path, "weights.pt", run.config).run
     picture = tmp_path / "digit.png"
     Image.fromarray(np.random.default_rng(1).integers(0, 255, (8, 8), dtype=np.uint8)).save(picture)
     mine, theirs = (predict(find_checkpoint(r, "last"), decode_picture(picture)).top(10) for r in (loaded, run))
@@ -131,9 +131,9 @@ def test_weights_need_a_model_and_classes(trained, other, tmp_path):
     path = tmp_path / "weights.pt"
     torch.save(weights_of(run), path)
     with pytest.raises(InputError, match="Choose the model and the data set"):
-        load_weights(other, path, "weights.pt")
+        load_file(other, path, "weights.pt")
     with pytest.raises(InputError, match="don't fit") as refusal:
-        load_weights(other, path, "weights.pt", digits_config(**{"model.name": "mlp"}))
+        load_file(other, path, "weights.pt", digits_config(**{"model.name": "mlp"}))
     assert refusal.value.code == "misfit"
     assert list(other.runs.iterdir()) == []
 
@@ -155,7 +155,7 @@ def test_name_of_a_file_is_inert(trained, other, tmp_path):
     _, run = trained
     path = tmp_path / "weights.pt"
     torch.save(weights_of(run), path)
-    loaded = load_weights(other, path, "../../x\x1b[2J\n![a](http://b/c)" + "x" * 1000, run.config)
+    loaded = load_file(other, path, "../../x\x1b[2J\n![a](http://b/c)" + "x" * 1000, run.config).run
     assert loaded.config.origin.name.isprintable()
     assert len(loaded.config.origin.name) == 300
     assert loaded.path.parent == other.runs
@@ -177,7 +177,7 @@ def test_checkpoint_for_other_classes_is_refused(trained, other, tmp_path):
     path = tmp_path / "checkpoint.zip"
     path.write_bytes(b"".join(checkpoint_zip(find_checkpoint(run, "last"))))
     with pytest.raises(InputError, match="knows 10 classes, the data set 'flowers' has 2"):
-        load_weights(other, path, "checkpoint.zip", config)
+        load_file(other, path, "checkpoint.zip", config)
 
 
 def find_network(run: Run) -> NetworkSpec:
@@ -189,7 +189,7 @@ def find_network(run: Run) -> NetworkSpec:
 
 def test_exported_run_opens_elsewhere_with_charts_records_and_checkpoints(trained, other, tmp_path):
     _, run = trained
-    loaded = load_weights(other, bundle(run, tmp_path), "run.zip")
+    loaded = load_file(other, bundle(run, tmp_path), "run.zip").run
     assert loaded.id == run.id
     assert loaded.config == run.config
     assert history_of(loaded) == history_of(run)
@@ -206,7 +206,7 @@ def test_exported_run_opens_elsewhere_with_charts_records_and_checkpoints(traine
 def test_run_that_is_there_already_comes_under_another_id(trained, tmp_path):
     workspace, run = trained
     path = bundle(run, tmp_path)
-    first, second = load_weights(workspace, path, "run.zip"), load_weights(workspace, path, "run.zip")
+    first, second = (load_file(workspace, path, "run.zip").run for _ in range(2))
     assert len({run.id, first.id, second.id}) == 3
     assert ID_PATTERN.fullmatch(first.id)
     assert {first, second} <= set(list_runs(workspace))
@@ -218,7 +218,7 @@ def test_zip_unpacked_and_packed_again_by_hand_is_taken(trained, other, tmp_path
     with zipfile.ZipFile(bundle(run, tmp_path)) as archive:
         archive.extractall(tmp_path / "by-hand")
     shutil.make_archive(str(tmp_path / "again"), "zip", tmp_path / "by-hand")
-    assert load_weights(other, tmp_path / "again.zip", "again.zip").id == run.id
+    assert load_file(other, tmp_path / "again.zip", "again.zip").run.id == run.id
 
 
 def test_run_that_was_training_rests_as_interrupted(trained, other, tmp_path):
@@ -227,7 +227,7 @@ def test_run_that_was_training_rests_as_interrupted(trained, other, tmp_path):
     shutil.copytree(run.path, copy.path)
     lines = copy.events.read_bytes().splitlines(keepends=True)
     copy.events.write_bytes(b"".join(lines[:-3]) + lines[-3][:20])  # no end, and a line half written
-    loaded = load_weights(other, bundle(copy, tmp_path), "run.zip")
+    loaded = load_file(other, bundle(copy, tmp_path), "run.zip").run
     status = status_of(loaded)
     assert (status.state, status.message) == ("interrupted", "It was still training when it was exported.")
     assert not status.is_unexplained
@@ -239,7 +239,7 @@ def test_run_that_its_server_paused_is_not_resumed_by_another_server(trained, ot
     copy = Run(workspace.runs / "20260101-000000-copy-0001")
     shutil.copytree(run.path, copy.path)
     append_event(copy.events, Ended("paused", "Paused as Trainscope was ended.", epoch=1, cause="server"))
-    status = status_of(load_weights(other, bundle(copy, tmp_path), "run.zip"))
+    status = status_of(load_file(other, bundle(copy, tmp_path), "run.zip").run)
     assert (status.state, status.cause) == ("paused", "hand")
     shutil.rmtree(copy.path)
 
@@ -257,7 +257,7 @@ def test_run_resumed_elsewhere_equals_the_uninterrupted_one(trained, other, tmp_
 
     train_in(workspace, part, after_the_second_epoch, lambda event: seen.append(event) if event.kind == "checkpoint" else None)
     assert status_of(part).state == "paused"
-    loaded = load_weights(other, bundle(part, tmp_path), "run.zip")
+    loaded = load_file(other, bundle(part, tmp_path), "run.zip").run
     train_in(other, loaded)
     assert equal(weights_of(loaded), weights_of(whole))
 
@@ -402,7 +402,7 @@ def test_tampered_run_is_refused_with_its_reason_and_leaves_nothing(trained, oth
     change, says = TAMPERED[case]
     _, run = trained
     with pytest.raises(InputError) as refusal:
-        load_weights(other, tampered(run, tmp_path, change), "run.zip")
+        load_file(other, tampered(run, tmp_path, change), "run.zip")
     assert says in str(refusal.value)
     assert list(other.runs.iterdir()) == []
     assert not Path("/tmp/trainscope-marker").exists()
@@ -415,7 +415,7 @@ def test_run_that_does_not_fit_on_the_disk_is_refused_before_it_is_unpacked(trai
     usage = namedtuple("usage", "total used free")
     monkeypatch.setattr(shutil, "disk_usage", lambda folder: usage(10**9, 10**9, 1000))
     with pytest.raises(InputError, match=r"no room for the run: .* are needed, 1\.0 kB are free"):
-        load_weights(other, path, "run.zip")
+        load_file(other, path, "run.zip")
     assert list(other.runs.iterdir()) == []
 
 
@@ -427,7 +427,7 @@ def test_names_in_a_bundle_never_leave_the_folder_of_runs(trained, other, tmp_pa
     path = tmp_path / "evil.zip"
     path.write_bytes(out.getvalue())
     with pytest.raises(InputError, match="leads out"):
-        load_weights(other, path, "evil.zip")
+        load_file(other, path, "evil.zip")
     assert not list(tmp_path.glob("**/evil"))
 
 
@@ -439,4 +439,4 @@ def test_run_of_a_hostile_root_gets_an_id_of_ours(trained, other, tmp_path):
         with zipfile.ZipFile(source) as old, zipfile.ZipFile(renamed, "w") as new:
             for info in old.infolist():
                 new.writestr(f"{root}/{info.filename.partition('/')[2]}", old.read(info))
-        assert ID_PATTERN.fullmatch(load_weights(other, renamed, "run.zip").id)
+        assert ID_PATTERN.fullmatch(load_file(other, renamed, "run.zip").run.id)

@@ -42,14 +42,6 @@ class Loaded:
     notes: list[str]
 
 
-def load_weights(
-    workspace: Workspace, path: Path, file_name: str, config: TrainConfig | None = None, name: str = "",
-    progress: Progress = no_progress,
-) -> Run:  # fmt: skip
-    """The run that the file became; `load_file` tells more."""
-    return load_file(workspace, path, file_name, config, name, progress).run
-
-
 def load_file(
     workspace: Workspace, path: Path, file_name: str, config: TrainConfig | None = None, name: str = "",
     progress: Progress = no_progress,

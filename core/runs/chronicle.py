@@ -20,7 +20,7 @@ def chronicle(history: History) -> list[dict[str, str]]:
             case "started" if row["from_step"] == 0:
                 what = f"Began on {row['device']} in {row['precision']}, {_threads(row['threads'])}"
             case "started":
-                how = f"the last bits may differ: {row['inexact']}" if row["inexact"] else "exactly as if never interrupted"
+                how = f"the last bits may differ: {row['inexact']}" if row["inexact"] else "exactly where it was saved"
                 what = f"Went on after step {row['from_step']:,}, {how}"
             case "changed":
                 again = ", as before the interruption" if row["number"] in is_known else ""
