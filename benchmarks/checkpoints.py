@@ -54,7 +54,10 @@ def main() -> None:
             (Path(folder) / name).rmdir()
             (Path(folder) / name).symlink_to(given.home / name)
         rounds = [
-            (train_once(workspace, options.recipe, options.epochs, True), train_once(workspace, options.recipe, options.epochs, False))
+            (
+                train_once(workspace, options.recipe, options.epochs, True),
+                train_once(workspace, options.recipe, options.epochs, False),
+            )
             for _ in range(options.rounds)
         ]
     ratios = [with_["images_per_s"] / without["images_per_s"] for with_, without in rounds]
