@@ -17,7 +17,7 @@ from core.commands import exchange
 from core.errors import InputError
 from core.export.bundles import checkpoint_zip, run_zip
 from core.export.weights import write_safetensors, write_state_dict_pt
-from core.intake.load import load_weights
+from core.intake.load import load_file
 from core.runs.checkpoints import find_checkpoint, list_checkpoints, load_network
 from core.runs.directory import Run, create_run
 from core.runs.event_log import decode_line
@@ -142,7 +142,7 @@ def test_checkpoint_that_vanishes_meanwhile_is_whole_or_left_out(copy, tmp_path)
         shutil.rmtree(copy.checkpoints / name)
     path = tmp_path / "run.zip"
     path.write_bytes(content + b"".join(pieces))
-    loaded = load_weights(open_workspace(tmp_path / "other"), path, "run.zip")
+    loaded = load_file(open_workspace(tmp_path / "other"), path, "run.zip").run
     assert [checkpoint.name for checkpoint in list_checkpoints(loaded)] == ["epoch-0001", "epoch-0003"]
     assert left_out == []
 
@@ -152,7 +152,7 @@ def test_damaged_checkpoint_is_left_out_and_named(copy, tmp_path):
     left_out: list[str] = []
     path = tmp_path / "run.zip"
     path.write_bytes(b"".join(run_zip(copy, left_out)))
-    loaded = load_weights(open_workspace(tmp_path / "other"), path, "run.zip")
+    loaded = load_file(open_workspace(tmp_path / "other"), path, "run.zip").run
     assert [checkpoint.name for checkpoint in list_checkpoints(loaded)] == ["epoch-0002", "epoch-0003"]
     assert len(left_out) == 1
     assert "epoch-0001 is damaged" in left_out[0]
@@ -172,7 +172,7 @@ def test_run_that_trains_meanwhile_gives_a_zip_that_opens(trained, tmp_path):
     for number in sorted({0, len(taken) // 3, len(taken) // 2, len(taken) - 1}):
         path = tmp_path / f"{number}.zip"
         path.write_bytes(taken[number])
-        loaded = load_weights(other, path, "run.zip")
+        loaded = load_file(other, path, "run.zip").run
         assert not status_of(loaded).is_active
         events = [decode_line(line) for line in loaded.events.read_bytes().splitlines()]
         assert None not in events
