@@ -27,7 +27,7 @@ from core.models.catalogue import MODELS
 from core.recipes import RECIPES
 from core.runs.checkpoints import find_checkpoint
 from core.runs.directory import Run, create_run, find_run
-from core.runs.event_log import append_event
+from core.runs.event_log import EventReader, append_event
 from core.runs.notes import Notes, write_notes
 from core.runs.session import train_in
 from core.runs.status import status_of
@@ -194,6 +194,17 @@ def test_config_file_of_a_run_repeats_it_exactly(trained):
     assert again["run"] != first["run"]
     assert [row["loss"] for row in again["history"]] == [row["loss"] for row in first["history"]]
     assert again["final"] == first["final"]
+
+
+def test_run_that_another_has_trained_meanwhile_is_not_trained_again(home):
+    """The second looks only once the first is done with it: there is nothing left to do then."""
+    run = create_run(open_workspace(home.path), config_from({**RECIPES["digits-quickstart"].config.model_dump(),
+                     "model": {"name": "mlp", "width": 0.1}, "epochs": 1, "threads": 1, "tensorboard": False}))  # fmt: skip
+    first = home.run("resume", run.id)
+    assert first["status"] == "finished"
+    refused = home.run("resume", run.id, expect=2)
+    assert refused["error"]["code"] == "finished"
+    assert sum(row["kind"] == "started" for row in EventReader(run.events).read()) == 1
 
 
 def test_stop_ends_a_training_in_another_thread_or_process(home):

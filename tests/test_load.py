@@ -5,6 +5,7 @@ import hashlib
 import io
 import json
 import shutil
+import warnings
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -440,3 +441,11 @@ def test_run_of_a_hostile_root_gets_an_id_of_ours(trained, other, tmp_path):
             for info in old.infolist():
                 new.writestr(f"{root}/{info.filename.partition('/')[2]}", old.read(info))
         assert ID_PATTERN.fullmatch(load_file(other, renamed, "run.zip").run.id)
+
+
+def test_real_torchscript_archive_is_refused_with_how_to_save_its_weights(other, tmp_path):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch would have us use something newer
+        torch.jit.save(torch.jit.trace(torch.nn.Linear(2, 2), torch.zeros(1, 2)), tmp_path / "scripted.pt")
+    with pytest.raises(InputError, match=r"TorchScript archive, .* torch\.save\(torch\.jit\.load"):
+        load_file(other, tmp_path / "scripted.pt", "scripted.pt", digits_config())

@@ -62,22 +62,17 @@ def resume(workspace: Workspace, options: argparse.Namespace) -> Result:
     settings = dict(parse_assignment(text) for text in options.set)
     if options.epochs is not None:
         settings["epochs"] = options.epochs
-    lock = run.hold(timeout_s=2)
-    try:
-        make_ready(run, settings, options.checkpoint)
-    finally:
-        lock.release()
-    return _train_here(workspace, run, options.checkpoint)
+    return _train_here(workspace, run, options.checkpoint, lambda: make_ready(run, settings, options.checkpoint))
 
 
-def _train_here(workspace: Workspace, run, from_checkpoint: str = "last") -> Result:
+def _train_here(workspace: Workspace, run, from_checkpoint: str = "last", check: Callable[[], None] = lambda: None) -> Result:
     from core.runs.session import train_in
 
     interrupted = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: interrupted.set())
     say(f"run {run.id}")
-    train_in(workspace, run, interrupted.is_set, _narrate, from_checkpoint)
+    train_in(workspace, run, interrupted.is_set, _narrate, from_checkpoint, check)
     return training_result(run)
 
 

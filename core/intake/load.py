@@ -15,7 +15,7 @@ from core.data.store import Progress, no_progress
 from core.errors import InputError
 from core.intake.checkpoint_check import check_manifest, read_network
 from core.intake.contract import wanted_by
-from core.intake.pickle_check import TORCH_ZIP_LIMITS
+from core.intake.pickle_check import TORCH_ZIP_LIMITS, refuse_programs
 from core.intake.quarantine import Task, examine
 from core.intake.run_archive import restore_run, root_of
 from core.intake.run_layout import CHECKPOINT_FILES, MANIFEST, max_bytes_of
@@ -105,6 +105,7 @@ def kind_of(path: Path) -> Kind:
 def _kind_of_zip(path: Path) -> Kind:
     with open_zip(path, ANY_ZIP_LIMITS) as archive:
         names = list(archive.entries)
+    refuse_programs(names)
     below = {name.partition("/")[2] for name in names}
     if any(name.rpartition("/")[2] in ("data.pkl", "constants.pkl") for name in names):
         return "torch"

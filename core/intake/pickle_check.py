@@ -13,7 +13,7 @@ from core.zips import CheckedZip, ZipLimits, shown
 
 GIGABYTE = 10**9
 TORCH_ZIP_LIMITS = ZipLimits(
-    num_entries=20_000, total_bytes=8 * GIGABYTE, entry_bytes=8 * GIGABYTE, depth=4, name_bytes=300, may_compress=False
+    num_entries=20_000, total_bytes=8 * GIGABYTE, entry_bytes=8 * GIGABYTE, depth=16, name_bytes=300, may_compress=False
 )  # fmt: skip
 
 
@@ -47,14 +47,19 @@ def read_torch_archive(archive: CheckedZip) -> TorchArchive:
     return TorchArchive(content, starts)
 
 
-def _root(archive: CheckedZip) -> str:
-    """The one folder that everything lies in. Raises InputError for zips of other kinds, TorchScript among them."""
-    names = list(archive.entries)
+def refuse_programs(names: list[str]) -> None:
+    """Raises InputError for the names in a TorchScript archive."""
     if any(name.endswith("/constants.pkl") or "/code/" in name for name in names):
         raise _refusal(
             "it is a TorchScript archive, which holds a program",
             "Where it was made: torch.save(torch.jit.load('model.pt').state_dict(), 'weights.pt'), and load that file here.",
         )
+
+
+def _root(archive: CheckedZip) -> str:
+    """The one folder that everything lies in. Raises InputError for zips of other kinds, TorchScript among them."""
+    names = list(archive.entries)
+    refuse_programs(names)
     pickles = [name for name in names if name.rpartition("/")[2] == "data.pkl"]
     if len(pickles) != 1:
         raise _refusal(f"expected one data.pkl in it, as torch.save writes, found {len(pickles)}")

@@ -303,14 +303,16 @@ def train_in(
     should_pause: Callable[[], bool] = lambda: False,
     on_event: OnEvent = lambda event: None,
     from_checkpoint: str = "last",
+    check: Callable[[], None] = lambda: None,
 ) -> Ended:
     """Trains the run to its end, or until it is told to stop, and says how it ended. Goes on from a checkpoint, if there is one.
 
     should_pause: asked several times a second; once true (Ctrl-C), the run is saved and paused. A file that can't be
     written pauses it too. Raises InputError if another process trains the run, or if not even the end could be written down.
-    A fault of our own is written to the events as "failed" and raised again.
+    A fault of our own is written to the events as "failed" and raised again. check: may refuse, once nobody else can train the run any more.
     """
     with _held(run):
+        check()
         return _train_held(workspace, run, should_pause, on_event, from_checkpoint)
 
 
