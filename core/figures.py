@@ -157,7 +157,7 @@ def _mark_changes(figure: go.Figure, history: History, x: str) -> None:
     rows = history.changes[-MAX_MARKS:]
     if not rows:
         return
-    figure.update_layout(margin_t=28)
+    figure.update_layout(margin_t=36, legend_y=1.09)  # room for the numbers, and the legend above them
     positions = _in_epochs(history, np.array([row["step" if x == "epoch" else x] for row in rows], float), x)
     figure.update_layout(
         shapes=[
