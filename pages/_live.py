@@ -7,7 +7,7 @@ from typing import Any
 import streamlit as st
 
 from core import figures
-from core.runs.actions import calmer_rate, change_run, config_ahead
+from core.runs.actions import change_run
 from core.runs.chronicle import change_in_words, exactness
 from core.runs.directory import Run
 from core.runs.history import History, history_of
@@ -62,7 +62,7 @@ def _header(run: Run, status: Status) -> None:
         if status.state == "finished" and st.button("See the results", type="primary", key="see-results"):
             go_to("results.py", run)
         is_resumable = not status.is_active and status.state != "finished"
-        if is_resumable and st.button("Resume", type="secondary" if calmer_rate(run) else "primary", key="resume"):
+        if is_resumable and st.button("Resume", type="secondary" if status.cause == "diverged" else "primary", key="resume"):
             do(lambda: launcher().resume(run))
         if status.is_active:
             if st.button("Stop", type="primary", key="stop"):
@@ -71,7 +71,7 @@ def _header(run: Run, status: Status) -> None:
                 do(lambda: launcher().pause(run))
             if launcher().place_of(run) > 1 and st.button("Put first in line", key="first"):
                 do(lambda: launcher().move(run, 1))
-            _change(run)
+            _change(run, status)
         else:
             _go_on(run, status)
         if st.button("Details", key="details"):
@@ -81,23 +81,21 @@ def _header(run: Run, status: Status) -> None:
             st.rerun()
 
 
-def _change(run: Run) -> None:
+def _change(run: Run, status: Status) -> None:
     """What may be changed while it trains; taken with the next step, and marked on the charts."""
-    with st.popover("Change", key="change"), st.form("change-form", border=False):
-        changes = go_on_fields(config_ahead(run), max(status_of(run).epoch, 1), "change")
+    with st.popover("Change", key="change"), st.form(f"change-{run.id}", border=False):
+        changes = go_on_fields(run)
         if st.form_submit_button("Change it", key="change-now"):
-            when = "Taken with the next step." if status_of(run).state == "running" else "Taken when it begins."
+            when = "Taken with the next step." if status.state == "running" else "Taken when it begins."
             do(lambda: change_run(run, changes), notice=when if changes else "Nothing was set otherwise.")
 
 
 def _go_on(run: Run, status: Status) -> None:
     """More epochs, another learning rate or early stopping for a run that has ended."""
-    is_finished, calmer = status.state == "finished", calmer_rate(run)
-    label = "Train longer" if is_finished else "Resume with changes"
-    with st.popover(label, key="go-on", type="primary" if calmer else "secondary"), st.form("go-on-form", border=False):
-        config = config_ahead(run)
-        more = config.epochs + max(run.config.epochs, 1) if is_finished else config.epochs
-        changes = go_on_fields(config, max(status.epoch, 1), "go-on", more, calmer)
+    label = "Train longer" if status.state == "finished" else "Resume with changes"
+    kind = "primary" if status.cause == "diverged" else "secondary"
+    with st.popover(label, key="go-on", type=kind), st.form(f"go-on-{run.id}", border=False):
+        changes = go_on_fields(run)
         if st.form_submit_button(label, key="go-on-now"):
             do(lambda: launcher().resume(run, changes))
 

@@ -3,7 +3,6 @@
 import streamlit as st
 
 from core.errors import InputError
-from core.runs.actions import calmer_rate, config_ahead
 from core.runs.checkpoints import find_checkpoint, list_checkpoints, prune_by_hand, remove_checkpoint, size_of
 from core.runs.chronicle import chronicle, exactness
 from core.runs.directory import Run, disk_use, find_run
@@ -96,33 +95,26 @@ def while_it_trains(run: Run) -> None:
 
 def going_on(run: Run, status: Status) -> None:
     """Resume, or train longer: with more epochs, another learning rate, another patience, from another checkpoint."""
-    is_finished, config = status.state == "finished", config_ahead(run)
-    label = "Train longer" if is_finished else "Resume"
+    label = "Train longer" if status.state == "finished" else "Resume"
     st.subheader(label)
     names = ["last", *reversed([checkpoint.name for checkpoint in list_checkpoints(run)])]
-    with st.form("going-on"):
-        more = max(config.epochs, status.epoch + max(run.config.epochs, 1)) if is_finished else config.epochs
-        changes = go_on_fields(config, max(status.epoch, 1), "go-on", more, calmer_rate(run))
+    with st.form(f"going-on-{run.id}"):
+        changes = go_on_fields(run)
         name = st.selectbox(
-            "From checkpoint", names, key="go-on-checkpoint",
+            "From checkpoint", names, key=f"go-on-from-{run.id}",
             help="Last: exactly where it was. From an earlier one, what came after it is superseded.",
         )  # fmt: skip
         if st.form_submit_button(label, type="primary", key="go-on"):
-            go_on(run, changes, name)
-
-
-def go_on(run: Run, settings: dict, checkpoint: str) -> None:
-    """Off to the curves, if it can go on."""
-    do(lambda: launcher().resume(run, settings, checkpoint), to="train.py")
+            do(lambda: launcher().resume(run, changes, name), to="train.py")
 
 
 def notes_form(run: Run) -> None:
     notes = read_notes(run)
     st.subheader("Name and notes")
-    with st.form("notes"):
-        name = st.text_input("Name", notes.name, key="notes-name", placeholder="As the recipe")
-        tags = st.text_input("Tags", ", ".join(notes.tags), key="notes-tags", placeholder="baseline, for the paper")
-        note = st.text_area("Note", notes.note, key="notes-note", height=100)
+    with st.form(f"notes-{run.id}"):
+        name = st.text_input("Name", notes.name, key=f"notes-name-{run.id}", placeholder="As the recipe")
+        tags = st.text_input("Tags", ", ".join(notes.tags), key=f"notes-tags-{run.id}", placeholder="baseline, for the paper")
+        note = st.text_area("Note", notes.note, key=f"notes-note-{run.id}", height=100)
         if st.form_submit_button("Save", key="keep-notes"):
             do(lambda: write_notes(run, Notes(name, tags_from(tags), note)), notice="Saved.")
 
@@ -149,7 +141,7 @@ def checkpoints(run: Run, status: Status, history: History) -> None:
     )  # fmt: skip
     with st.container(horizontal=True, vertical_alignment="bottom"):
         name = st.selectbox(
-            "Checkpoint", [row["Checkpoint"] for row in reversed(rows)], key=f"chosen-checkpoint-{len(rows)}", width=220
+            "Checkpoint", [row["Checkpoint"] for row in reversed(rows)], key=f"chosen-checkpoint-{run.id}-{len(rows)}", width=220
         )
         if st.button("Start a new run from it", key="branch"):
             st.session_state["start-from"] = {"run": run.id, "checkpoint": name}

@@ -70,9 +70,9 @@ def test_sheet_shows_a_run_with_its_checkpoints_and_its_life(finished: Run) -> N
 
 def test_name_tags_and_note_are_kept_and_shown(finished: Run) -> None:
     app = visit("run", run=finished.id)
-    app.text_input(key="notes-name").input("My *first*")
-    app.text_input(key="notes-tags").input("a, b")
-    app.text_area(key="notes-note").input("worked")
+    app.text_input(key=f"notes-name-{finished.id}").input("My *first*")
+    app.text_input(key=f"notes-tags-{finished.id}").input("a, b")
+    app.text_area(key=f"notes-note-{finished.id}").input("worked")
     app.button(key="keep-notes").click().run()
     assert read_notes(finished) == Notes("My *first*", ("a", "b"), "worked")
     assert app.title[0].value == r"My \*first\*"
@@ -80,11 +80,11 @@ def test_name_tags_and_note_are_kept_and_shown(finished: Run) -> None:
 
 def test_finished_run_is_trained_longer_from_its_sheet(finished: Run, workspace: Workspace) -> None:  # noqa: F811
     app = visit("run", run=finished.id)
-    assert app.number_input(key="go-on-epochs").value == 4
-    app.number_input(key="go-on-epochs").set_value(2)
+    assert app.number_input(key=f"epochs-of-{finished.id}").value == 4
+    app.number_input(key=f"epochs-of-{finished.id}").set_value(2)
     app.button(key="go-on").click().run()
     assert "ask for more than 2 epochs" in texts(app)
-    app.number_input(key="go-on-epochs").set_value(5)
+    app.number_input(key=f"epochs-of-{finished.id}").set_value(5)
     app.button(key="go-on").click().run()
     assert not app.exception
     assert status_of(finished).state == "queued"
@@ -111,7 +111,7 @@ def test_checkpoints_are_removed_by_hand_and_by_rule_and_the_last_is_kept(worksp
     app = visit("run", run=run.id)
     app.button(key="remove-checkpoint").click().run()  # the last one is offered first
     assert "goes on from it" in texts(app)
-    app.selectbox(key="chosen-checkpoint-4").set_value("epoch-0001").run()
+    app.selectbox(key=f"chosen-checkpoint-{run.id}-4").set_value("epoch-0001").run()
     app.button(key="remove-checkpoint").click().run()
     assert [c.name for c in list_checkpoints(run)] == ["epoch-0002", "epoch-0003", "epoch-0004"]
     app.button(key="prune-now").click().run()
@@ -121,7 +121,7 @@ def test_checkpoints_are_removed_by_hand_and_by_rule_and_the_last_is_kept(worksp
 
 def test_new_run_begins_with_the_weights_of_a_checkpoint_and_shows_its_parent(finished: Run, workspace: Workspace) -> None:  # noqa: F811
     app = visit("run", run=finished.id)
-    app.selectbox(key="chosen-checkpoint-2").set_value("epoch-0001").run()
+    app.selectbox(key=f"chosen-checkpoint-{finished.id}-2").set_value("epoch-0001").run()
     app.button(key="branch").click().run()
     app.switch_page("train.py").run()  # AppTest does not follow by itself
     assert "Begins with the weights of" in texts(app)
@@ -132,8 +132,12 @@ def test_new_run_begins_with_the_weights_of_a_checkpoint_and_shows_its_parent(fi
     assert status_of(child).state == "queued"
     app = visit("run", run=child.id)
     assert "Began with the weights of" in texts(app)
+    app.text_input(key=f"notes-name-{child.id}").input("child").run()  # typed, not saved
     app.button(key="show-parent").click().run()
     assert finished.id in app.query_params["run"]
+    assert (
+        app.text_input(key=f"notes-name-{finished.id}").value == ""
+    )  # what was typed for the child is not offered to be saved here
 
 
 def test_new_run_with_other_settings_than_fit_is_refused_in_words(finished: Run, workspace: Workspace) -> None:  # noqa: F811
@@ -152,10 +156,10 @@ def test_new_run_with_other_settings_than_fit_is_refused_in_words(finished: Run,
 def test_learning_rate_is_changed_while_it_waits_and_a_bad_one_refused(workspace: Workspace, nobody_trains: None) -> None:  # noqa: F811
     run = launcher_for(workspace).submit(tiny(epochs=3))
     app = visit("train", run=run.id)
-    app.number_input(key="change-lr").set_value(0.0)
+    app.number_input(key=f"lr-of-{run.id}").set_value(0.0)
     app.button(key="change-now").click().run()
     assert "Learning rate: found 0.0, expected a finite number above 0" in texts(app).replace("\\", "")
-    app.number_input(key="change-lr").set_value(0.5)
+    app.number_input(key=f"lr-of-{run.id}").set_value(0.5)
     app.button(key="change-now").click().run()
     assert '"value": 0.5' in run.control.read_text()
     app.button(key="pause").click().run()

@@ -6,9 +6,9 @@ from typing import Any
 from core.config import CHANGEABLE, TrainConfig
 from core.errors import InputError
 from core.runs.checkpoints import epoch_of, find_checkpoint, has_checkpoint, is_sound, sound_before
-from core.runs.control import Commands, send, send_changes, take_back
+from core.runs.control import send, send_changes, take_back, waiting_commands
 from core.runs.directory import Run
-from core.runs.endings import DIVERGED
+from core.runs.endings import calmer_rate
 from core.runs.event_log import append_event
 from core.runs.history import history_of
 from core.runs.status import status_of
@@ -64,18 +64,19 @@ def change_run(run: Run, settings: Mapping[str, Any]) -> None:
 
 def config_ahead(run: Run) -> TrainConfig:
     """The configuration as it will stand once changes that wait for the trainer are made."""
-    waiting = {c.setting: c.value for c in Commands(run).waiting() if c.kind == "change"}
+    waiting = {c.setting: c.value for c in waiting_commands(run) if c.kind == "change"}
     config = history_of(run).config(run.config)
     return changed(config, waiting) if waiting else config
 
 
-def calmer_rate(run: Run) -> float | None:
-    """For a run that has diverged, the learning rate to try: that before the last change if it was lower, else a tenth. None for others."""
-    if status_of(run).state != "failed" or not status_of(run).message.startswith(DIVERGED):
-        return None
-    now = config_ahead(run).optimizer.lr
-    before = [row["before"] for row in history_of(run).changes if row["setting"] == "optimizer.lr"]
-    return before[-1] if before and before[-1] < now else now / 10
+def suggestion(run: Run) -> dict[str, Any]:
+    """What to go on with, by path: more epochs for a run that is finished, a calmer learning rate for one that has diverged."""
+    status, now = status_of(run), config_ahead(run)
+    if status.state == "finished":
+        return {"epochs": now.epochs + max(run.config.epochs, 1)}
+    if status.cause == "diverged":
+        return {"optimizer.lr": calmer_rate(now.optimizer.lr, history_of(run).changes)}
+    return {}
 
 
 def check_changes(run: Run, settings: Mapping[str, Any], epoch: int | None = None) -> None:

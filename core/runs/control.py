@@ -54,6 +54,11 @@ def take_back(run: Run, kind: Kind) -> list[Command]:
     return taken
 
 
+def waiting_commands(run: Run) -> list[Command]:
+    """Those that nobody has taken yet; only looked at, which needs no lock and no rights."""
+    return _read(run)[1] if run.control.exists() else []
+
+
 class Commands:
     """Hands out each command in its order until it is done with, and is cheap to ask thousands of times a second."""
 

@@ -2,6 +2,8 @@
 
 import errno
 import os
+from collections.abc import Sequence
+from typing import Any
 
 import torch
 
@@ -10,8 +12,6 @@ from core.runs.control import Command
 from core.training.divergence import Diverged
 from core.training.loop import TrainState
 from core.wording import percent, size
-
-DIVERGED = "Training has diverged"
 
 
 def finished(state: TrainState) -> str:
@@ -28,12 +28,16 @@ def left(reason: str, cause: str, step: int) -> str:
     return f"{what} at step {step:,}, and saved." if step else f"{what} before the first step."
 
 
-def diverged(error: Diverged, lr: float, lr_before: float | None, kept: str) -> str:
-    """lr_before: the rate before the last change, which is better advice than a tenth if it was lower."""
-    lower = lr_before if lr_before is not None and lr_before < lr else lr / 10
+def calmer_rate(lr: float, changes: Sequence[dict[str, Any]]) -> float:
+    """The learning rate to try after a divergence: that before the last of these changes of it if it was lower, else a tenth."""
+    before = [row["before"] for row in changes if row["setting"] == "optimizer.lr"]
+    return before[-1] if before and before[-1] < lr else lr / 10
+
+
+def diverged(error: Diverged, lr: float, calmer: float, kept: str) -> str:
     return (
-        f"{DIVERGED}: at step {error.step:,} (epoch {error.epoch}) {error.what} was no longer a finite number. {kept} "
-        f"Resume with a lower learning rate, {lower:g} instead of {lr:g} for example; a warm-up or normalised pictures help too."
+        f"Training has diverged: at step {error.step:,} (epoch {error.epoch}) {error.what} was no longer a finite number. {kept} "
+        f"Resume with a lower learning rate, {calmer:g} instead of {lr:g} for example; a warm-up or normalised pictures help too."
     )
 
 

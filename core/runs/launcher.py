@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
@@ -245,9 +245,8 @@ class Launcher:
             worker = self._take_worker()
         except OSError as error:  # no more processes, or no memory for one
             LOG.exception("no process for %s", run.id)
-            append_event(
-                run.events, Ended("interrupted", f"Its process could not be started ({error.strerror}). Resume it later.")
-            )
+            ended = Ended("interrupted", f"Its process could not be started ({error.strerror}). Resume it later.")
+            _note_end(run, lambda: ended)
             return
         self.training[device], self.workers[device] = run, worker
         threading.Thread(target=self._see_through, args=(device,), name=f"training-{device}", daemon=True).start()
@@ -256,14 +255,15 @@ class Launcher:
         run, worker = self.training[device], self.workers[device]
         try:
             _give_job(worker, self.workspace, run)
-            _note_death(run, worker.wait())
-        except Exception:  # a full disk, say: this run is shown as interrupted, and those behind it still get their turn
-            LOG.exception("the end of %s could not be recorded", run.id)
+            code = worker.wait()
+            _note_end(run, lambda: _obituary(run, code))
+        finally:  # whatever happens, those behind it get their turn
+            with self.changed:
+                del self.training[device], self.workers[device]
+                _let_go(worker)
+                self._note()
+                self.changed.notify_all()
         with self.changed:
-            del self.training[device], self.workers[device]
-            _let_go(worker)
-            self._note()
-            self.changed.notify_all()
             if self.keep_reserve and not self.waiting and not self.is_closed and self.reserve is None:
                 self.reserve = self._spawn()
 
@@ -283,7 +283,7 @@ class Launcher:
 def _device_of(run: Run) -> str:
     try:
         return choose_compute(run.config).device.type
-    except InputError:
+    except (InputError, OSError):
         return "none"  # its worker will say so
 
 
@@ -301,18 +301,21 @@ def _let_go(worker: subprocess.Popen) -> None:
         worker.stdin.close()
 
 
-def _note_death(run: Run, code: int) -> None:
-    """Writes down how a worker came to its end that said nothing itself, unless another process has taken the run over."""
+def _note_end(run: Run, ended: Callable[[], Ended]) -> None:
+    """Writes down the end of a run that said nothing itself, unless another process has taken it over.
+
+    Where that can't be written, on a full disk say, the run reads as interrupted, and those behind it still get their turn.
+    """
     try:
         lock = run.hold(timeout_s=2)
-    except InputError:
-        return
-    try:
-        last = last_row(run)
-        if last is None or last["kind"] != "ended":
-            append_event(run.events, _obituary(run, code))
-    finally:
-        lock.release()
+        try:
+            last = last_row(run)
+            if last is None or last["kind"] != "ended":
+                append_event(run.events, ended())
+        finally:
+            lock.release()
+    except (InputError, OSError):
+        LOG.exception("the end of %s was not recorded", run.id)
 
 
 def _obituary(run: Run, code: int) -> Ended:

@@ -71,7 +71,6 @@ class Session:
         self.pause_cause = "hand"
         self.commands = Commands(run)
         self.next_poll = 0.0
-        self.next_save = 0.0
         self.told = 0.0
         self.progress_told = ("", 0)
         self.state: TrainState | None = None
@@ -79,7 +78,6 @@ class Session:
         # changes of earlier sessions that lie after the checkpoint: they take effect where they did before
         self.due: list[dict[str, Any]] = []
         self.last_change = 0
-        self.lr_before: float | None = None
         self.tensorboard = None
 
     def tell(self, event: Event) -> None:
@@ -251,8 +249,6 @@ class Session:
         if setting.startswith("early_stopping.") or state.is_out_of_patience:
             state.patience = Patience()  # begins anew, also where it had ended the run
         self.last_change = number
-        if setting == "optimizer.lr":
-            self.lr_before = before
         self.tell(
             Changed(
                 number=number, step=state.step, epoch=state.epoch, examples=state.examples, seconds=state.seconds,
@@ -376,9 +372,9 @@ def _trained(session: Session, from_checkpoint: str) -> Ended:
                 session.save()
             return session.ended(leave.reason, endings.left(leave.reason, leave.cause, step), leave.cause)
     except Diverged as error:
-        return session.ended(
-            "failed", endings.diverged(error, session.state.config.optimizer.lr, session.lr_before, session.kept)
-        )
+        lr = session.state.config.optimizer.lr
+        calmer = endings.calmer_rate(lr, rows_of_kind(session.run.events, "changed"))
+        return session.ended("failed", endings.diverged(error, lr, calmer, session.kept), "diverged")
     except InputError as error:
         return session.ended("failed", str(error))
     except (MemoryError, RuntimeError) as error:

@@ -164,7 +164,8 @@ class CheckpointSaved(Event):
 class Ended(Event):
     """reason: why no more steps follow. message: a sentence for people, with what is safe and what to do.
 
-    cause: of a pause: "hand", "server" (it ended; the next one goes on by itself), "files" (they could not be written). epochs: asked for.
+    cause: of a pause: "hand", "server" (it ended; the next one goes on by itself), "files" (they could not be written); of a failure:
+    "diverged". epochs: asked for.
     """
 
     kind: ClassVar[str] = "ended"
@@ -176,7 +177,7 @@ class Ended(Event):
     accuracy: float | None = None
     best_accuracy: float | None = None
     best_epoch: int | None = None
-    cause: Literal["", "hand", "server", "files"] = ""
+    cause: Literal["", "hand", "server", "files", "diverged"] = ""
     epochs: int | None = None
 
 

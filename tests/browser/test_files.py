@@ -101,8 +101,8 @@ def test_a_run_travels_to_another_installation_with_curves_records_and_checkpoin
         expect(other.get_by_text("What is taken for what")).to_be_visible()
         other.goto(f"/train?run={run.id}")
         other.locator(".st-key-go-on button").first.click()
-        other.locator(".st-key-go-on-epochs").get_by_role("spinbutton").fill("4")
-        other.locator(".st-key-go-on-epochs").get_by_role("spinbutton").press("Enter")
+        other.locator("[class*='st-key-epochs-of-']").get_by_role("spinbutton").fill("4")
+        other.locator("[class*='st-key-epochs-of-']").get_by_role("spinbutton").press("Enter")
         until(lambda: status_of(run).epoch == 4 and status_of(run).state == "finished", timeout_s=60)
         other.close()
     finally:

@@ -44,7 +44,7 @@ def start_workload_1(page: Page, server: Server) -> Run:
 def train_longer(page: Page, run: Run, epochs: int) -> None:
     page.goto(f"/train?run={run.id}")
     page.locator(".st-key-go-on button").first.click()
-    fill(page, ".st-key-go-on-epochs", str(epochs))
+    fill(page, "[class*='st-key-epochs-of-']", str(epochs))
     page.locator(".st-key-go-on-now button").click()
     until(lambda: status_of(run).is_active)
 
@@ -119,7 +119,7 @@ def test_the_next_server_goes_on_by_itself_and_its_page_finds_the_run_within_thr
 
 def test_a_learning_rate_changed_while_it_trains_is_marked_and_told_with_what_it_was(page: Page, training: Run) -> None:
     page.locator(".st-key-change button").first.click()
-    fill(page, ".st-key-change-lr", "0.003")
+    fill(page, "[class*='st-key-lr-of-']", "0.003")
     page.locator(".st-key-change-now button").click()
     until(lambda: history_of(training).changes)
     expect(page.get_by_text(re.compile(r"Learning rate changed from 0.05 to 0.003"))).to_be_visible()
