@@ -162,6 +162,17 @@ def parse_assignment(text: str) -> tuple[str, Any]:
         return path.strip(), special.get(lowered, value)
 
 
+def parse_numbers(text: str) -> list[float | str] | None:
+    """[0.5, 0.25] from "0.5, 0.25", None from nothing. What is no number is left for the configuration to refuse in words."""
+    values: list[float | str] = []
+    for part in filter(None, (part.strip() for part in text.split(","))):
+        try:
+            values.append(float(part))
+        except ValueError:
+            values.append(part)
+    return values or None
+
+
 def _is_known(path: str) -> bool:
     names = {item.path for item in all_settings()} | {f"{name}.name" for name in VARIANTS} | set(filter(None, SECTIONS))
     return path in names

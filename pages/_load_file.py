@@ -14,7 +14,7 @@ from core.files import disk_error
 from core.intake.load import kind_of, load_file
 from core.models.catalogue import MODELS
 from core.recipes import RECIPES, recipe_named
-from core.settings import changed
+from core.settings import changed, parse_numbers
 from pages._common import go_to, inert, launcher, workspace
 
 MAX_UPLOAD_MB = 500
@@ -34,12 +34,40 @@ def load_file_form() -> None:
         if file is None and not path.strip():
             return
         try:
-            with on_disk(file, path) as (found, name):
-                examine(found, name)
+            examine(file, path)
         except InputError as error:
             st.error(inert(str(error)))
         except OSError as error:
             st.error(inert(str(disk_error(error))))
+
+
+def examine(file, path: str) -> None:
+    """Says what the file is, asks what it does not say itself, and loads it."""
+    kind, config = kind_once(file, path), None
+    if kind in ("torch", "safetensors"):
+        st.markdown("**What do its weights belong to?**")
+        if (config := belonging()) is None:
+            return
+    else:
+        st.markdown("A whole run, with its curves." if kind == "run" else "A checkpoint of Trainscope's own.")
+    if st.button("Load it", type="primary", key="load-now"):
+        with st.spinner("Examining the file"), on_disk(file, path) as (found, name):
+            loaded = load_file(workspace(), found, name, config, name=name if kind != "run" else "")
+        if kind != "run":
+            launcher().enqueue(loaded.run)  # judged at once, so that it has results
+        st.session_state["loads"] = st.session_state.get("loads", 0) + 1
+        st.session_state["loaded-notes"] = loaded.notes
+        go_to("run.py", loaded.run)
+
+
+def kind_once(file, path: str) -> str:
+    """What kind of file it is; an upload is looked at once, not with every click on the page."""
+    known, kind = st.session_state.get("load-kind", ("", ""))
+    if file is None or known != file.file_id:
+        with on_disk(file, path) as (found, _):
+            kind = kind_of(found)
+        st.session_state["load-kind"] = (file.file_id if file else "", kind)
+    return kind
 
 
 @contextmanager
@@ -57,32 +85,12 @@ def on_disk(file, path: str) -> Iterator[tuple[Path, str]]:
         yield found, file.name
 
 
-def examine(path: Path, name: str) -> None:
-    """Says what the file is, asks what it does not say itself, and loads it."""
-    kind = kind_of(path)
-    config = None
-    if kind in ("torch", "safetensors"):
-        st.markdown("**What do its weights belong to?**")
-        config = belonging()
-    else:
-        st.markdown("A whole run, with its curves." if kind == "run" else "A checkpoint of Trainscope's own.")
-    if (config or kind in ("run", "checkpoint")) and st.button("Load it", type="primary", key="load-now"):
-        with st.spinner("Examining the file"):
-            loaded = load_file(workspace(), path, name, config, name=name if kind != "run" else "")
-        if kind != "run":
-            launcher().enqueue(loaded.run)  # judged at once, so that it has results
-        st.session_state["loads"] = st.session_state.get("loads", 0) + 1
-        st.session_state["loaded-notes"] = loaded.notes
-        go_to("run.py", loaded.run)
-
-
 def belonging() -> TrainConfig | None:
     """Model, data set and preprocessing, from a recipe or one by one."""
     names = {name: r.title for name, r in RECIPES.items()} | {OTHER: "Something else"}
     recipe = st.selectbox("Trained as in", list(names), format_func=names.get, key="load-recipe")
-    base = recipe_named(recipe if recipe != OTHER else "mnist-first-cnn").config
     if recipe != OTHER:
-        return changed(base, {"epochs": 0})
+        return changed(recipe_named(recipe).config, {"epochs": 0})
     sets = {name: r.title for name, r in DATASETS.items()} | {name: f"{name} (folder)" for name in imported_sets(workspace())}
     columns = st.columns(3)
     model = columns[0].selectbox("Model", list(MODELS), format_func=lambda name: MODELS[name].title, key="load-model")
@@ -94,19 +102,8 @@ def belonging() -> TrainConfig | None:
     std = columns[1].text_input("Standard deviation", key="load-std", placeholder="measured on the data")
     try:
         values = {**suiting(workspace(), dataset), "model.name": model, "model.width": width, "epochs": 0}
-        values |= {"preprocessing.mean": numbers(mean), "preprocessing.std": numbers(std)}
-        return changed(base, values)
+        values |= {"preprocessing.mean": parse_numbers(mean), "preprocessing.std": parse_numbers(std)}
+        return changed(TrainConfig(), values)
     except InputError as error:
         st.error(inert(str(error)))
         return None
-
-
-def numbers(text: str) -> list[float | str] | None:
-    """Numbers with commas between them; what is none is left for the configuration to refuse in words."""
-    found: list[float | str] = []
-    for part in filter(None, (part.strip() for part in text.split(","))):
-        try:
-            found.append(float(part))
-        except ValueError:
-            found.append(part)
-    return found or None

@@ -11,7 +11,7 @@ from core.models.catalogue import MODELS
 from core.recipes import RECIPES, recipe_named
 from core.runs.branch import config_to_branch
 from core.runs.directory import Run, find_run
-from core.settings import Setting, changed, get, sections
+from core.settings import Setting, changed, get, parse_numbers, sections
 from pages._common import inert, workspace
 from pages._run_row import title_of
 
@@ -94,6 +94,13 @@ def _recipe_choice() -> None:
     recipe = recipe_named(state.recipe)
     published = f" Published figure: {recipe.published}." if recipe.published else ""
     st.caption(recipe.summary + published)
+
+
+def begin_with(run: Run, checkpoint: str) -> None:
+    """Has the form stand for a new run that begins with these weights, and with the settings of their run."""
+    st.session_state["start-from"] = {"run": run.id, "checkpoint": checkpoint}
+    st.session_state.setdefault("form", 0)
+    _forget_changes()
 
 
 def parent_of_new_run() -> tuple[Run, str] | None:
@@ -240,17 +247,7 @@ def _widget(item: Setting, config: TrainConfig) -> None:
 
 
 def _note_numbers(path: str, key: str) -> None:
-    """Numbers separated by commas; what is no number is left for the configuration to refuse in words."""
-    text = st.session_state[key].strip()
-    values: list[float | str] | None = None
-    if text:
-        values = []
-        for part in text.split(","):
-            try:
-                values.append(float(part))
-            except ValueError:
-                values.append(part.strip())
-    st.session_state.changes[path] = values
+    st.session_state.changes[path] = parse_numbers(st.session_state[key])
 
 
 def _step(value: float | None) -> float:

@@ -3,7 +3,7 @@
 import streamlit as st
 
 from core.errors import InputError
-from core.runs.checkpoints import find_checkpoint, list_checkpoints, prune_by_hand, remove_checkpoint, size_of
+from core.runs.checkpoints import find_checkpoint, list_checkpoints, prune_by_hand, remove_checkpoint
 from core.runs.chronicle import chronicle, exactness
 from core.runs.directory import Run, disk_use, find_run
 from core.runs.history import History, history_of
@@ -15,6 +15,7 @@ from pages._common import choose_run, chosen_run, do, go_to, inert, launcher, wo
 from pages._delete_run import delete_button
 from pages._going_on import go_on_fields
 from pages._run_row import badge, subject_of, title_of, when_of
+from pages._settings_form import begin_with
 
 
 def sheet(run: Run) -> None:
@@ -120,7 +121,7 @@ def notes_form(run: Run) -> None:
 
 
 def checkpoints(run: Run, status: Status, history: History) -> None:
-    there = list_checkpoints(run)
+    there = {checkpoint.name: disk_use(checkpoint.path) for checkpoint in list_checkpoints(run)}
     st.subheader("Checkpoints")
     if not there:
         st.info("None yet. The first is saved after the first epoch, or after half a minute.")
@@ -129,23 +130,20 @@ def checkpoints(run: Run, status: Status, history: History) -> None:
     accuracies = {f"epoch-{row['epoch']:04d}": row["accuracy"] for row in history.evaluations}
     rows = [
         {
-            "Checkpoint": checkpoint.name, "Marked": ", ".join(name for name, of in pointed.items() if of == checkpoint.name),
-            "Accuracy": percent(accuracies.get(checkpoint.name), 2), "Size": size(size_of(checkpoint)),
+            "Checkpoint": name, "Marked": ", ".join(pointer for pointer, of in pointed.items() if of == name),
+            "Accuracy": percent(accuracies.get(name), 2), "Size": size(num_bytes),
         }
-        for checkpoint in there
+        for name, num_bytes in there.items()
     ]  # fmt: skip
-    st.caption(f"{size(sum(map(size_of, there)))} together; the whole run takes {size(disk_use(run.path))}.")
+    st.caption(f"{size(sum(there.values()))} together; the whole run takes {size(disk_use(run.path))}.")
     st.dataframe(
         rows, hide_index=True, width="stretch", height=min(38 + 35 * len(rows), 290), key="checkpoints",
         column_config={name: st.column_config.TextColumn(alignment="right") for name in ("Accuracy", "Size")},
     )  # fmt: skip
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        name = st.selectbox(
-            "Checkpoint", [row["Checkpoint"] for row in reversed(rows)], key=f"chosen-checkpoint-{run.id}-{len(rows)}", width=220
-        )
+        name = st.selectbox("Checkpoint", list(reversed(there)), key=f"chosen-checkpoint-{run.id}-{len(rows)}", width=220)
         if st.button("Start a new run from it", key="branch"):
-            st.session_state["start-from"] = {"run": run.id, "checkpoint": name}
-            st.session_state["changes"], st.session_state["form"] = {}, st.session_state.get("form", 0) + 1
+            begin_with(run, name)
             choose_run(None)
             st.switch_page("train.py")
         for label, kind in (("Download it", "zip"), ("Weights as .pt", "pt"), ("as .safetensors", "safetensors")):

@@ -9,7 +9,7 @@ from core.errors import InputError
 from core.runs import index
 from core.runs.directory import Run, create_run, delete_run, list_runs
 from core.runs.event_log import append_event
-from core.runs.index import SORTS, entries, entry_of, select
+from core.runs.index import SORTS, entries, select
 from core.runs.notes import Notes, read_notes, tags_from, write_notes
 from core.runs.status import status_of
 from core.settings import config_from
@@ -34,7 +34,7 @@ def made(workspace: Workspace, model: str = "mlp", accuracy: float | None = 0.5,
 
 def test_entry_says_what_status_and_configuration_say(workspace):
     run = made(workspace, name="First", tags=("a", "b"), note="hm")
-    entry, status = entry_of(run), status_of(run)
+    [entry], status = entries(workspace), status_of(run)
     assert (entry.title, entry.tags, entry.note) == ("First", ("a", "b"), "hm")
     assert (entry.dataset, entry.model) == (run.config.data.dataset, run.config.model.name)
     assert (entry.state, entry.message, entry.epoch, entry.epochs, entry.accuracy, entry.seconds) == (

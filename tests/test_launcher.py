@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -27,30 +27,10 @@ from core.runs.session import train_in
 from core.runs.status import status_of
 from core.settings import config_from
 from core.training.events import Ended
-from core.workspace import Workspace, open_workspace
 from tests.waiting import until
 
 START_S = 60  # for a process to import torch on a busy machine
 ENDLESS = 100_000  # epochs
-
-
-@pytest.fixture
-def workspace(tmp_path) -> Workspace:
-    return open_workspace(tmp_path)
-
-
-@pytest.fixture
-def open_launcher(workspace) -> Iterator[Callable[..., Launcher]]:
-    opened = []
-
-    def open_one(keep_reserve: bool = False) -> Launcher:
-        opened.append(Launcher(workspace, keep_reserve))
-        opened[-1].open()
-        return opened[-1]
-
-    yield open_one
-    for launcher in opened:
-        launcher.close()
 
 
 def tiny(**changes) -> TrainConfig:

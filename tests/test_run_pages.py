@@ -136,9 +136,7 @@ def test_new_run_begins_with_the_weights_of_a_checkpoint_and_shows_its_parent(fi
     app.button(key="keep-notes").click().run()
     app.button(key="show-parent").click().run()
     assert finished.id in app.query_params["run"]
-    assert (
-        app.text_input(key=f"notes-name-{finished.id}").value == ""
-    )  # the child's is not offered to be saved here
+    assert app.text_input(key=f"notes-name-{finished.id}").value == ""  # the child's is not offered to be saved here
 
 
 def test_new_run_with_other_settings_than_fit_is_refused_in_words(finished: Run, workspace: Workspace) -> None:  # noqa: F811

@@ -4,7 +4,6 @@ import json
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -17,7 +16,7 @@ from core.runs.launcher import PROJECT, Launcher
 from core.runs.session import train_in
 from core.runs.status import status_of
 from core.training.events import Ended, Queued
-from core.workspace import Workspace, open_workspace
+from core.workspace import Workspace
 from tests.test_launcher import (
     ENDLESS,
     SERVER,
@@ -29,25 +28,6 @@ from tests.test_launcher import (
     wait_for_state,
     wait_until,
 )
-
-
-@pytest.fixture
-def workspace(tmp_path) -> Workspace:
-    return open_workspace(tmp_path)
-
-
-@pytest.fixture
-def open_launcher(workspace) -> Iterator[Callable[..., Launcher]]:
-    opened = []
-
-    def open_one(**options) -> Launcher:
-        opened.append(Launcher(workspace, keep_reserve=False, **options))
-        opened[-1].open()
-        return opened[-1]
-
-    yield open_one
-    for launcher in opened:
-        launcher.close()
 
 
 def noted(workspace: Workspace) -> list[str]:

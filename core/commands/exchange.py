@@ -3,11 +3,11 @@
 import argparse
 import os
 import secrets
-from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from core.commands.output import Result, progress
+from core.commands.starting import config_of
 from core.errors import InputError
 from core.files import flush_folder, remove_quietly
 from core.wording import size
@@ -52,19 +52,11 @@ def _config(workspace: Workspace, options: argparse.Namespace) -> "TrainConfig |
     """What the weights belong to, as far as the options say; None where they say nothing: a zip of ours says it itself."""
     from core.config import TrainConfig
     from core.data.catalogue import suiting
-    from core.recipes import recipe_named
-    from core.settings import changed, config_from_json, parse_assignment
+    from core.settings import changed, parse_assignment
 
     if not (options.recipe or options.config or options.model or options.dataset or options.set):
         return None
-    config = TrainConfig()
-    if options.recipe:
-        config = recipe_named(options.recipe).config
-    elif options.config:
-        try:
-            config = config_from_json(Path(options.config).read_bytes())
-        except OSError as error:
-            raise InputError(f"{options.config} can't be read ({error.strerror}).", code="config") from None
+    config = config_of(options) or TrainConfig()
     changes: dict[str, object] = {}
     if options.dataset:
         changes = suiting(workspace, options.dataset)
@@ -92,7 +84,7 @@ def add_export_options(sub: argparse.ArgumentParser) -> None:
 
 def export(workspace: Workspace, options: argparse.Namespace) -> Result:
     from core.export.bundles import checkpoint_zip, run_zip
-    from core.export.weights import write_safetensors, write_state_dict_pt
+    from core.export.weights import WRITERS
     from core.runs.checkpoints import find_checkpoint
     from core.runs.directory import find_run
 
@@ -114,11 +106,11 @@ def export(workspace: Workspace, options: argparse.Namespace) -> Result:
     try:
         with aside.open("xb") as file:
             if checkpoint is None:
-                _write(file, run_zip(run, left_out))
+                file.writelines(run_zip(run, left_out))
             elif form == "zip":
-                _write(file, checkpoint_zip(checkpoint))
+                file.writelines(checkpoint_zip(checkpoint))
             else:
-                {"pt": write_state_dict_pt, "safetensors": write_safetensors}[form](checkpoint, file)
+                WRITERS[form](checkpoint, file)
             file.flush()
             os.fsync(file.fileno())
         os.replace(aside, path)
@@ -133,11 +125,6 @@ def export(workspace: Workspace, options: argparse.Namespace) -> Result:
         "run": run.id, "checkpoint": checkpoint.name if checkpoint else None, "format": form, "path": str(path.resolve()),
         "num_bytes": path.stat().st_size, "left_out": left_out,
     }  # fmt: skip
-
-
-def _write(file, pieces: Iterable[bytes]) -> None:
-    for piece in pieces:
-        file.write(piece)
 
 
 def _format(options: argparse.Namespace) -> str:

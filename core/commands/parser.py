@@ -97,6 +97,11 @@ def build_parser() -> argparse.ArgumentParser:
         sub.set_defaults(command=command, show=show)
         return sub
 
+    def add_for_run(name: str, *arguments: Any) -> argparse.ArgumentParser:
+        sub = add(name, *arguments)
+        sub.add_argument("run", metavar="RUN")
+        return sub
+
     add("datasets", lists.list_datasets, lists.show_datasets, "List the data sets: built-in ones and imported folders.")
     add("models", lists.list_models, lists.show_models, "List the networks.")
     add("recipes", lists.list_recipes, lists.show_recipes, "List the recipes: complete configurations to start from.")
@@ -132,35 +137,33 @@ def build_parser() -> argparse.ArgumentParser:
         metavar="RUN",
         help="begin with the weights of this run, and with its settings if neither of those is given",
     )
-    sub.add_argument("--checkpoint", default="best", metavar="NAME", help="which of its checkpoints (default best)")
+    sub.add_argument("--checkpoint", metavar="NAME", help="which of its checkpoints (default best)")
 
-    sub = add(
+    sub = add_for_run(
         "resume",
         training.resume,
         training.show_training,
         "Go on with a run that was paused, stopped or interrupted, or train a finished one longer.",
     )
-    sub.add_argument("run", metavar="RUN")
     sub.add_argument("--epochs", type=int, metavar="N", help="train to this epoch instead; more than it has, for a finished run")
     sub.add_argument("--checkpoint", default="last", metavar="NAME", help="go on from this one; what came after it is superseded")
     sub.add_argument("--set", metavar="NAME=VALUE", action="append", default=[], help=f"change one of {', '.join(CHANGEABLE)}")
-    sub = add(
+    add_for_run(
         "stop",
         training.stop,
         training.show_stop,
         "Stop a run that is training, wherever it trains. Best and last checkpoint are kept.",
     )
-    sub.add_argument("run", metavar="RUN")
 
-    sub = add(
+    add_for_run(
         "pause",
         training.pause,
         training.show_stop,
         "Save and pause a run that is training, wherever it trains, until somebody resumes it.",
     )
-    sub.add_argument("run", metavar="RUN")
-    sub = add("change", training.change, training.show_change, "Change settings of a run while it trains, from its next step on.")
-    sub.add_argument("run", metavar="RUN")
+    sub = add_for_run(
+        "change", training.change, training.show_change, "Change settings of a run while it trains, from its next step on."
+    )
     sub.add_argument(
         "--set", metavar="NAME=VALUE", action="append", required=True, help=f"one of {', '.join(CHANGEABLE)}; may be repeated"
     )
@@ -175,15 +178,13 @@ def build_parser() -> argparse.ArgumentParser:
     sub = add("export", exchange.export, exchange.show_export, "Write a run, or one of its checkpoints, to a file for elsewhere.")
     exchange.add_export_options(sub)
 
-    sub = add(
+    sub = add_for_run(
         "evaluate", results.evaluate, results.show_evaluation, "Judge a checkpoint on a split of the set it was trained on."
     )
-    sub.add_argument("run", metavar="RUN")
     sub.add_argument("--checkpoint", default="last", metavar="NAME", help="best, last (default) or one such as epoch-0003")
     sub.add_argument("--split", choices=("train", "validation", "test"), help="default: the one the run was evaluated on")
 
-    sub = add("predict", results.predict, results.show_predictions, "Classify picture files.")
-    sub.add_argument("run", metavar="RUN")
+    sub = add_for_run("predict", results.predict, results.show_predictions, "Classify picture files.")
     sub.add_argument("files", metavar="FILE", nargs="+")
     sub.add_argument("--checkpoint", default="last", metavar="NAME", help="best, last (default) or one such as epoch-0003")
     sub.add_argument("--top-k", type=int, default=5, metavar="K", help="classes to report for each picture (default 5)")

@@ -6,14 +6,14 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 from core.commands.output import Result, progress, say
 from core.commands.results import figures_by_class, show_classes
+from core.commands.starting import config_of
 from core.config import TrainConfig
 from core.errors import InputError
-from core.settings import changed, config_from_json, parse_assignment
+from core.settings import changed, parse_assignment
 from core.wording import duration, large, percent, speed
 from core.workspace import Workspace
 
@@ -29,29 +29,25 @@ def train(workspace: Workspace, options: argparse.Namespace) -> Result:
     prepare_store(workspace, config.data.dataset, config.preprocessing, progress())
     plan_run(workspace, config)
     if options.from_run:
-        return _train_here(workspace, branch(workspace, config, find_run(workspace, options.from_run), options.checkpoint))
+        return _train_here(
+            workspace, branch(workspace, config, find_run(workspace, options.from_run), options.checkpoint or "best")
+        )
     return _train_here(workspace, create_run(workspace, config))
 
 
 def _starting_point(workspace: Workspace, options: argparse.Namespace) -> TrainConfig:
-    from core.recipes import recipe_named
     from core.runs.branch import config_to_branch
     from core.runs.directory import find_run
 
-    if options.from_run and not (options.recipe or options.config):
+    if options.checkpoint and not options.from_run:
+        raise InputError("--checkpoint says which one of a run's, and needs --from.", code="arguments")
+    if config := config_of(options):
+        return config
+    if options.from_run:
         return config_to_branch(find_run(workspace, options.from_run))
-    if options.recipe:
-        return recipe_named(options.recipe).config
-    if not options.config:
-        raise InputError(
-            "One of --recipe, --config and --from is needed.",
-            code="arguments",
-            hint="'python -m core recipes' lists the recipes.",
-        )
-    try:
-        return config_from_json(Path(options.config).read_bytes())
-    except OSError as error:
-        raise InputError(f"{options.config} can't be read ({error.strerror}).", code="config") from None
+    raise InputError(
+        "One of --recipe, --config and --from is needed.", code="arguments", hint="'python -m core recipes' lists the recipes."
+    )
 
 
 def resume(workspace: Workspace, options: argparse.Namespace) -> Result:

@@ -3,7 +3,6 @@
 A checkpoint's zip also holds the run's config.json, so that it can become a run elsewhere. core/intake reads both kinds.
 """
 
-import hashlib
 import io
 import os
 import time
@@ -16,7 +15,7 @@ from typing import BinaryIO
 from core.errors import InputError
 from core.files import unsealed
 from core.intake.run_layout import CHECKPOINT_FILES, MANIFEST, max_bytes_of
-from core.runs.checkpoints import NAME, Checkpoint, list_checkpoints, read_manifest
+from core.runs.checkpoints import NAME, Checkpoint, list_checkpoints, open_file
 from core.runs.directory import Run
 
 PIECE_BYTES = 1 << 20
@@ -24,11 +23,11 @@ PIECE_BYTES = 1 << 20
 
 def checkpoint_zip(checkpoint: Checkpoint) -> Iterator[bytes]:
     """The zip in pieces. Raises InputError before the first piece if the checkpoint is damaged or gone."""
-    files = _opened(checkpoint)
+    stack, files = _opened(checkpoint)
 
     def pieces() -> Iterator[bytes]:
         bundle = _ZipStream()
-        with files:
+        with stack:
             yield from _add_checkpoint(bundle, files, f"{checkpoint.name}/")
             with (checkpoint.path.parent.parent / "config.json").open("rb") as config:
                 yield from bundle.add(f"{checkpoint.name}/config.json", config)
@@ -69,12 +68,12 @@ def _add_run_checkpoint(
     bundle: "_ZipStream", run: Run, checkpoint: Checkpoint, done: set[str], left_out: list[str]
 ) -> Iterator[bytes]:
     try:
-        files = _opened(checkpoint)
+        stack, files = _opened(checkpoint)
     except InputError as error:
         if checkpoint.path.exists():  # else it was pruned meanwhile, as the run's own rule has it
             left_out.append(error.message)
         return
-    with files:
+    with stack:
         yield from _add_checkpoint(bundle, files, f"{run.id}/checkpoints/{checkpoint.name}/")
     done.add(checkpoint.name)
 
@@ -94,42 +93,24 @@ def _add_pointer(bundle: "_ZipStream", run: Run, pointer: str, done: set[str], l
         yield from bundle.add(f"{run.id}/checkpoints/{pointer}.json", io.BytesIO(content))
 
 
-class _OpenCheckpoint:
-    """A checkpoint's files held open: they can be read to their end even if the checkpoint is removed meanwhile."""
+def _opened(checkpoint: Checkpoint) -> tuple[ExitStack, dict[str, BinaryIO]]:
+    """Its files held open, each compared with its checksum: they can be read to their end even if the checkpoint is removed meanwhile.
 
-    def __init__(self, files: dict[str, BinaryIO], stack: ExitStack) -> None:
-        self.files = files
-        self.stack = stack
-
-    def __enter__(self) -> dict[str, BinaryIO]:
-        return self.files
-
-    def __exit__(self, *_: object) -> None:
-        self.stack.close()
-
-
-def _opened(checkpoint: Checkpoint) -> _OpenCheckpoint:
-    """Its files, each compared with its checksum. Raises InputError that names the damaged one."""
+    Raises InputError that names the damaged one.
+    """
     with ExitStack() as stack:
+        files = {name: stack.enter_context(open_file(checkpoint, name)) for name in CHECKPOINT_FILES}
         try:
-            expected = read_manifest(checkpoint)
-            files = {name: stack.enter_context((checkpoint.path / name).open("rb")) for name in (*CHECKPOINT_FILES, MANIFEST)}
-            for name in CHECKPOINT_FILES:
-                if hashlib.file_digest(files[name], "sha256").hexdigest() != expected[name]["sha256"]:
-                    raise InputError(
-                        f"Checkpoint {checkpoint.name} is damaged: {name} is not as it was written.",
-                        code="checkpoint",
-                        hint="Choose another one.",
-                    )
-        except (OSError, KeyError, TypeError):
+            files[MANIFEST] = stack.enter_context((checkpoint.path / MANIFEST).open("rb"))
+        except OSError:
             raise InputError(
                 f"Checkpoint {checkpoint.name} can't be read.", code="checkpoint", hint="Choose another one."
             ) from None
-        return _OpenCheckpoint(files, stack.pop_all())
+        return stack.pop_all(), files
 
 
-def _add_checkpoint(bundle: "_ZipStream", files: _OpenCheckpoint, prefix: str) -> Iterator[bytes]:
-    for name, file in files.files.items():
+def _add_checkpoint(bundle: "_ZipStream", files: dict[str, BinaryIO], prefix: str) -> Iterator[bytes]:
+    for name, file in files.items():
         yield from bundle.add(f"{prefix}{name}", file)
 
 

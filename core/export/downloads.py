@@ -6,13 +6,12 @@ from typing import BinaryIO
 
 from core.errors import InputError
 from core.export.bundles import checkpoint_zip, run_zip
-from core.export.weights import write_safetensors, write_state_dict_pt
+from core.export.weights import WRITERS
 from core.runs.checkpoints import find_checkpoint
 from core.runs.directory import find_run
 from core.workspace import Workspace
 
 PIECE_BYTES = 1 << 20
-WRITERS = {"pt": write_state_dict_pt, "safetensors": write_safetensors}
 
 
 def export(workspace: Workspace, run_id: str, file: str) -> tuple[str, Iterator[bytes]]:

@@ -5,7 +5,6 @@ import os
 import re
 import secrets
 import shutil
-import time
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,7 @@ from core.intake.quarantine import Task, examine
 from core.intake.record_check import check_records
 from core.intake.run_layout import max_bytes_of
 from core.runs.checkpoints import NAME, Checkpoint, list_checkpoints
-from core.runs.directory import ID_PATTERN, Run, read_json
+from core.runs.directory import ID_PATTERN, Run, new_id, read_json
 from core.runs.event_log import append_event
 from core.settings import config_from_json
 from core.training.events import Ended
@@ -148,7 +147,7 @@ def _appear(workspace: Workspace, aside: Run, root: str) -> Run:
     label = re.sub(r"^\d{8}-\d{6}-|-[0-9a-f]{4}$", "", wanted) or "run"
     flush_folder(aside.path)
     while True:
-        name = wanted or f"{time.strftime('%Y%m%d-%H%M%S')}-{label}-{secrets.token_hex(2)}"
+        name = wanted or new_id(label)
         wanted = ""
         try:
             run = Run(aside.path.rename(workspace.runs / name))

@@ -15,7 +15,7 @@ import shutil
 import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, BinaryIO, Literal
 
 import torch
 from safetensors.torch import load, save
@@ -25,7 +25,7 @@ from core.config import CHANGEABLE
 from core.errors import InputError
 from core.files import flush_folder, remove_folder, remove_quietly, sealed, unsealed, write_bytes_atomically, write_new
 from core.models.network import NetworkSpec
-from core.runs.directory import Run
+from core.runs.directory import Run, disk_use
 from core.settings import changed, get
 from core.training.early_stopping import Patience
 from core.training.loop import Best, TrainState
@@ -155,9 +155,9 @@ def prune_by_hand(run: Run, every_epochs: int | None) -> int:
     """
     lock = run.hold(timeout_s=2)
     try:
-        before = sum(map(size_of, list_checkpoints(run)))
+        before = disk_use(run.checkpoints)
         prune(run, every_epochs or sys.maxsize, 1, sys.maxsize, keep_previous=False)
-        return before - sum(map(size_of, list_checkpoints(run)))
+        return before - disk_use(run.checkpoints)
     finally:
         lock.release()
 
@@ -202,11 +202,6 @@ def _number_in_state(checkpoint: Checkpoint, name: str, default: int) -> int:
         return int(json.loads((checkpoint.path / "state.json").read_bytes())[name])
     except (OSError, ValueError, KeyError, TypeError):
         return default
-
-
-def size_of(checkpoint: Checkpoint) -> int:
-    """Bytes on disk."""
-    return sum(file.stat().st_size for file in checkpoint.path.iterdir())
 
 
 def is_sound(checkpoint: Checkpoint) -> bool:
@@ -297,6 +292,20 @@ def read_file(checkpoint: Checkpoint, file: str) -> bytes:
     if hashlib.sha256(content).hexdigest() != expected["sha256"]:
         raise _damaged(checkpoint, f"{file} is not as it was written")
     return content
+
+
+def open_file(checkpoint: Checkpoint, file: str) -> BinaryIO:
+    """One file, at its start, compared with its checksum piece by piece: for those too large to be read at once. Raises as read_file."""
+    expected = read_manifest(checkpoint)[file]
+    try:
+        opened = (checkpoint.path / file).open("rb")
+    except OSError as error:
+        raise _damaged(checkpoint, f"{file} can't be read: {error.strerror}") from None
+    if hashlib.file_digest(opened, "sha256").hexdigest() != expected["sha256"]:
+        opened.close()
+        raise _damaged(checkpoint, f"{file} is not as it was written")
+    opened.seek(0)
+    return opened
 
 
 def _damaged(checkpoint: Checkpoint, how: str) -> InputError:

@@ -82,7 +82,7 @@ def create_run(workspace: Workspace, config: TrainConfig, fill: Callable[["Run"]
     """A new run's directory with its configuration; nothing has started yet. fill: puts more into it before it appears."""
     slug = re.sub(r"[^a-z0-9]+", "-", _label(config).lower()).strip("-")[:40] or "run"
     while True:
-        name = f"{time.strftime('%Y%m%d-%H%M%S')}-{slug}-{secrets.token_hex(2)}"
+        name = new_id(slug)
         aside = Run(workspace.runs / f".new-{name}")
         try:
             aside.path.mkdir()
@@ -98,6 +98,10 @@ def create_run(workspace: Workspace, config: TrainConfig, fill: Callable[["Run"]
         except BaseException:
             remove_quietly(aside.path)
             raise
+
+
+def new_id(slug: str) -> str:
+    return f"{time.strftime('%Y%m%d-%H%M%S')}-{slug}-{secrets.token_hex(2)}"
 
 
 def _label(config: TrainConfig) -> str:

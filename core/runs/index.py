@@ -68,11 +68,6 @@ def entries(workspace: Workspace) -> list[Entry]:
         return listed
 
 
-def entry_of(run: Run) -> Entry:
-    """One run, as it stands now."""
-    return _entry(run, None).entry
-
-
 def _entry(run: Run, before: _Kept | None) -> _Kept:
     signature = (_changed(f"{run.path}/events.jsonl"), _changed(f"{run.path}/notes.json"))
     if before and before.signature == signature and before.entry.state not in ("queued", "running"):

@@ -192,6 +192,7 @@ class Launcher:
     def _restore(self) -> None:
         """Takes over what an earlier server left, and sweeps up after it."""
         sweep(self.workspace.runs, ".deleted-")
+        sweep(self.workspace.home, "upload-")
         listed = self._noted()
         for run_id in listed:
             with suppress(InputError):  # deleted meanwhile

@@ -18,10 +18,9 @@ from core.runs.checkpoints import (
     point,
     prune,
     save_checkpoint,
-    size_of,
     sound_before,
 )
-from core.runs.directory import Run
+from core.runs.directory import Run, disk_use
 from core.runs.event_log import rows_of_kind
 from core.training.divergence import Diverged
 from core.training.events import CheckpointSaved
@@ -101,7 +100,7 @@ class Saver:
 
     def _event(self, state: TrainState) -> CheckpointSaved:
         is_best = state.is_evaluated and state.best is not None and state.best.epoch == state.epoch
-        return CheckpointSaved(self.last.name, state.epoch, state.step, is_best, size_of(self.last))
+        return CheckpointSaved(self.last.name, state.epoch, state.step, is_best, disk_use(self.last.path))
 
     @property
     def _every(self) -> int:
@@ -110,7 +109,7 @@ class Saver:
     def bytes_needed(self, state: TrainState) -> int:
         """For the next checkpoint and what is written beside it; before the first one, for weights and as much twice over."""
         if self.last and self.last.path.exists():
-            return size_of(self.last) + SPARE_BYTES
+            return disk_use(self.last.path) + SPARE_BYTES
         return 3 * sum(tensor.nbytes for tensor in state.model.state_dict().values()) + SPARE_BYTES
 
     def bytes_free(self) -> int:

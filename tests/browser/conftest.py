@@ -123,16 +123,21 @@ def choose(page: Page, key: str, text: str) -> None:
     page.get_by_role("option", name=re.compile(f"^{re.escape(text)}")).click()
 
 
-@pytest.fixture
-def training(page: Page, server: Server) -> Iterator[Run]:
-    """The digits recipe, started by clicks, with so many epochs that it is still at work when the test is done with it."""
-    page.goto("/train")
-    choose(page, "recipe-", "Digits, a quick start")
+def start_endless(page: Page) -> None:
+    """Starts the digits recipe, chosen already, with so many epochs that it won't end by itself."""
     epochs = page.locator("[class*='-epochs']").get_by_role("spinbutton").first
     epochs.fill("5000")
     epochs.press("Enter")
     expect(page.get_by_text("5000 epochs of 23 steps")).to_be_visible()
     page.get_by_role("button", name="Start training").click()
+
+
+@pytest.fixture
+def training(page: Page, server: Server) -> Iterator[Run]:
+    """The digits recipe, started by clicks, with so many epochs that it is still at work when the test is done with it."""
+    page.goto("/train")
+    choose(page, "recipe-", "Digits, a quick start")
+    start_endless(page)
     run = run_shown(page, server)
     page.wait_for_selector(LOSS_POINT, state="attached")
     yield run

@@ -12,7 +12,7 @@ from core.runs.checkpoints import find_checkpoint
 from core.runs.directory import Run
 from core.runs.history import history_of
 from core.runs.status import status_of
-from tests.browser.conftest import Server, run_shown, start_server
+from tests.browser.conftest import Server, run_shown, start_endless, start_server
 from tests.waiting import until
 
 
@@ -30,11 +30,7 @@ def trainer_of(run: Run) -> int:
 def start_by_click(browser: Browser, server: Server) -> Run:
     page = browser.new_page(base_url=server.url)
     page.goto("/train")
-    epochs = page.locator("[class*='-epochs']").get_by_role("spinbutton").first
-    epochs.fill("5000")
-    epochs.press("Enter")
-    expect(page.get_by_text("5000 epochs of 23 steps")).to_be_visible()
-    page.get_by_role("button", name="Start training").click()
+    start_endless(page)
     run = run_shown(page, server)
     until(lambda: history_of(run).evaluations and trainer_of(run))
     page.close()

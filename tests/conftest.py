@@ -1,0 +1,29 @@
+"""What several test files need: a workspace of their own, and launchers over it that are closed at the end."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from core.runs.launcher import Launcher
+from core.workspace import Workspace, open_workspace
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Workspace:
+    return open_workspace(tmp_path)
+
+
+@pytest.fixture
+def open_launcher(workspace: Workspace) -> Iterator[Callable[..., Launcher]]:
+    """Opens a launcher, without a process in reserve unless asked for one."""
+    opened = []
+
+    def open_one(**options) -> Launcher:
+        opened.append(Launcher(workspace, **{"keep_reserve": False, **options}))
+        opened[-1].open()
+        return opened[-1]
+
+    yield open_one
+    for launcher in opened:
+        launcher.close()
