@@ -40,7 +40,7 @@ def test_normalisation_is_torchvision_s(mode, mean, std):
     pictures = [random_picture((20, 14), mode, seed) for seed in range(3)]
     reference = transforms.Compose([transforms.ToTensor(), transforms.Normalize(mean, std)])
     expected = torch.stack([reference(picture) for picture in pictures])
-    arrays = np.stack([picture_to_array(picture, len(mean), (14, 20), "crop") for picture in pictures])
+    arrays = np.stack([picture_to_array(picture, (len(mean), 14, 20), Preprocessing(fit="crop")) for picture in pictures])
     ours = normalise(torch.from_numpy(arrays), torch.tensor(mean), torch.tensor(std))
     torch.testing.assert_close(ours, expected, rtol=1e-5, atol=1e-5)
     assert ours.is_contiguous(memory_format=torch.channels_last)
@@ -67,7 +67,7 @@ def test_normalisation_in_bfloat16_is_close():
 @pytest.mark.parametrize("fit", ["crop", "pad", "stretch"])
 def test_picture_of_the_right_size_passes_unchanged(fit):
     picture = random_picture((12, 9))
-    array = picture_to_array(picture, 3, (9, 12), fit)
+    array = picture_to_array(picture, (3, 9, 12), Preprocessing(fit=fit))
     assert array.dtype == np.uint8
     np.testing.assert_array_equal(array, np.asarray(picture).transpose(2, 0, 1))
 
@@ -81,14 +81,14 @@ def striped() -> Image.Image:
 
 
 def test_crop_is_the_middle():
-    array = picture_to_array(striped(), 3, (20, 20), "crop")
+    array = picture_to_array(striped(), (3, 20, 20), Preprocessing(fit="crop"))
     assert array.shape == (3, 20, 20)
     np.testing.assert_array_equal(array[:, 10, 10], (0, 255, 0))
     np.testing.assert_array_equal(array[:, 10, 2:18].T, [(0, 255, 0)] * 16)
 
 
 def test_pad_shows_the_whole_picture_between_black_bars():
-    array = picture_to_array(striped(), 3, (30, 30), "pad")
+    array = picture_to_array(striped(), (3, 30, 30), Preprocessing(fit="pad"))
     assert (array[:, :9] == 0).all()
     assert (array[:, 21:] == 0).all()
     for x, colour in ((5, (255, 0, 0)), (15, (0, 255, 0)), (25, (0, 0, 255))):
@@ -96,7 +96,7 @@ def test_pad_shows_the_whole_picture_between_black_bars():
 
 
 def test_stretch_fills_the_square_with_the_whole_picture():
-    array = picture_to_array(striped(), 3, (30, 30), "stretch")
+    array = picture_to_array(striped(), (3, 30, 30), Preprocessing(fit="stretch"))
     for y in (2, 15, 27):
         for x, colour in ((5, (255, 0, 0)), (15, (0, 255, 0)), (25, (0, 0, 255))):
             np.testing.assert_array_equal(array[:, y, x], colour)
@@ -106,16 +106,16 @@ def test_stretch_fills_the_square_with_the_whole_picture():
 @pytest.mark.parametrize("size", [(1, 1), (1, 500), (500, 1), (3, 1000), (7, 5)])
 def test_picture_of_any_shape_comes_out_at_the_size_asked_for(size, fit):
     for channels in (1, 3):
-        array = picture_to_array(random_picture(size), channels, (16, 16), fit)
+        array = picture_to_array(random_picture(size), (channels, 16, 16), Preprocessing(fit=fit))
         assert (array.shape, array.dtype) == ((channels, 16, 16), np.uint8)
         assert array.flags.c_contiguous
 
 
 def test_grey_becomes_three_equal_channels_and_colour_one_of_luminance():
-    grey = picture_to_array(random_picture((5, 5), "L"), 3, (5, 5), "crop")
+    grey = picture_to_array(random_picture((5, 5), "L"), (3, 5, 5), Preprocessing(fit="crop"))
     assert (grey[0] == grey[1]).all()
     assert (grey[0] == grey[2]).all()
-    red = picture_to_array(Image.new("RGB", (5, 5), "red"), 1, (5, 5), "crop")
+    red = picture_to_array(Image.new("RGB", (5, 5), "red"), (1, 5, 5), Preprocessing(fit="crop"))
     assert red[0, 0, 0] == 76  # ITU-R 601: 0.299 × 255
 
 
@@ -216,7 +216,7 @@ def test_digit_of_the_set_passes_unchanged():
 
 def test_set_without_drawings_gets_pictures_brought_to_size_only():
     array, words = prepare(striped(), Preprocessing(drawing="none"), 3, (20, 20))
-    np.testing.assert_array_equal(array, picture_to_array(striped(), 3, (20, 20), "crop"))
+    np.testing.assert_array_equal(array, picture_to_array(striped(), (3, 20, 20), Preprocessing(fit="crop")))
     assert words == "Brought to 20 × 20 pixels."
 
 
@@ -261,7 +261,7 @@ def test_mnist_digits_redrawn_large_and_off_centre_come_back_where_they_were():
 def test_long_thin_picture_is_fitted_without_a_giant_between(fit):
     picture = Image.new("L", (1_000_000, 1), 200)
     tracemalloc.start()
-    array = picture_to_array(picture, 1, (224, 224), fit)
+    array = picture_to_array(picture, (1, 224, 224), Preprocessing(fit=fit))
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert array.shape == (1, 224, 224)
@@ -271,4 +271,4 @@ def test_long_thin_picture_is_fitted_without_a_giant_between(fit):
 
 def test_middle_is_cut_out_of_a_picture_that_is_too_wide():
     picture = Image.fromarray(np.repeat(np.arange(0, 240, 10, dtype=np.uint8)[None], 8, axis=0))  # 24 × 8, brighter to the right
-    assert picture_to_array(picture, 1, (8, 8), "crop")[0, 0].tolist() == list(range(80, 160, 10))
+    assert picture_to_array(picture, (1, 8, 8), Preprocessing(fit="crop"))[0, 0].tolist() == list(range(80, 160, 10))

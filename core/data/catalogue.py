@@ -216,7 +216,7 @@ def _brought_to(source: Source, preprocessing: Preprocessing) -> Source:
         return source
 
     def fitted(array: np.ndarray) -> np.ndarray:
-        return picture_to_array(array_to_picture(array), shape[0], shape[1:], preprocessing.fit)
+        return picture_to_array(array_to_picture(array), shape, preprocessing)
 
     def blocks(progress: Progress):
         for block in source.blocks(progress):

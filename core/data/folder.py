@@ -103,7 +103,7 @@ def folder_source(listing: FolderListing, title: str, preprocessing: Preprocessi
             return error.message
         except OSError as error:
             return f"can't be opened ({error.strerror})"
-        return picture_to_array(picture, channels, (height, width), preprocessing.fit)
+        return picture_to_array(picture, (channels, height, width), preprocessing)
 
     def blocks(progress: Progress) -> Iterator[Block]:
         with ThreadPoolExecutor(max_workers=min(8, (os.cpu_count() or 1))) as pool:

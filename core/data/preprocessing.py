@@ -12,18 +12,12 @@ from torch import Tensor
 from core.config import Preprocessing
 
 
-def picture_to_array(picture: Image.Image, channels: int, size_px: tuple[int, int], fit: str) -> np.ndarray:
-    """(C, H, W) uint8 of the given channels (1 or 3) and size (height, width).
-
-    fit: "crop" cuts out the middle, "pad" adds black bars, "stretch" ignores the aspect ratio.
-    """
+def picture_to_array(picture: Image.Image, shape: tuple[int, int, int], preprocessing: Preprocessing) -> np.ndarray:
+    """uint8 of the given shape (C, H, W), C 1 or 3: its colours, then its size by the way of fitting, then inverted if asked for."""
+    channels, height, width = shape
     picture = picture.convert("L" if channels == 1 else "RGB")
-    height, width = size_px
     if picture.size != (width, height):
-        if fit == "stretch":
-            picture = picture.resize((width, height), Image.Resampling.BILINEAR)
-        else:
-            picture = (_cropped if fit == "crop" else _padded)(picture, width, height)
+        picture = FITS[preprocessing.fit](picture, width, height)
     array = np.array(picture, dtype=np.uint8)
     return array[None] if array.ndim == 2 else np.ascontiguousarray(array.transpose(2, 0, 1))
 
@@ -31,6 +25,11 @@ def picture_to_array(picture: Image.Image, channels: int, size_px: tuple[int, in
 def array_to_picture(array: np.ndarray) -> Image.Image:
     """(C, H, W) uint8 as a picture: the way back."""
     return Image.fromarray(array[0] if len(array) == 1 else array.transpose(1, 2, 0))
+
+
+def _stretched(picture: Image.Image, width: int, height: int) -> Image.Image:
+    """The whole picture, its aspect ratio ignored."""
+    return picture.resize((width, height), Image.Resampling.BILINEAR)
 
 
 def _cropped(picture: Image.Image, width: int, height: int) -> Image.Image:
@@ -50,6 +49,9 @@ def _padded(picture: Image.Image, width: int, height: int) -> Image.Image:
     field = Image.new(picture.mode, (width, height))
     field.paste(scaled, ((width - scaled.width) // 2, (height - scaled.height) // 2))
     return field
+
+
+FITS = {"crop": _cropped, "pad": _padded, "stretch": _stretched}
 
 
 def normalise(images: Tensor, mean: Tensor, std: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
@@ -127,7 +129,7 @@ def prepare(
         done = (
             "Taken as it is." if (picture.height, picture.width) == size_px else f"Brought to {size_px[1]} × {size_px[0]} pixels."
         )
-        return picture_to_array(picture, channels, size_px, preprocessing.fit), done
+        return picture_to_array(picture, (channels, *size_px), preprocessing), done
     drawn = drawing_to_picture(picture, style)
     array = np.asarray(drawn.resize((size_px[1], size_px[0]), Image.Resampling.BOX), dtype=np.uint8)
     return np.repeat(
