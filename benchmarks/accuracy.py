@@ -9,6 +9,7 @@ import time
 
 import torch
 
+from benchmarks import delivered
 from benchmarks.speed import configuration, plain_loop, plain_network
 from core.settings import changed
 from core.training.batches import load_training_data
@@ -53,7 +54,7 @@ def plain_accuracy(config, store) -> float:
 
 
 def judged(config, store, network) -> float:
-    data = load_training_data(store, config, torch.device("cpu"))
+    data = load_training_data(store, delivered(store, config), config, torch.device("cpu"))
     events = evaluate(network, data, 1000, store.num_classes, epoch=0, step=0, examples=0, seconds=0.0, split="test")
     return next(event.accuracy for event in events if isinstance(event, Evaluated))
 
@@ -61,7 +62,7 @@ def judged(config, store, network) -> float:
 def trainscope_accuracy(config, store) -> float:
     compute = choose_compute(config)
     torch.set_num_threads(threads_for(config.batch_size, store.meta.shape))
-    data = load_training_data(store, config, compute.device)
+    data = load_training_data(store, delivered(store, config), config, compute.device)
     state = new_state(config, plain_network(config, store), compute.device)
     return [event.accuracy for event in train(data, store.num_classes, state, compute) if isinstance(event, Evaluated)][-1]
 

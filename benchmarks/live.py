@@ -19,7 +19,7 @@ from pathlib import Path
 from playwright.sync_api import Page, sync_playwright
 
 from core.config import Preprocessing
-from core.data.catalogue import prepare_store
+from core.data.sets import prepare_store
 from core.runs.directory import Run, find_run
 from core.runs.history import history_of
 from core.runs.status import status_of

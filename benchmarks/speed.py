@@ -100,7 +100,7 @@ def serve(options: argparse.Namespace, workload: str, way: str) -> None:
 
 
 def configuration(options: argparse.Namespace, workload: str, way: str):
-    from core.data.catalogue import prepare_store
+    from core.data.sets import prepare_store
     from core.recipes import recipe_named
     from core.runs.session import resolved
     from core.settings import changed
@@ -178,6 +178,7 @@ def plain_loop(config, store, network, num_workers: int = 0):
 def trainscope_steps(options: argparse.Namespace, workload: str, way: str):
     import torch
 
+    from benchmarks import delivered
     from core.models.network import NetworkSpec
     from core.training.batches import load_training_data
     from core.training.device import choose_compute
@@ -191,7 +192,7 @@ def trainscope_steps(options: argparse.Namespace, workload: str, way: str):
     spec = NetworkSpec(
         model=config.model, shape=store.meta.shape, class_names=store.meta.class_names, preprocessing=config.preprocessing
     )
-    data = load_training_data(store, config, compute.device)
+    data = load_training_data(store, delivered(store, config), config, compute.device)
     state = new_state(config, spec.build(), compute.device)
     seen = 0
     for event in train(data, store.num_classes, state, compute):
@@ -205,6 +206,7 @@ def one_batch_steps(options: argparse.Namespace, workload: str, way: str):
     import torch
     from torch import nn
 
+    from benchmarks import delivered
     from core.models.network import NetworkSpec
     from core.training.batches import gather, load_training_data
     from core.training.device import choose_compute
@@ -216,7 +218,7 @@ def one_batch_steps(options: argparse.Namespace, workload: str, way: str):
     spec = NetworkSpec(
         model=config.model, shape=store.meta.shape, class_names=store.meta.class_names, preprocessing=config.preprocessing
     )
-    data = load_training_data(store, config, compute.device)
+    data = load_training_data(store, delivered(store, config), config, compute.device)
     state = new_state(config, spec.build(), compute.device)
     images, labels = gather(data, data.train[: config.batch_size], compute.dtype)
     loss_fn = nn.CrossEntropyLoss()

@@ -36,6 +36,18 @@ class DataConfig(Section):
         ge=0, le=0.9,
     )  # fmt: skip
     split_seed: int = setting(0, "Split seed", "The same seed holds out the same pictures.", ge=0, le=2**32 - 1)
+    split_by: Literal["delivered", "shares"] = setting(
+        "delivered", "Splits", "Delivered: the splits that the set brings; shares are held out only of what it lacks. Shares: all its "
+        "pictures together, divided anew by the shares.",
+    )  # fmt: skip
+    edits: str = setting(
+        "", "Edits", "Which revision of your changes to the set (labels corrected, pictures left out) is used. Empty: as it is "
+        "when the run starts; none: the set as delivered.", max_length=16, pattern="^(none|[0-9a-f]{16}|)$",
+    )  # fmt: skip
+    sampling: Literal["shuffled", "balanced"] = setting(
+        "shuffled", "Sampling", "Shuffled: every training picture once an epoch. Balanced: drawn so that each class comes up equally "
+        "often, pictures of rare classes several times (a weighted random sampler).",
+    )  # fmt: skip
     evaluate_on: Literal["validation", "test"] = setting(
         "test", "Evaluate on", "The pictures that judge the network after each epoch. Tutorials use the test split; "
         "choosing settings by it makes its figure too good, so use validation when you compare.", basic=True,
@@ -54,11 +66,16 @@ class Preprocessing(Section):
         "Fit",
         "How a picture that is not square fills the square: its middle cut out, black bars added, or stretched.",
     )
+    short_side_px: int | None = setting(
+        None, "Short side", "The picture is first resized until its short side has this length, then the middle square is cut out "
+        "(Resize and CenterCrop). Empty: the whole short side is kept.", unit="px", ge=4, le=1024,
+    )  # fmt: skip
     colour: Literal["as stored", "grey", "rgb"] = setting(
         "as stored",
         "Colour",
         "Channels given to the network: as the set has them, one grey channel, or red, green and blue.",
     )
+    invert: bool = setting(False, "Invert", "Light and dark change places in every picture, also in evaluation and prediction.")
     mean: tuple[Annotated[float, Ge(-100), Le(100)], ...] | None = setting(
         None, "Mean", "Subtracted from each channel (pixels run from 0 to 1). Empty: measured on the training pictures.",
         min_length=1, max_length=3,
@@ -72,15 +89,64 @@ class Preprocessing(Section):
         "cropped, scaled and centred as MNIST or scikit-learn's digits were made. Automatic: as suits the set.",
     )  # fmt: skip
 
+    @model_validator(mode="after")
+    def _short_side_leaves_a_square_to_cut_out(self) -> "Preprocessing":
+        if self.short_side_px is None:
+            return self
+        if self.fit != "crop":
+            raise ValueError(
+                f"short_side_px belongs to the fit crop, found {self.fit}; set fit to crop, or leave short_side_px empty"
+            )
+        if self.size_px is None or self.short_side_px < self.size_px:
+            found = "no size_px" if self.size_px is None else f"size_px {self.size_px}"
+            raise ValueError(
+                f"short_side_px {self.short_side_px} needs a size_px of at most as much, found {found}; "
+                "a square of size_px is cut out of the picture once its short side has this length"
+            )
+        return self
+
 
 class Augmentation(Section):
     """Random changes, drawn anew for every training picture. Evaluation never sees them."""
 
-    shift_px: int = setting(0, "Shift", "Moved by up to this many pixels each way.", unit="px", ge=0, le=64)
-    flip: bool = setting(False, "Mirror", "Half of the pictures are mirrored left to right. Wrong for digits and letters.")
-    rotate_deg: float = setting(0.0, "Rotate", "Turned by up to this angle each way.", unit="°", ge=0, le=180)
-    scale: float = setting(0.0, "Scale", "Made larger or smaller by up to this share.", ge=0, le=0.9)
-    erase_px: int = setting(0, "Erase", "A square of this side is blanked out (cutout).", unit="px", ge=0, le=512)
+    shift_px: int = setting(
+        0, "Shift", "Moved by up to this many pixels each way (RandomCrop with padding).", unit="px", ge=0, le=64
+    )
+    flip: bool = setting(
+        False, "Mirror", "Half of the pictures are mirrored left to right (RandomHorizontalFlip). Wrong for digits and letters."
+    )
+    rotate_deg: float = setting(0.0, "Rotate", "Turned by up to this angle each way (RandomRotation).", unit="°", ge=0, le=180)
+    scale: float = setting(0.0, "Scale", "Made larger or smaller by up to this share (RandomAffine).", ge=0, le=0.9)
+    erase_px: int = setting(
+        0, "Erase", "A square of this side is blanked out somewhere (RandomErasing, cutout).", unit="px", ge=0, le=512
+    )
+    crop_area: float = setting(
+        1.0, "Crop to at least", "A part of the picture, from this share of its area up to all of it, is enlarged to the full size; "
+        "sides in the ratio 3:4 to 4:3 (RandomResizedCrop). 1: never cropped.", ge=0.01, le=1,
+    )  # fmt: skip
+    flip_vertical: bool = setting(
+        False,
+        "Turn upside down",
+        "Half of the pictures are mirrored top to bottom (RandomVerticalFlip). For pictures without an up.",
+    )
+    brightness: float = setting(
+        0.0, "Brightness", "Made brighter or darker by up to this share (ColorJitter). At 1 some turn black.", ge=0, le=1
+    )
+    contrast: float = setting(
+        0.0, "Contrast", "Light and dark moved apart or together by up to this share (ColorJitter). At 1 some turn plain grey.",
+        ge=0, le=1,
+    )  # fmt: skip
+    saturation: float = setting(
+        0.0, "Saturation", "Colours made stronger or paler by up to this share (ColorJitter).", ge=0, le=1
+    )
+    hue: float = setting(
+        0.0, "Hue", "Colours moved around the colour circle by up to this share of it (ColorJitter). "
+        "At 0.5 every colour can become any other.", ge=0, le=0.5,
+    )  # fmt: skip
+    grey_probability: float = setting(0.0, "Grey", "This share of the pictures loses its colours (RandomGrayscale).", ge=0, le=1)
+    invert_probability: float = setting(
+        0.0, "Invert at random", "In this share of the pictures light and dark change places (RandomInvert).", ge=0, le=1
+    )
 
     @property
     def is_active(self) -> bool:
@@ -97,6 +163,21 @@ class ModelConfig(Section):
         gt=0,
         le=16,
     )
+    weights: Literal["fresh", "pretrained"] = setting(
+        "fresh", "First weights", "Fresh: drawn at random. Pretrained: learned by others on ImageNet's 1.2 million photographs, all but the "
+        "last layer; needs less data and time.",
+    )  # fmt: skip
+    frozen: bool = setting(
+        False, "Freeze all but the last layer", "Only the last layer learns: fast, and the safer choice with few pictures. For pretrained weights.",
+    )  # fmt: skip
+
+    @model_validator(mode="after")
+    def _frozen_is_of_use(self) -> "ModelConfig":
+        if self.frozen and self.weights == "fresh":
+            raise ValueError(
+                "frozen keeps the weights as they begin, which is of use for pretrained ones only; set weights to pretrained too"
+            )
+        return self
 
 
 class OptimizerBase(Section):
@@ -193,6 +274,11 @@ class LossConfig(Section):
         "Share of each target spread over all classes; keeps the network from being too sure.",
         ge=0,
         lt=1,
+    )
+    class_weights: Literal["none", "balanced"] = setting(
+        "none",
+        "Class weights",
+        "Balanced: mistakes on rare classes count more, in inverse proportion to their number of training pictures.",
     )
 
 

@@ -13,6 +13,7 @@ from core.config import (
     ModelConfig,
     OneCycle,
     Preprocessing,
+    Step,
     TrainConfig,
 )
 from core.errors import InputError
@@ -20,18 +21,23 @@ from core.errors import InputError
 
 @dataclass(frozen=True)
 class Recipe:
-    """A complete configuration with its sentence. published: the figure a tutorial reports, or an empty string."""
+    """A complete configuration with its sentence. published: the figure a tutorial reports, or an empty string.
+
+    without_weights: what to run instead where the pretrained weights it begins with are not at hand.
+    """
 
     config: TrainConfig
     title: str
     summary: str
     published: str = ""
+    without_weights: TrainConfig | None = None
 
     @property
     def name(self) -> str:
         return self.config.recipe
 
 
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # torchvision's ImageClassification presets
 NOT_NORMALISED_GREY = {"mean": (0.0,), "std": (1.0,)}
 NOT_NORMALISED_RGB = {"mean": (0.0, 0.0, 0.0), "std": (1.0, 1.0, 1.0)}
 
@@ -131,6 +137,36 @@ RECIPES = {
             ),
             "MNIST, as well as it goes",
             "A residual network with shifts and turns, for the last tenths of a per cent; judged on the test split.",
+        ),
+        Recipe(
+            TrainConfig(
+                recipe="ants-bees",
+                data=DataConfig(dataset="ants-bees", evaluate_on="validation"),
+                preprocessing=Preprocessing(size_px=224, short_side_px=256, mean=IMAGENET_MEAN, std=IMAGENET_STD),
+                augmentation=Augmentation(flip=True, crop_area=0.3),
+                model=ModelConfig(name="resnet18", weights="pretrained", frozen=True),
+                optimizer=SGD(lr=0.01, momentum=0.9),
+                schedule=Step(step_epochs=7),
+                epochs=15,
+                batch_size=16,
+                log_every=5,
+            ),
+            "Ants and bees, transfer learning",
+            "A network that knows a million photographs learns to tell ants from bees, or what your own photographs show; judged on the "
+            "validation split, which it never trains on.",
+            without_weights=TrainConfig(
+                recipe="ants-bees",
+                data=DataConfig(dataset="ants-bees", evaluate_on="validation"),
+                preprocessing=Preprocessing(size_px=64),
+                augmentation=Augmentation(shift_px=6, flip=True),
+                model=ModelConfig(name="residual-cnn"),
+                optimizer=SGD(lr=0.2, momentum=0.9, nesterov=True, weight_decay=1e-3, decay_all=False),
+                schedule=OneCycle(peak_at=0.2, initial_fraction=0.0),
+                epochs=30,
+                batch_size=32,
+                drop_last=True,
+                log_every=5,
+            ),
         ),
         Recipe(
             TrainConfig(

@@ -24,6 +24,16 @@ class Workspace:
         return self.home / "runs"
 
     @property
+    def models(self) -> Path:
+        """Pretrained weights."""
+        return self.home / "models"
+
+    @property
+    def transforms(self) -> Path:
+        """Compositions saved under a name."""
+        return self.home / "transforms"
+
+    @property
     def locks(self) -> Path:
         return self.home / "locks"
 
@@ -33,7 +43,7 @@ class Workspace:
 
     def create(self) -> "Workspace":
         """Itself, its folders made where they are missing."""
-        for folder in (self.datasets, self.stores, self.runs, self.locks):
+        for folder in (self.datasets, self.stores, self.runs, self.models, self.transforms, self.locks):
             folder.mkdir(parents=True, exist_ok=True)
         return self
 

@@ -10,6 +10,7 @@ import struct
 import zipfile
 import zlib
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -29,15 +30,20 @@ METHODS = {zipfile.ZIP_STORED: "stored", zipfile.ZIP_DEFLATED: "deflated"}
 
 @dataclass(frozen=True)
 class ZipLimits:
-    """What a zip may hold. ratio: bytes that come out for each that lies in the file. depth: folders around a file."""
+    """What a zip may hold. ratio: bytes that come out for each that lies in the file, of all files together and, unless
+    entry_ratio says otherwise, of each. depth: folders around a file. is_lenient: names may have backslashes for slashes
+    and "./" before them, as some archivers write them.
+    """
 
     num_entries: int
     total_bytes: int
     entry_bytes: int
     ratio: float = 200.0
+    entry_ratio: float = 0.0
     depth: int = 16
     name_bytes: int = 1024
     may_compress: bool = True
+    is_lenient: bool = False
 
 
 @dataclass(frozen=True)
@@ -122,14 +128,18 @@ def _checked_entries(file: BinaryIO, limits: ZipLimits) -> dict[str, ZipEntry]:
     folders: set[str] = set()
     spans = [(start, start + directory_bytes)]
     for info in infos:
-        _check_name(info, limits)
+        name = _name_of(info, limits)
+        if limits.is_lenient and info.orig_filename in ("./", ".\\"):
+            continue  # the zip's own folder
+        _check_name(name, limits)
         _check_kind(info, limits)
-        name = info.filename.rstrip("/")
+        is_folder = name.endswith("/")
+        name = name.removesuffix("/")
         parents = name.split("/")[:-1]
         folders.update("/".join(parents[: n + 1]) for n in range(len(parents)))
-        entry = _located(file, info, start)
+        entry = _located(file, info, name, start)
         spans.append((info.header_offset, entry.offset + entry.packed_bytes))
-        if info.is_dir():
+        if is_folder:
             folders.add(name)
             if entry.num_bytes:
                 raise _refusal(f"{shown(name)} in it is a folder with contents")
@@ -189,8 +199,16 @@ def _count_headers(file: BinaryIO, start: int, directory_bytes: int, limits: Zip
     return count
 
 
-def _check_name(info: zipfile.ZipInfo, limits: ZipLimits) -> None:
+def _name_of(info: zipfile.ZipInfo, limits: ZipLimits) -> str:
+    """The name as text: UTF-8 where it is that, also where the zip does not say so, as those of macOS don't."""
     name = info.orig_filename  # `filename` ends at the first zero byte
+    if not info.flag_bits & 0x800:
+        with suppress(UnicodeError):
+            name = name.encode("cp437").decode("utf-8")
+    return name.replace("\\", "/").removeprefix("./") if limits.is_lenient else name
+
+
+def _check_name(name: str, limits: ZipLimits) -> None:
     parts = name.removesuffix("/").split("/")
     encoded = [part.encode(errors="surrogateescape") for part in parts]
     if CONTROL.search(name):
@@ -224,21 +242,21 @@ def _check_kind(info: zipfile.ZipInfo, limits: ZipLimits) -> None:
         raise _refusal(f"the sizes of {shown(info.filename)} in it contradict each other")
 
 
-def _located(file: BinaryIO, info: zipfile.ZipInfo, directory_start: int) -> ZipEntry:
+def _located(file: BinaryIO, info: zipfile.ZipInfo, name: str, directory_start: int) -> ZipEntry:
     """Where an entry's bytes lie, by the header before them, which must be of the same file."""
     file.seek(info.header_offset)
     header = file.read(30)
     if len(header) < 30 or header[:4] != LOCAL_HEADER:
         raise _refusal(f"{shown(info.filename)} in it is not where the zip says")
     name_bytes, extra_bytes = struct.unpack("<HH", header[26:30])
-    name = file.read(name_bytes).decode("utf-8" if info.flag_bits & 0x800 else "cp437", errors="replace")
-    if name != info.orig_filename:
-        raise _refusal(f"{shown(info.filename)} in it is called {shown(name)} in a second place")
+    second = file.read(name_bytes).decode("utf-8" if info.flag_bits & 0x800 else "cp437", errors="replace")
+    if second != info.orig_filename:
+        raise _refusal(f"{shown(name)} in it is called {shown(second)} in a second place")
     offset = info.header_offset + 30 + name_bytes + extra_bytes
     if offset + info.compress_size > directory_start:
         raise _refusal(f"{shown(info.filename)} in it is larger than the zip itself")
     is_deflated = info.compress_type != zipfile.ZIP_STORED
-    return ZipEntry(info.filename, info.file_size, offset, info.compress_size, is_deflated, info.CRC)
+    return ZipEntry(name, info.file_size, offset, info.compress_size, is_deflated, info.CRC)
 
 
 def _check_sizes(entries: list[ZipEntry], limits: ZipLimits) -> None:
@@ -247,7 +265,7 @@ def _check_sizes(entries: list[ZipEntry], limits: ZipLimits) -> None:
             raise _refusal(
                 f"{shown(entry.name)} in it has {size(entry.num_bytes)}, more than the {size(limits.entry_bytes)} allowed"
             )
-        if entry.num_bytes > max(SMALL_BYTES, limits.ratio * entry.packed_bytes):
+        if entry.num_bytes > max(SMALL_BYTES, (limits.entry_ratio or limits.ratio) * entry.packed_bytes):
             raise _refusal(
                 f"{shown(entry.name)} in it would swell from {size(entry.packed_bytes)} to {size(entry.num_bytes)}, as in a zip bomb"
             )

@@ -6,7 +6,7 @@ from typing import Any
 
 import streamlit as st
 
-from core import figures
+from core.figures import runs as figures
 from core.runs.actions import change_run
 from core.runs.chronicle import change_in_words, exactness
 from core.runs.directory import Run

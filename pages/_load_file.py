@@ -8,7 +8,9 @@ from pathlib import Path
 import streamlit as st
 
 from core.config import TrainConfig
-from core.data.catalogue import DATASETS, imported_sets, suiting
+from core.data.catalogue import DATASETS
+from core.data.imports import imported_sets
+from core.data.sets import suiting
 from core.errors import InputError
 from core.files import disk_error
 from core.intake.load import kind_of, load_file
@@ -91,7 +93,7 @@ def belonging() -> TrainConfig | None:
     recipe = st.selectbox("Trained as in", list(names), format_func=names.get, key="load-recipe")
     if recipe != OTHER:
         return changed(recipe_named(recipe).config, {"epochs": 0})
-    sets = {name: r.title for name, r in DATASETS.items()} | {name: f"{name} (folder)" for name in imported_sets(workspace())}
+    sets = {name: r.title for name, r in DATASETS.items()} | {name: f"{name} (yours)" for name in imported_sets(workspace())}
     columns = st.columns(3)
     model = columns[0].selectbox("Model", list(MODELS), format_func=lambda name: MODELS[name].title, key="load-model")
     width = columns[1].number_input("Width (×)", 0.01, 16.0, 1.0, key="load-width")

@@ -12,6 +12,7 @@ st.set_page_config(page_title="Trainscope", page_icon=str(Path(__file__).parent 
 page = st.navigation(
     [
         st.Page("home.py", title="Home", default=True),
+        st.Page("data.py", title="Data"),
         st.Page("train.py", title="Train"),
         st.Page("results.py", title="Results"),
         st.Page("predict.py", title="Predict"),

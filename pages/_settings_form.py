@@ -4,15 +4,21 @@ from typing import Any
 
 import streamlit as st
 
-from core.config import VARIANTS, TrainConfig
-from core.data.catalogue import DATASETS, imported_sets, suiting
+from core.config import VARIANTS, Augmentation, Preprocessing, TrainConfig
+from core.data.catalogue import DATASETS
+from core.data.imports import imported_sets
+from core.data.presets import list_presets
+from core.data.sets import suiting
+from core.data.transforms import Composition
 from core.errors import InputError
+from core.intake.pretrained import make_pretrained_ready
 from core.models.catalogue import MODELS
 from core.recipes import RECIPES, recipe_named
 from core.runs.branch import config_to_branch
 from core.runs.directory import Run, find_run
+from core.runs.starting import start_from
 from core.settings import Setting, changed, get, parse_numbers, sections
-from pages._common import inert, workspace
+from pages._common import do, inert, workspace
 from pages._run_row import title_of
 
 # Kept in the session: the recipe's name, and what was changed since, by path. A counter renews the widgets with the recipe.
@@ -26,10 +32,7 @@ KINDS = {
 
 def settings_form() -> TrainConfig | None:
     """Shows the form. Returns the configuration it stands for, or None while it is impossible, with the reason shown."""
-    state = st.session_state
-    state.setdefault("recipe", next(iter(RECIPES)))
-    state.setdefault("changes", {})
-    state.setdefault("form", 0)
+    state = _form_state()
     if parent_of_new_run():
         _show_parent()
     else:
@@ -41,6 +44,7 @@ def settings_form() -> TrainConfig | None:
     left, right = st.columns(2)
     with left:
         _dataset_choice(shown)
+        _transforms_choice(shown)
     with right:
         _choice(
             "model.name",
@@ -85,6 +89,15 @@ def settings_form() -> TrainConfig | None:
     return config
 
 
+def _form_state():
+    """The session's state with what the form keeps there."""
+    state = st.session_state
+    state.setdefault("recipe", next(iter(RECIPES)))
+    state.setdefault("changes", {})
+    state.setdefault("form", 0)
+    return state
+
+
 def _recipe_choice() -> None:
     state = st.session_state
     st.selectbox(
@@ -94,12 +107,23 @@ def _recipe_choice() -> None:
     recipe = recipe_named(state.recipe)
     published = f" Published figure: {recipe.published}." if recipe.published else ""
     st.caption(recipe.summary + published)
+    start = start_from(workspace(), state.recipe)
+    if start.note:
+        with st.container(horizontal=True, vertical_alignment="center", border=True, key="without-weights"):
+            st.markdown(inert(start.note), width="stretch")
+            if st.button("Get the weights", key="get-weights"):
+                get_weights(recipe.config)
+
+
+def get_weights(config: TrainConfig) -> None:
+    with st.spinner("Downloading the weights"):
+        do(lambda: make_pretrained_ready(workspace(), config), "The weights are here.")
 
 
 def begin_with(run: Run, checkpoint: str) -> None:
     """Has the form stand for a new run that begins with these weights, and with the settings of their run."""
     st.session_state["start-from"] = {"run": run.id, "checkpoint": checkpoint}
-    st.session_state.setdefault("form", 0)
+    _form_state()
     _forget_changes()
 
 
@@ -128,13 +152,13 @@ def _show_parent() -> None:
 def _base() -> TrainConfig:
     """What the form begins with: the parent's configuration, or the recipe's."""
     parent = parent_of_new_run()
-    return config_to_branch(parent[0]) if parent else recipe_named(st.session_state.recipe).config
+    return config_to_branch(parent[0]) if parent else start_from(workspace(), st.session_state.recipe).config
 
 
 def _about(shown: TrainConfig) -> str:
     """Data and model in a sentence each."""
     name = shown.data.dataset
-    data = DATASETS[name].summary if name in DATASETS else inert(f"A folder: {imported_sets(workspace()).get(name, name)}.")
+    data = DATASETS[name].summary if name in DATASETS else "Your own pictures."
     return f"{data} {MODELS[shown.model.name].summary}"
 
 
@@ -191,17 +215,63 @@ def _note(path: str, key: str) -> None:
 
 def choose_dataset(name: str) -> None:
     """Puts another set into the configuration, with what suits it; the recipe's own figures belong to the recipe's set."""
-    state = st.session_state
-    try:
-        state.changes = {**state.changes, **suiting(workspace(), name)}
-    except InputError:  # a folder that is gone: the plan will say so
-        state.changes["data.dataset"] = name
+    state = _form_state()
+    state.changes = {**state.changes, **_suited(name)}
     _renew()
+
+
+def begin_with_set(name: str) -> None:
+    """Has the form stand for a training on this set, begun from the recipe made for it: for one's own pictures that for photographs."""
+    state = _form_state()
+    state.pop("start-from", None)
+    own = "ants-bees" if name in imported_sets(workspace()) else state.recipe
+    state.recipe = next((recipe.name for recipe in RECIPES.values() if recipe.config.data.dataset == name), own)
+    state.changes = {}
+    choose_dataset(name)
+
+
+def _suited(name: str) -> dict[str, Any]:
+    try:
+        suited = suiting(workspace(), name)
+    except InputError:  # a folder that is gone: the plan will say so
+        return {"data.dataset": name}
+    if suited["preprocessing.size_px"] is None and name in imported_sets(workspace()):
+        del suited["preprocessing.size_px"]  # the recipe's own
+    if _base().model.weights == "pretrained":  # by whose pictures the weights were learned
+        del suited["preprocessing.mean"], suited["preprocessing.std"]
+    return suited
+
+
+def begin_with_transforms(dataset: str, preprocessing: Preprocessing, augmentation: Augmentation) -> None:
+    """Has the form stand for a training on this set with these transforms."""
+    state = _form_state()
+    state.changes = {**state.changes, **_suited(dataset), **Composition(preprocessing, augmentation).changes()}
+    state.form += 1
+
+
+def _transforms_choice(shown: TrainConfig) -> None:
+    """The saved compositions, where there are any; the chosen one is that which the form stands for."""
+    presets = {preset.name: preset.composition for preset in list_presets(workspace())}
+    if not presets:
+        return
+    current = Composition(shown.preprocessing, shown.augmentation)
+    names = list(presets)
+    key = f"transforms-{st.session_state.form}"
+    st.selectbox(
+        "Transforms", names, index=next((i for i, name in enumerate(names) if presets[name] == current), None), key=key,
+        placeholder="as set below", on_change=_take_transforms, args=(key, presets, shown.data.dataset),
+        help="How pictures are prepared and changed at random: compositions saved in the transform lab of the Data page.",
+    )  # fmt: skip
+
+
+def _take_transforms(key: str, presets: dict[str, Composition], dataset: str) -> None:
+    if name := st.session_state[key]:
+        begin_with_transforms(dataset, presets[name].preprocessing, presets[name].augmentation)
 
 
 def _dataset_choice(shown: TrainConfig) -> None:
     names = {name: r.title for name, r in DATASETS.items()}
-    names |= {name: f"{name} (folder)" for name in imported_sets(workspace())}
+    names |= {name: f"{name} (yours)" for name in imported_sets(workspace())}
     if shown.data.dataset not in names:
         names[shown.data.dataset] = f"Folder {shown.data.dataset}"
     _choice(
@@ -209,7 +279,7 @@ def _dataset_choice(shown: TrainConfig) -> None:
         "Data set",
         names,
         shown.data.dataset,
-        "The pictures to learn from. A folder of your own is added below.",
+        "The pictures to learn from. Your own are added on the Data page.",
     )
 
 

@@ -5,7 +5,7 @@ import streamlit as st
 from PIL import Image
 from streamlit_drawable_canvas import st_canvas
 
-from core import figures
+from core.figures import runs as figures
 from core.data.decoding import decode_picture
 from core.data.preprocessing import array_to_picture
 from core.errors import InputError

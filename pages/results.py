@@ -3,7 +3,7 @@
 import numpy as np
 import streamlit as st
 
-from core import figures
+from core.figures import runs as figures
 from core.insight.metrics import class_figures, most_confused
 from core.insight.run_results import run_confusion, samples
 from core.runs.directory import Run, list_runs

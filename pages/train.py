@@ -2,11 +2,17 @@
 
 import streamlit as st
 
-from core import figures
-from core.config import Preprocessing, TrainConfig
-from core.data.catalogue import import_folder, prepare_store
+from core.figures import runs as figures
+from core.config import TrainConfig
+from core.data.browse import Browser
+from core.data.catalogue import DATASETS
+from core.data.edits import edits_at
+from core.data.imports import imported_sets
+from core.data.sets import find_store, settled
 from core.errors import InputError
+from core.intake.pretrained import make_pretrained_ready
 from core.models.catalogue import MODELS
+from core.models.pretrained import PRETRAINED, are_at_hand, missing
 from core.runs.branch import branch, check_fit
 from core.runs.directory import Run, list_runs
 from core.runs.forecast import forecast_s
@@ -16,7 +22,8 @@ from core.wording import large, rough_duration
 from pages._common import choose_run, chosen_run, do, inert, launcher, workspace
 from pages._live import live_run
 from pages._run_row import title_of
-from pages._settings_form import choose_dataset, parent_of_new_run, settings_form
+from pages._set_report import report_of
+from pages._settings_form import get_weights, parent_of_new_run, settings_form
 
 
 def run_to_watch() -> Run | None:
@@ -41,7 +48,8 @@ def set_up() -> None:
     form, outlook = st.columns([3, 2], gap="large")
     with form:
         config = settings_form()
-        own_pictures()
+        if st.button("Use your own pictures", key="own-pictures"):
+            st.switch_page("data.py")
     with outlook:
         if config:
             preview(config, is_busy=training is not None)
@@ -50,9 +58,16 @@ def set_up() -> None:
 def preview(config: TrainConfig, is_busy: bool) -> None:
     """What will happen, the schedule, and the button that makes it happen."""
     try:
+        config = settled(workspace(), config)
         plan = plan_run(workspace(), config)
     except InputError as error:
         st.error(inert(str(error)))
+        return
+    about_the_set(config)
+    if config.model.weights == "pretrained" and not are_at_hand(workspace(), config.model.name):
+        st.warning(inert(str(missing(workspace(), config.model.name))))
+        if config.model.name in PRETRAINED and st.button("Get the weights", key="get-weights-now"):
+            get_weights(config)
         return
     st.markdown(what_will_happen(config, plan, is_busy))
     if parent := parent_of_new_run():
@@ -70,6 +85,7 @@ def preview(config: TrainConfig, is_busy: bool) -> None:
 
 def begin(config: TrainConfig) -> Run:
     """A new run in line, with fresh weights or with those of the chosen parent."""
+    make_pretrained_ready(workspace(), config)  # at hand, perhaps as the file that a person has put in place
     parent = parent_of_new_run()
     if parent is None:
         return launcher().submit(config)
@@ -89,6 +105,8 @@ def what_will_happen(config: TrainConfig, plan: Plan, is_busy: bool) -> str:
         f"{config.epochs} epochs of {plan.steps_per_epoch:,} steps.",
         f"After each epoch it is judged on {plan.num_evaluated:,} pictures of the **{config.data.evaluate_on}** split.",
     ]
+    if spec.edits:
+        words.append(f"The set is used **as you edited it**: {spec.edits}.")
     if not spec.is_ready:
         words.append("The pictures are downloaded or read first.")
     if is_busy:
@@ -104,35 +122,21 @@ def what_will_happen(config: TrainConfig, plan: Plan, is_busy: bool) -> str:
     return " ".join(words)
 
 
-def own_pictures() -> None:
-    with st.expander("Use a folder of your own pictures", key="own-pictures"):
-        st.caption(
-            "A folder on this machine with train/ and test/ or val/ and a folder per class in each, or just one folder per class. "
-            "Nothing in it is changed."
-        )
-        path = st.text_input("Path of the folder", key="folder-path", placeholder="/home/me/pictures/flowers")
-        if st.button("Read the folder", key="read-folder", disabled=not path.strip()):
-            bar = st.progress(0.0, "Reading the pictures")
-            try:
-                name = import_folder(workspace(), path.strip())
-                store = prepare_store(
-                    workspace(),
-                    name,
-                    Preprocessing(),
-                    lambda what, done, total: bar.progress(done / total if total else 0.0, what),
-                )
-            except InputError as error:
-                bar.empty()
-                st.error(inert(str(error)))
-                return
-            bar.empty()
-            skipped = f" {len(store.meta.skipped):,} files were skipped." if store.meta.skipped else ""
-            st.success(
-                f"{inert(name)}: {len(store.labels):,} pictures in {store.num_classes} classes.{skipped} Choose it above as data set."
-            )
-            if store.meta.skipped:
-                st.dataframe(store.meta.skipped, hide_index=True, key="skipped-files")
-            st.button("Choose it now", key="choose-folder", on_click=choose_dataset, args=(name,))
+def about_the_set(config: TrainConfig) -> None:
+    """What the report on the set says, in a line, and the way to it."""
+    name = config.data.dataset
+    if name not in DATASETS and name not in imported_sets(workspace()):
+        return
+    with st.container(horizontal=True, vertical_alignment="center", key="about-the-set"):
+        try:
+            store = find_store(workspace(), name, config.preprocessing)
+            if store:
+                browser = Browser(store, edits_at(workspace(), name, config.data.edits))
+                st.caption(inert(report_of(browser).headline), width="stretch")
+        except InputError as error:
+            st.caption(inert(str(error)), width="stretch")
+        if st.button("Look at the data", key="look-at-data"):
+            st.switch_page("data.py", query_params={"set": name})
 
 
 st.title("Train")

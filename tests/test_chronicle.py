@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from core.figures import accuracy_curve, loss_curve, lr_curve
+from core.figures.runs import accuracy_curve, loss_curve, lr_curve
 from core.runs.chronicle import change_in_words, chronicle, exactness
 from core.runs.history import History
 from core.training.events import Changed, Ended, Event, Queued, Started, StepLogged, ThreadsChanged, to_row

@@ -26,6 +26,8 @@ def config_with(path: str) -> TrainConfig:
     if section in VARIANTS:
         variant = next(v for v, kind in VARIANTS[section].items() if name in kind.model_fields)
         return changed(TrainConfig(), {f"{section}.name": variant})
+    if path == "preprocessing.short_side_px":  # a square is cut out of it
+        return changed(TrainConfig(), {"preprocessing.size_px": 4})
     return TrainConfig()
 
 

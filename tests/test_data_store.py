@@ -19,7 +19,8 @@ from sklearn.datasets import load_digits
 from torchvision import datasets
 
 from core.config import Preprocessing
-from core.data.catalogue import DATASETS, data_spec, find_store, prepare_store
+from core.data.catalogue import DATASETS
+from core.data.sets import data_spec, find_store, prepare_store
 from core.data.store import Block, Source, build_store, open_store
 from core.errors import InputError
 from core.recipes import RECIPES
@@ -100,13 +101,14 @@ def test_store_is_cut_to_the_pictures_that_could_be_read(tmp_path):
     store = build_store(tmp_path / "things", source_of(*TWO_SPLITS, announced={"train": 60, "test": 15}))
     np.testing.assert_array_equal(store.images, IMAGES)
     assert len(store.labels) == 50
-    assert sorted(path.name for path in store.path.iterdir()) == ["images.npy", "labels.npy", "meta.json"]
+    assert sorted(path.name for path in store.path.iterdir()) == ["duplicates.npz", "images.npy", "labels.npy", "meta.json", "sizes.npy", "skipped.json"]
 
 
 def test_progress_reaches_the_end(tmp_path):
     told = []
     build_store(tmp_path / "things", source_of(*TWO_SPLITS), lambda *facts: told.append(facts))
-    assert told == [("Storing pictures", 20, 50), ("Storing pictures", 40, 50), ("Storing pictures", 50, 50)]
+    reading = [("Reading pictures", done, 50) for done in (20, 40, 50)]
+    assert told == [*reading, ("Looking for duplicates", 0, 0)]
 
 
 def test_building_that_breaks_off_leaves_nothing(tmp_path):

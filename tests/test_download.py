@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from core.data.download import fetch, has_md5
+from core.data.download import fetch, has_checksum
 from core.data.store import no_progress
 from core.errors import InputError
 
@@ -145,8 +145,8 @@ def test_every_request_has_a_time_out(target, monkeypatch):
 
 def test_checksum_is_of_the_content(tmp_path):
     path = tmp_path / "file"
-    assert not has_md5(path, MD5)
+    assert not has_checksum(path, MD5)
     path.write_bytes(CONTENT)
-    assert has_md5(path, MD5)
+    assert has_checksum(path, MD5)
     path.write_bytes(CONTENT + b"!")
-    assert not has_md5(path, MD5)
+    assert not has_checksum(path, MD5)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from core.config import VARIANTS, TrainConfig
-from core.figures import (
+from core.figures.runs import (
     COLOURS,
     MAX_POINTS,
     X_AXES,

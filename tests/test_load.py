@@ -171,7 +171,7 @@ def test_checkpoint_for_other_classes_is_refused(trained, other, tmp_path):
 
             (folder / kind).mkdir(parents=True, exist_ok=True)
             Image.new("L", (8, 8), 10 * n).save(folder / kind / f"{n}.png")
-    from core.data.catalogue import prepare_store
+    from core.data.sets import prepare_store
 
     config = changed(run.config, {"data.dataset": str(folder)})
     prepare_store(other, str(folder), find_network(run).preprocessing)

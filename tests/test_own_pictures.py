@@ -9,8 +9,9 @@ import pytest
 from PIL import Image
 
 from core.config import Preprocessing
-from core.data.catalogue import data_spec, find_store, folder_of, import_folder, imported_sets, prepare_store, settled
-from core.data.folder import DEFAULT_SIZE_PX, list_folder
+from core.data.imports import import_pictures, imported_sets
+from core.data.sets import data_spec, find_store, place_of, prepare_store, settled
+from core.data.own_pictures import DEFAULT_SIZE_PX, list_pictures
 from core.data.store import PictureStore
 from core.errors import InputError
 from core.recipes import recipe_named
@@ -100,13 +101,13 @@ def test_everything_that_is_no_picture_is_listed_with_its_reason(workspace, tmp_
     (root / "cat" / "empty.png").write_bytes(b"")
     store = store_of(workspace, root)
     assert contents(store) == {"train": [(10, "cat"), (20, "dog")]}
-    reasons = {row["file"]: row["reason"] for row in store.meta.skipped}
+    reasons = {row["file"]: row["reason"] for row in store.skipped}
     assert set(reasons) == {
         "dog/.hidden.png", ".git/x.png", "__MACOSX/cat/a.png", "stray.png", "cat/notes.txt", "cat/broken.jpg", "cat/empty.png"
     }  # fmt: skip
     assert reasons["cat/notes.txt"] == "not a picture by its ending"
     assert reasons["stray.png"] == "lies in no class folder"
-    assert reasons[".git/x.png"] == reasons["__MACOSX/cat/a.png"] == "hidden, or left by an archiver"
+    assert reasons[".git/x.png"] == reasons["__MACOSX/cat/a.png"] == "hidden, or left by an archiver or a file manager"
     assert "picture" in reasons["cat/broken.jpg"]
 
 
@@ -138,7 +139,7 @@ def test_nothing_in_the_folder_is_changed(workspace, tmp_path):
     ("files", "words"),
     [
         ([], "No pictures in class folders were found"),
-        (["a.png", "b.png"], r"No pictures in class folders were found in .* \(2 other files\)"),
+        (["a.png", "b.png"], r"No pictures in class folders were found among 2 files"),
         (["cat/a.png"], "Only one class was found"),
         (["test/cat/a.png", "val/dog/b.png"], "has no training pictures"),
         (["test/cat/a.png", "test/dog/b.png"], "has no training pictures"),
@@ -154,7 +155,7 @@ def test_folder_that_is_no_data_set_is_refused_with_what_was_found(workspace, tm
     assert list(workspace.stores.iterdir()) == []
 
 
-def test_folder_of_broken_pictures_is_refused_and_leaves_no_store(workspace, tmp_path):
+def test_place_of_broken_pictures_is_refused_and_leaves_no_store(workspace, tmp_path):
     root = tmp_path / "pets"
     for name in ("cat", "dog"):
         (root / name).mkdir(parents=True)
@@ -214,30 +215,30 @@ def test_store_is_built_once_and_again_when_a_file_changes(workspace, tmp_path):
 
 def test_listing_changes_with_any_file_added_removed_or_renamed(tmp_path):
     root = make(tmp_path / "pets", "cat/a.png", "dog/b.png")
-    seen = {list_folder(root).fingerprint}
+    seen = {list_pictures(root).fingerprint}
     make(root, "dog/c.png")
-    seen.add(list_folder(root).fingerprint)
+    seen.add(list_pictures(root).fingerprint)
     (root / "dog" / "c.png").rename(root / "dog" / "d.png")
-    seen.add(list_folder(root).fingerprint)
+    seen.add(list_pictures(root).fingerprint)
     assert len(seen) == 3
     (root / "dog" / "d.png").unlink()
-    assert list_folder(root).fingerprint in seen
+    assert list_pictures(root).fingerprint in seen
 
 
 def test_imported_folder_is_known_by_its_name(workspace, tmp_path):
     root = make(tmp_path / "pets", "cat/a.png", "dog/b.png")
-    assert import_folder(workspace, root) == "pets"
-    assert import_folder(workspace, root, "meine Tiere") == "meine Tiere"
-    assert imported_sets(workspace) == {"pets": str(root), "meine Tiere": str(root)}
-    assert folder_of(workspace, "meine Tiere") == root
-    assert folder_of(workspace, "mnist") is None
+    assert import_pictures(workspace, root).name == "pets"
+    assert import_pictures(workspace, root, "meine Tiere").name == "meine Tiere"
+    assert {name: entry.path for name, entry in imported_sets(workspace).items()} == {"pets": str(root), "meine Tiere": str(root)}
+    assert place_of(workspace, "meine Tiere") == root
+    assert place_of(workspace, "mnist") is None
 
 
 @pytest.mark.parametrize("name", ["mnist", "a/b", "..\\x", "x" * 101, "a\nb", "a\x00b"])
 def test_name_that_can_t_be_a_set_s_is_refused(workspace, tmp_path, name):
     root = make(tmp_path / "pets", "cat/a.png", "dog/b.png")
     with pytest.raises(InputError):
-        import_folder(workspace, root, name)
+        import_pictures(workspace, root, name)
     assert imported_sets(workspace) == {}
 
 
@@ -261,9 +262,9 @@ def test_folder_is_planned_by_its_files_names_before_its_pictures_are_read(works
 def test_files_beside_the_split_folders_and_links_are_listed_and_no_class(tmp_path):
     root = make(tmp_path / "pets", "train/cat/a.png", "train/dog/b.png", "test/cat/c.png", "samples/d.png", "samples/e.png")
     (root / "train" / "bird").symlink_to(root / "train" / "cat")
-    listing = list_folder(root)
-    assert listing.class_names == ["cat", "dog"]
-    reasons = {entry["file"]: entry["reason"] for entry in listing.skipped}
+    listing = list_pictures(root)
+    assert listing.layout.class_names == ["cat", "dog"]
+    reasons = {entry["file"]: entry["reason"] for entry in listing.layout.skipped}
     assert reasons["train/bird"] == "a link, which is not followed"
     assert reasons["samples/d.png"] == reasons["samples/e.png"] == "lies outside of the split folders"
 
@@ -271,7 +272,7 @@ def test_files_beside_the_split_folders_and_links_are_listed_and_no_class(tmp_pa
 @pytest.mark.parametrize("path", ["~nosuchuser/x", "/a\0b", "/" + "x" * 5000, "/proc/1/fd/nothing"])
 def test_path_that_can_t_be_used_is_refused_in_words(workspace, path):
     with pytest.raises(InputError):
-        import_folder(workspace, path)
+        import_pictures(workspace, path)
 
 
 @pytest.mark.real_data
@@ -288,7 +289,7 @@ def test_cifar10_pictures_as_a_folder_come_out_as_they_are(workspace, tmp_path):
     assert store.meta.splits == {"train": (0, 150), "test": (150, 300)}
     names = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
     assert store.meta.class_names == names
-    assert store.meta.skipped == []
+    assert store.skipped == []
     for index in (0, 77, 299):
         expected = np.asarray(Image.open(tmp_path / "cifar" / store.files[index]).convert("RGB")).transpose(2, 0, 1)
         np.testing.assert_array_equal(store.images[index], expected)

@@ -3,7 +3,7 @@
 import pytest
 
 from core.config import TrainConfig
-from core.data.catalogue import DataSpec
+from core.data.sets import DataSpec
 from core.errors import InputError
 from core.runs.directory import create_run
 from core.runs.plan import plan_for, plan_run

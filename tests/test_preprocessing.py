@@ -9,8 +9,10 @@ from PIL import Image, ImageDraw
 from sklearn.datasets import load_digits
 from torchvision import transforms
 
-from core.config import Preprocessing
+from core.config import Preprocessing, TrainConfig
 from core.data.preprocessing import DRAWING_STYLES, drawing_to_picture, normalise, picture_to_array, prepare
+from core.errors import InputError
+from core.settings import changed
 from tests.real_data import real_data
 
 MNIST, DIGITS = (28, 28), (8, 8)
@@ -51,6 +53,22 @@ def test_normalisation_leaves_the_stored_pictures_alone():
     before = images.clone()
     normalise(images, torch.tensor([0.5]), torch.tensor([0.5]))
     assert torch.equal(images, before)
+    numbers = images.float()
+    normalise(numbers, torch.tensor([0.5]), torch.tensor([0.5]))
+    assert torch.equal(numbers, before.float())
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("shape", [(5, 1, 28, 28), (5, 3, 32, 32), (1, 3, 7, 9), (1, 1, 8, 8)])
+def test_normalisation_has_the_bits_and_the_order_in_memory_of_the_first_version(shape, dtype):
+    """Which computed in channels-last order throughout; a run from then goes on with the same pictures."""
+    images = torch.randint(0, 256, shape, dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    mean, std = torch.tensor([0.4914, 0.4822, 0.4465][: shape[1]]), torch.tensor([0.247, 0.2435, 0.2616][: shape[1]])
+    scale, shift = (1 / (255 * std)).to(dtype).view(1, -1, 1, 1), (mean / std).to(dtype).view(1, -1, 1, 1)
+    expected = images.to(dtype, memory_format=torch.channels_last).mul_(scale).sub_(shift)
+    ours = normalise(images, mean, std, dtype)
+    assert torch.equal(ours, expected)
+    assert ours.stride() == expected.stride()
 
 
 def test_normalisation_in_bfloat16_is_close():
@@ -272,3 +290,109 @@ def test_long_thin_picture_is_fitted_without_a_giant_between(fit):
 def test_middle_is_cut_out_of_a_picture_that_is_too_wide():
     picture = Image.fromarray(np.repeat(np.arange(0, 240, 10, dtype=np.uint8)[None], 8, axis=0))  # 24 × 8, brighter to the right
     assert picture_to_array(picture, (1, 8, 8), Preprocessing(fit="crop"))[0, 0].tolist() == list(range(80, 160, 10))
+
+
+# --- the short side first, and inverted pictures
+
+
+def smooth_picture(size: tuple[int, int], mode: str = "RGB", seed: int = 0) -> Image.Image:
+    return random_picture((6, 5), mode, seed).resize(size, Image.Resampling.BICUBIC)
+
+
+@pytest.mark.parametrize("size", [(300, 200), (200, 300), (256, 256), (224, 224), (90, 64), (1000, 260)])
+def test_short_side_and_crop_are_torchvision_s_resize_and_centre_crop(size):
+    """But for the rounding of torchvision's crop to whole pixels: half a pixel of a picture without edges."""
+    picture = smooth_picture(size)
+    reference = transforms.Compose([transforms.Resize(64), transforms.CenterCrop(56), transforms.PILToTensor()])
+    ours = picture_to_array(picture, (3, 56, 56), Preprocessing(size_px=56, short_side_px=64))
+    assert np.abs(ours.astype(int) - reference(picture).numpy().astype(int)).max() <= 7
+    assert np.abs(ours.astype(int) - reference(picture).numpy().astype(int)).mean() < 2
+
+
+def test_short_side_equal_to_the_size_is_the_plain_crop():
+    for size in ((300, 200), (200, 300), (64, 64)):
+        picture = random_picture(size)
+        both = [picture_to_array(picture, (3, 64, 64), Preprocessing(size_px=64, short_side_px=s)) for s in (None, 64)]
+        np.testing.assert_array_equal(*both)
+
+
+def test_short_side_enlarges_a_picture_that_has_the_size_already():
+    """A frame of white around black: the larger short side leaves the frame out."""
+    framed = Image.new("L", (32, 32), 255)
+    framed.paste(0, (4, 4, 28, 28))
+    assert picture_to_array(framed, (1, 32, 32), Preprocessing(size_px=32)).max() == 255
+    assert picture_to_array(framed, (1, 32, 32), Preprocessing(size_px=32, short_side_px=48)).max() == 0
+
+
+def test_long_thin_picture_is_cut_by_its_short_side_without_a_giant_between():
+    tracemalloc.start()
+    array = picture_to_array(Image.new("L", (1_000_000, 1), 200), (1, 224, 224), Preprocessing(size_px=224, short_side_px=256))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert (array == 200).all()
+    assert peak < 50_000_000
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"size_px": 64, "short_side_px": 63}, "size_px 64"),
+        ({"short_side_px": 64}, "no size_px"),
+        ({"size_px": 64, "short_side_px": 80, "fit": "pad"}, "set fit to crop"),
+        ({"size_px": 64, "short_side_px": 80, "fit": "stretch"}, "set fit to crop"),
+    ],
+    ids=str,
+)
+def test_short_side_that_leaves_no_square_is_refused_with_the_way_out(changes, words):
+    with pytest.raises(InputError, match=words):
+        changed(TrainConfig(), {f"preprocessing.{name}": value for name, value in changes.items()})
+
+
+def test_description_from_before_short_side_and_invert_is_read_as_it_was_meant():
+    """As it stands in the checkpoints of the first version."""
+    old = '{"size_px": 64, "fit": "crop", "colour": "rgb", "mean": [0.5, 0.5, 0.5], "std": [0.2, 0.2, 0.2], "drawing": "none"}'
+    read = Preprocessing.model_validate_json(old)
+    assert (read.short_side_px, read.invert) == (None, False)
+    assert read == Preprocessing(size_px=64, colour="rgb", mean=(0.5,) * 3, std=(0.2,) * 3, drawing="none")
+
+
+@pytest.mark.parametrize("fit", ["crop", "pad", "stretch"])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_inverted_is_255_less_the_value_whatever_the_fit(channels, fit):
+    picture = random_picture((50, 30))
+    plain, inverted = (picture_to_array(picture, (channels, 24, 24), Preprocessing(fit=fit, invert=i)) for i in (False, True))
+    np.testing.assert_array_equal(inverted, 255 - plain)
+    assert inverted.dtype == np.uint8
+
+
+OUTSIDE = {
+    "no style, its size": (random_picture((28, 28), "L"), "none"),
+    "no style, another size": (random_picture((90, 60)), "none"),
+    "a digit of the set": (Image.fromarray(np.pad(np.full((12, 8), 200, np.uint8), ((8, 8), (10, 10)))), "mnist"),
+    "dark on light": (drawn((60, 60), 90), "mnist"),
+    "light on dark": (drawn((60, 60), 90, dark_on_light=False), "mnist"),
+    "an empty canvas": (Image.new("L", (280, 280), 255), "mnist"),
+    "dark on light, digits": (drawn((60, 60), 90), "digits"),
+}
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("name", OUTSIDE)
+def test_picture_for_a_set_that_was_stored_inverted_is_inverted_exactly_once(name, channels):
+    picture, drawing = OUTSIDE[name]
+    plain, words = prepare(picture, Preprocessing(drawing=drawing), channels, MNIST)
+    inverted, inverted_words = prepare(picture, Preprocessing(drawing=drawing, invert=True), channels, MNIST)
+    np.testing.assert_array_equal(inverted, 255 - plain)
+    assert "inverted" in inverted_words
+    assert "inverted" not in words
+
+
+@pytest.mark.parametrize("invert", [False, True])
+def test_drawing_for_a_set_whose_middle_was_cut_out_is_cut_likewise(invert):
+    """The set's own digit and the same digit drawn large end alike."""
+    digit = drawing_to_picture(DRAWINGS["zero at (40, 120), 100 px"], DRAWING_STYLES["mnist"])
+    how = Preprocessing(size_px=28, short_side_px=36, drawing="mnist", invert=invert)
+    of_the_set, _ = prepare(digit, how, 1, MNIST)
+    np.testing.assert_array_equal(of_the_set, picture_to_array(digit, (1, *MNIST), how))
+    from_canvas, _ = prepare(DRAWINGS["zero at (40, 120), 100 px"], how, 1, MNIST)
+    np.testing.assert_array_equal(from_canvas, of_the_set)

@@ -11,7 +11,7 @@ from filelock import FileLock
 from safetensors.torch import load_file
 
 from core.config import TrainConfig
-from core.data.catalogue import find_store
+from core.data.sets import find_store
 from core.errors import InputError
 from core.runs import session
 from core.runs.checkpoints import find_checkpoint, list_checkpoints
@@ -106,6 +106,7 @@ def test_finished_run_has_all_its_files(workspace):
     ended = train_in(workspace, run)
     assert (ended.reason, ended.epoch, ended.step) == ("finished", 2, 2 * STEPS_PER_EPOCH)
     assert sorted(path.name for path in run.records.iterdir()) == [
+        "division.npy",
         "epoch-0000.npy",
         "epoch-0001.npy",
         "epoch-0002.npy",

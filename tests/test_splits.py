@@ -5,7 +5,7 @@ import pytest
 from sklearn.datasets import load_digits
 
 from core.config import DataConfig
-from core.data.splits import SPLITS, hold_out, indices_of, split_indices
+from core.data.splits import SPLITS, Division, hold_out, split_indices
 from core.errors import InputError
 
 LABELS = load_digits().target
@@ -84,8 +84,8 @@ def test_missing_split_is_refused_with_the_ways_out():
     with pytest.raises(
         InputError, match=r"'digits' has no validation split\. Either set data\.validation_fraction .* or use train"
     ):
-        indices_of(splits, "validation", "digits")
-    assert np.array_equal(indices_of(splits, "train", "digits"), splits["train"])
+        Division(LABELS, splits).indices("validation", "digits")
+    assert np.array_equal(Division(LABELS, splits).indices("train", "digits"), splits["train"])
 
 
 def test_names_of_the_splits_are_the_three_words():

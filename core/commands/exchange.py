@@ -51,12 +51,12 @@ def load(workspace: Workspace, options: argparse.Namespace) -> Result:
 def _config(workspace: Workspace, options: argparse.Namespace) -> "TrainConfig | None":
     """What the weights belong to, as far as the options say; None where they say nothing: a zip of ours says it itself."""
     from core.config import TrainConfig
-    from core.data.catalogue import suiting
+    from core.data.sets import suiting
     from core.settings import changed, parse_assignment
 
     if not (options.recipe or options.config or options.model or options.dataset or options.set):
         return None
-    config = config_of(options) or TrainConfig()
+    config = config_of(workspace, options) or TrainConfig()
     changes: dict[str, object] = {}
     if options.dataset:
         changes = suiting(workspace, options.dataset)

@@ -9,7 +9,9 @@ from core.workspace import Workspace
 
 def list_datasets(workspace: Workspace, options: argparse.Namespace) -> Result:
     from core.config import Preprocessing
-    from core.data.catalogue import DATASETS, find_store, imported_sets
+    from core.data.catalogue import DATASETS
+    from core.data.imports import imported_sets
+    from core.data.sets import find_store
 
     rows = [
         {
@@ -19,7 +21,7 @@ def list_datasets(workspace: Workspace, options: argparse.Namespace) -> Result:
         }
         for r in DATASETS.values()
     ]  # fmt: skip
-    rows += [{"name": name, "kind": "folder", "path": path} for name, path in imported_sets(workspace).items()]
+    rows += [{"name": name, "kind": "folder", "path": entry.path} for name, entry in imported_sets(workspace).items()]
     return {"datasets": rows}
 
 

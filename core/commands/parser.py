@@ -110,12 +110,17 @@ def build_parser() -> argparse.ArgumentParser:
     sub = add(
         "import",
         pictures.import_pictures,
-        pictures.show_import,
-        "Read a folder of pictures (train/ and test/ or val/, or one folder per class) as a data set.",
+        pictures.show_report,
+        "Read a folder or a zip of pictures as a data set: class folders, also within train/ and test/ or val/; pictures with a "
+        "text file each; or a CSV of file names and labels.",
     )
-    sub.add_argument("path", metavar="PATH", help="the folder; nothing in it is changed")
+    sub.add_argument("path", metavar="PATH", help="the folder or zip; nothing in it is changed")
     sub.add_argument("--name", default="", help="the data set's name (default: the folder's)")
     sub.add_argument("--size", type=int, metavar="PX", help="side of the square that photographs are stored at")
+    sub.add_argument("--fit", default="crop", choices=("crop", "pad", "stretch"), help="how they fill it (default: crop)")
+
+    sub = add("report", pictures.report, pictures.show_report, "What is to be known about a data set before training on it.")
+    sub.add_argument("dataset", metavar="DATASET", help="its name, or the path of a folder")
 
     sub = add(
         "train",

@@ -1,4 +1,4 @@
-"""import: a folder of pictures becomes a data set."""
+"""import and report: a folder or zip of pictures becomes a data set, and what there is to know about one."""
 
 import argparse
 
@@ -7,44 +7,53 @@ from core.workspace import Workspace
 
 
 def import_pictures(workspace: Workspace, options: argparse.Namespace) -> Result:
-    import numpy as np
-
     from core.config import Preprocessing
-    from core.data.catalogue import import_folder, prepare_store
+    from core.data.imports import import_pictures as import_from
     from core.settings import config_from
 
-    preprocessing = Preprocessing()
-    if options.size is not None:
-        preprocessing = config_from({"preprocessing": {"size_px": options.size}}).preprocessing
-    name = import_folder(workspace, options.path, options.name)
-    store = prepare_store(workspace, name, preprocessing, progress())
-    counts = {
-        split: dict(
-            zip(
-                store.meta.class_names,
-                np.bincount(store.labels[first:end], minlength=store.num_classes).tolist(),
-                strict=True,
-            )
-        )
-        for split, (first, end) in store.meta.splits.items()
-    }
-    empty = [f"'{c}' has no pictures in {split}." for split, classes in counts.items() for c, n in classes.items() if n == 0]
-    return {
-        "dataset": name, "path": store.meta.origin, "shape": list(store.meta.shape), "class_names": store.meta.class_names,
-        "splits": counts, "skipped": store.meta.skipped, "warnings": empty,
-    }  # fmt: skip
+    chosen = {"size_px": options.size, "fit": options.fit} if options.size is not None else {"fit": options.fit}
+    preprocessing: Preprocessing = config_from({"preprocessing": chosen}).preprocessing
+    entry = import_from(workspace, options.path, options.name, preprocessing.size_px, preprocessing.fit)
+    return _report(workspace, entry.name, preprocessing)
 
 
-def show_import(result: Result) -> None:
+def report(workspace: Workspace, options: argparse.Namespace) -> Result:
+    from core.config import Preprocessing
+    from core.data.imports import imported_sets
+
+    entry = imported_sets(workspace).get(options.dataset)
+    preprocessing = Preprocessing(size_px=entry.size_px, fit=entry.fit) if entry else Preprocessing()
+    return _report(workspace, options.dataset, preprocessing)
+
+
+def _report(workspace: Workspace, dataset: str, preprocessing) -> Result:
+    from core.data.edits import current_edits
+    from core.data.report import report_on
+    from core.data.sets import prepare_store
+
+    store = prepare_store(workspace, dataset, preprocessing, progress())
+    found = report_on(store, current_edits(workspace, dataset))
+    return {"dataset": dataset, **found.as_dict(store), "warnings": [finding.message for finding in found.findings]}
+
+
+def show_report(result: Result) -> None:
+    from core.data.report import by_reason
+
     channels, height, width = result["shape"]
     print(
         f"{result['dataset']}: {height} × {width} pixels, {'colour' if channels == 3 else 'grey'}, {len(result['class_names'])} classes"
     )
+    if result["layout"]:
+        print(f"  {result['layout']}")
     for split, classes in result["splits"].items():
         print(f"  {split}: {sum(classes.values()):,} pictures")
+    if result["edits"]:
+        print(f"  edited: {result['edits']}")
     for warning in result["warnings"]:
         print(f"  warning: {warning}")
-    for skipped in result["skipped"][:20]:
-        print(f"  skipped {skipped['file']!r}: {skipped['reason']}")
+    for reason, count in by_reason(result["skipped"]).items():
+        print(f"  {count:,} skipped: {reason}")
+    for entry in result["skipped"][:20]:
+        print(f"    {entry['file']!r}: {entry['reason']}")
     if len(result["skipped"]) > 20:
-        print(f"  … and {len(result['skipped']) - 20:,} more files")
+        print(f"    … and {len(result['skipped']) - 20:,} more; --json lists all of them")

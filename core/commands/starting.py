@@ -3,17 +3,22 @@
 import argparse
 from pathlib import Path
 
+from core.commands.output import say
 from core.config import TrainConfig
 from core.errors import InputError
 from core.settings import config_from_json
+from core.workspace import Workspace
 
 
-def config_of(options: argparse.Namespace) -> TrainConfig | None:
+def config_of(workspace: Workspace, options: argparse.Namespace) -> TrainConfig | None:
     """That of the recipe, or in the file; None where neither is named."""
-    from core.recipes import recipe_named
+    from core.runs.starting import start_from
 
     if options.recipe:
-        return recipe_named(options.recipe).config
+        start = start_from(workspace, options.recipe)
+        if start.note:
+            say(start.note)
+        return start.config
     if not options.config:
         return None
     try:

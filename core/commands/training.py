@@ -19,13 +19,15 @@ from core.workspace import Workspace
 
 
 def train(workspace: Workspace, options: argparse.Namespace) -> Result:
-    from core.data.catalogue import prepare_store, settled
+    from core.data.sets import prepare_store, settled
+    from core.intake.pretrained import make_pretrained_ready
     from core.runs.branch import branch
     from core.runs.directory import create_run, find_run
     from core.runs.plan import plan_run
 
     changes = dict(parse_assignment(text) for text in options.set)
     config = settled(workspace, changed(_starting_point(workspace, options), changes))
+    make_pretrained_ready(workspace, config, progress())
     prepare_store(workspace, config.data.dataset, config.preprocessing, progress())
     plan_run(workspace, config)
     if options.from_run:
@@ -41,7 +43,7 @@ def _starting_point(workspace: Workspace, options: argparse.Namespace) -> TrainC
 
     if options.checkpoint and not options.from_run:
         raise InputError("--checkpoint says which one of a run's, and needs --from.", code="arguments")
-    if config := config_of(options):
+    if config := config_of(workspace, options):
         return config
     if options.from_run:
         return config_to_branch(find_run(workspace, options.from_run))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from core.data.download import fetch, has_md5
+from core.data.download import fetch, has_checksum
 from core.data.store import Block, Progress, Source
 from core.errors import InputError
 
@@ -54,7 +54,7 @@ def _idx_array(raw: Path, name: str, md5: str, torchvision_set: type, title: str
     """The array in one idx file. Format: yann.lecun.com/exdb/mnist, "the IDX file format"."""
     unpacked, packed = raw / name.removesuffix(".gz"), raw / name
     content = None
-    if not has_md5(packed, md5) and unpacked.is_file():
+    if not has_checksum(packed, md5) and unpacked.is_file():
         content = unpacked.read_bytes()
         if hashlib.sha256(content).hexdigest() != MNIST_RAW_SHA256.get(unpacked.name):
             content = None  # not the published file: the packed one, whose sum is known, decides

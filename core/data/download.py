@@ -14,26 +14,29 @@ from core.errors import InputError
 TIMEOUT_S = 20
 
 
-def has_md5(path: Path, md5: str) -> bool:
-    """Whether the file is there with this content."""
+def has_checksum(path: Path, checksum: str, algorithm: str = "md5") -> bool:
+    """Whether the file is there with this content. checksum: its beginning is enough, as some publish no more."""
     if not path.is_file():
         return False
     with path.open("rb") as file:
-        return hashlib.file_digest(file, "md5").hexdigest() == md5
+        return hashlib.file_digest(file, algorithm).hexdigest().startswith(checksum)
 
 
-def fetch(urls: Sequence[str], target: Path, md5: str, title: str, progress: Progress, all_files: Sequence[str] = ()) -> None:
+def fetch(
+    urls: Sequence[str], target: Path, checksum: str, title: str, progress: Progress, all_files: Sequence[str] = (),
+    algorithm: str = "md5",
+) -> None:  # fmt: skip
     """Makes sure that target holds the file with this checksum, from the first of the addresses that answers.
 
     Raises InputError that names the folder for the file, and all_files that belong there, if no address does.
     """
-    if has_md5(target, md5):
+    if has_checksum(target, checksum, algorithm):
         return
     target.parent.mkdir(parents=True, exist_ok=True)
     reason = ""
     for url in urls:
         try:
-            _download(url, target, md5, title, progress)
+            _download(url, target, checksum, title, progress, algorithm)
             return
         except (urllib.error.URLError, http.client.HTTPException, OSError, ValueError) as error:
             reason = str(getattr(error, "reason", error)) or type(error).__name__
@@ -45,9 +48,9 @@ def fetch(urls: Sequence[str], target: Path, md5: str, title: str, progress: Pro
     )
 
 
-def _download(url: str, target: Path, md5: str, title: str, progress: Progress) -> None:
+def _download(url: str, target: Path, checksum: str, title: str, progress: Progress, algorithm: str) -> None:
     aside = target.with_name(f".{target.name}.part-{os.getpid()}")
-    digest = hashlib.md5()
+    digest = hashlib.new(algorithm)
     try:
         with urllib.request.urlopen(url, timeout=TIMEOUT_S) as answer, aside.open("wb") as file:
             total = int(answer.headers.get("Content-Length") or 0)
@@ -57,7 +60,7 @@ def _download(url: str, target: Path, md5: str, title: str, progress: Progress) 
                 digest.update(piece)
                 done += len(piece)
                 progress(f"Downloading {title}", done, total)
-        if digest.hexdigest() != md5:
+        if not digest.hexdigest().startswith(checksum):
             raise ValueError("what came is not the file that was expected: its checksum differs")
         os.replace(aside, target)
     finally:

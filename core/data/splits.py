@@ -1,5 +1,7 @@
 """Which pictures train, validate and test: as the set delivers them, or held out class by class with a seed."""
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from core.config import DataConfig
@@ -8,41 +10,77 @@ from core.errors import InputError
 SPLITS = ("train", "validation", "test")
 
 
-def split_indices(labels: np.ndarray, delivered: dict[str, tuple[int, int]], config: DataConfig) -> dict[str, np.ndarray]:
+@dataclass(frozen=True)
+class Division:
+    """labels: (N,) int64, the class of each picture of the store. splits: indices into it; none stands in two."""
+
+    labels: np.ndarray
+    splits: dict[str, np.ndarray]
+
+    def indices(self, name: str, dataset: str) -> np.ndarray:
+        """The indices of one split. Raises InputError if the set has none of that name."""
+        if name not in self.splits or not len(self.splits[name]):
+            ways = [f"set data.{name}_fraction above 0, for example to 0.2"] if name != "train" else []
+            ways += [f"use {other}" for other in self.splits]
+            raise InputError(f"'{dataset}' has no {name} split.", code="split", hint=f"Either {', or '.join(ways)}.")
+        return self.splits[name]
+
+
+def is_same(one: Division, other: Division) -> bool:
+    """Whether both use the same pictures with the same labels for the same things."""
+    return one.splits.keys() == other.splits.keys() and all(
+        np.array_equal(indices, other.splits[name]) and np.array_equal(one.labels[indices], other.labels[indices])
+        for name, indices in one.splits.items()
+    )
+
+
+def split_indices(
+    labels: np.ndarray,
+    delivered: dict[str, tuple[int, int]],
+    config: DataConfig,
+    kept: np.ndarray | None = None,
+    groups: np.ndarray | None = None,
+) -> dict[str, np.ndarray]:
     """Indices into the store, by split; none stands in two. A split without pictures is left out.
 
     labels: (N,) class of each picture. delivered: first and past-the-last index of each split that the set brings.
+    kept: (N,) bool, pictures to use at all. groups: (N,) the same number for duplicates, which are never drawn apart.
     Test is drawn before validation, so that another validation share leaves the test split as it was.
     """
-    splits = {name: np.arange(*bounds) for name, bounds in delivered.items() if bounds[1] > bounds[0]}
+    if config.split_by == "shares":
+        delivered = {"train": (0, len(labels))}
+    splits = {name: np.arange(*bounds) for name, bounds in delivered.items()}
+    if kept is not None:
+        splits = {name: indices[kept[indices]] for name, indices in splits.items()}
+    splits = {name: indices for name, indices in splits.items() if len(indices)}
     for name, fraction in (("test", config.test_fraction), ("validation", config.validation_fraction)):
-        if name not in splits and fraction > 0:
+        if name not in splits and fraction > 0 and "train" in splits:
             random = np.random.default_rng([config.split_seed, SPLITS.index(name)])
-            kept, held = hold_out(splits["train"], labels, fraction, random)
+            rest, held = hold_out(splits["train"], labels, fraction, random, groups)
             if len(held):
-                splits["train"], splits[name] = kept, held
+                splits["train"], splits[name] = rest, held
     return splits
 
 
 def hold_out(
-    indices: np.ndarray, labels: np.ndarray, fraction: float, random: np.random.Generator
+    indices: np.ndarray, labels: np.ndarray, fraction: float, random: np.random.Generator, groups: np.ndarray | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """(kept, held): of each class the fraction, rounded; a class of two or more keeps one picture at least on each side."""
-    held = []
-    for label in np.unique(labels[indices]):
-        members = indices[labels[indices] == label]
-        count = round(len(members) * fraction)
+    """(kept, held): of each class the fraction, rounded; a class of two or more keeps one picture at least on each side.
+
+    Duplicates go to one side together, as part of the class of the first of them.
+    """
+    groups = np.arange(len(labels)) if groups is None else groups
+    units, first, unit_of = np.unique(groups[indices], return_index=True, return_inverse=True)
+    sizes = np.bincount(unit_of)
+    unit_labels = labels[indices[first]]
+    is_held = np.zeros(len(units), bool)
+    for label in np.unique(unit_labels):
+        members = np.flatnonzero(unit_labels == label)
+        count = round(int(sizes[members].sum()) * fraction)
+        order = random.permutation(members)
+        taken = int(np.searchsorted(np.cumsum(sizes[order]), count, side="right"))  # as many as stay within the count
         if len(members) > 1:
-            count = min(max(count, 1), len(members) - 1)
-        held.append(random.permutation(members)[:count])
-    chosen = np.sort(np.concatenate(held))
-    return np.setdiff1d(indices, chosen, assume_unique=True), chosen
-
-
-def indices_of(splits: dict[str, np.ndarray], name: str, dataset: str) -> np.ndarray:
-    """The indices of one split. Raises InputError if the set has none of that name."""
-    if name not in splits or not len(splits[name]):
-        ways = [f"set data.{name}_fraction above 0, for example to 0.2"] if name != "train" else []
-        ways += [f"use {other}" for other in splits]
-        raise InputError(f"'{dataset}' has no {name} split.", code="split", hint=f"Either {', or '.join(ways)}.")
-    return splits[name]
+            taken = min(max(taken, 1), len(members) - 1)
+        is_held[order[:taken]] = True
+    held = is_held[unit_of]
+    return indices[~held], indices[held]

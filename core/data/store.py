@@ -1,25 +1,29 @@
 """A picture store: one set at one size as memory-mapped uint8 arrays, built once, opened in a moment by any process.
 
-Where the pictures come from is in the sources (builtin.py, folder.py); which set a name means is in catalogue.py.
+Where the pictures come from is in the sources (builtin.py, own_pictures.py); which set a name means is in catalogue.py.
 """
 
 import hashlib
 import json
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
+from core.data.duplicates import Duplicates, find_duplicates, perceptual_hashes, pixel_digests
 from core.data.splits import SPLITS
 from core.errors import InputError
-from core.files import write_json_atomically
+from core.files import write_bytes_atomically, write_json_atomically
+from core.workspace import Workspace
 
-FORMAT = 1
+FORMAT = 2
 Progress = Callable[[str, int, int], None]  # what is being done, how much of it, of how much
 
 
@@ -29,17 +33,24 @@ def no_progress(what: str, done: int, total: int) -> None:
 
 @dataclass(frozen=True)
 class Block:
-    """Some pictures of one split: images (n, C, H, W) uint8, labels (n,), and their file names if they have any."""
+    """Some pictures of one split: images (n, C, H, W) uint8, labels (n,), and what is known of the files they came from:
+    names, sizes (n, 2) width and height, digests and hashes (core/data/duplicates.py). Sets that come as arrays have no files."""
 
     split: str
     images: np.ndarray
     labels: np.ndarray
     files: list[str] | None = None
+    sizes: np.ndarray | None = None
+    digests: np.ndarray | None = None
+    hashes: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
 class Source:
-    """What a store is built from. counts: pictures of each split, at most; blocks come split by split in their order."""
+    """What a store is built from. counts: pictures of each split, at most; blocks come split by split in their order.
+
+    layout: how the files were understood, as a sentence.
+    """
 
     title: str
     class_names: list[str]
@@ -49,6 +60,7 @@ class Source:
     origin: str
     blocks: Callable[[Progress], Iterator[Block]]
     skipped: list[dict[str, str]] = field(default_factory=list)  # {"file", "reason"}; grows while blocks are read
+    layout: str = ""
 
 
 @dataclass(frozen=True)
@@ -63,8 +75,8 @@ class StoreMeta:
     std: list[float]
     drawing: str
     origin: str
-    skipped: list[dict[str, str]]
     checksums: dict[str, str]
+    layout: str = ""
     format: int = FORMAT
 
 
@@ -80,7 +92,7 @@ class PictureStore:
 
     @cached_property
     def labels(self) -> np.ndarray:
-        """(N,) int64."""
+        """(N,) int64, as delivered."""
         return np.load(self.path / "labels.npy")
 
     @cached_property
@@ -89,22 +101,53 @@ class PictureStore:
         path = self.path / "files.json"
         return json.loads(path.read_text()) if path.exists() else None
 
+    @cached_property
+    def skipped(self) -> list[dict[str, str]]:
+        """{"file", "reason"} of every file that is no picture of the set, and "kind": "unreadable" for broken pictures."""
+        return json.loads((self.path / "skipped.json").read_text())
+
+    @cached_property
+    def sizes(self) -> np.ndarray:
+        """(N, 2) width and height of each picture as it came, in pixels."""
+        return np.load(self.path / "sizes.npy")
+
+    @cached_property
+    def duplicates(self) -> Duplicates:
+        with np.load(self.path / "duplicates.npz") as arrays:
+            return Duplicates(**arrays)
+
     @property
     def num_classes(self) -> int:
         return len(self.meta.class_names)
 
+    def key(self, index: int) -> str:
+        """What a picture is called whatever size the set is stored at: its file, or its number in a set without files."""
+        return self.files[index] if self.files else f"#{index}"
+
+
+def store_named(workspace: Workspace, name: str) -> PictureStore | None:
+    """The store whose folder is called so; None if there is none, whatever the name from outside may be."""
+    return open_store(workspace.stores / name) if re.fullmatch(r"[a-z0-9-]{1,60}", name) else None
+
+
+def stores_of(workspace: Workspace) -> Iterator[PictureStore]:
+    """Every store there is."""
+    for path in sorted(workspace.stores.iterdir()):
+        if store := open_store(path):
+            yield store
+
 
 def open_store(path: Path) -> PictureStore | None:
-    """The store in this folder, or None if there is none or it is of another format."""
+    """The store in this folder, or None if there is none, or none of this format that is whole."""
     try:
         meta = json.loads((path / "meta.json").read_text())
-    except (FileNotFoundError, json.JSONDecodeError):
+        if meta["format"] != FORMAT:
+            return None
+        meta["shape"] = tuple(meta["shape"])
+        meta["splits"] = {name: tuple(bounds) for name, bounds in meta["splits"].items()}
+        return PictureStore(path, StoreMeta(**meta))
+    except (FileNotFoundError, ValueError, TypeError, KeyError, AttributeError):
         return None
-    if meta.get("format") != FORMAT:
-        return None
-    meta["shape"] = tuple(meta["shape"])
-    meta["splits"] = {name: tuple(bounds) for name, bounds in meta["splits"].items()}
-    return PictureStore(path, StoreMeta(**meta))
 
 
 def build_store(path: Path, source: Source, progress: Progress = no_progress) -> PictureStore:
@@ -129,36 +172,41 @@ def build_store(path: Path, source: Source, progress: Progress = no_progress) ->
 
 def _write(folder: Path, source: Source, progress: Progress) -> StoreMeta:
     room = sum(source.counts.values())
-    images = np.lib.format.open_memmap(folder / "images.npy", "w+", np.uint8, (room, *source.shape))
-    labels = np.empty(room, np.int64)
+    about: dict[str, list[np.ndarray]] = {"labels": [], "sizes": [], "digests": [], "hashes": []}
     files: list[str] = []
     splits: dict[str, tuple[int, int]] = {}
     total = np.zeros((2, source.shape[0]))  # sum and sum of squares per channel, of the training pictures
     n = 0
-    for block in source.blocks(progress):
-        end = n + len(block.images)
-        images[n:end], labels[n:end] = block.images, block.labels
-        files.extend(block.files or [])
-        first, _ = splits.get(block.split, (n, n))
-        splits[block.split] = (first, end)
-        if block.split == "train":
-            for part in np.array_split(block.images, max(1, block.images.nbytes // 8_000_000)):
-                values = part.astype(np.float32) / 255
-                total += (
-                    values.sum(axis=(0, 2, 3), dtype=np.float64),
-                    np.square(values).sum(axis=(0, 2, 3), dtype=np.float64),
-                )
-        n = end
-        progress("Storing pictures", n, room)
-    if "train" not in splits:
-        raise InputError(f"No readable training pictures were found in {source.origin}.", code="dataset")
-    images.flush()
-    if n < room:  # some could not be read: the file is cut to what there is
-        images = _cut(folder / "images.npy", images, n)
-        labels = labels[:n]
-    np.save(folder / "labels.npy", labels)
+    # written in order and not through a memory map, whose pages would count as this process's memory
+    with (folder / "images.npy").open("wb") as file:
+        _write_header(file, (room, *source.shape))
+        for block in source.blocks(progress):
+            file.write(np.ascontiguousarray(block.images).data)
+            for name, array in _about(block).items():
+                about[name].append(array)
+            files.extend(block.files or [])
+            end = n + len(block.images)
+            first, _ = splits.get(block.split, (n, n))
+            splits[block.split] = (first, end)
+            if block.split == "train":
+                total += _sums(block.images)
+            n = end
+            progress("Reading pictures", n, room)
+        if "train" not in splits:
+            raise InputError(f"No readable training pictures were found in {source.origin}.", code="dataset")
+        file.seek(0)
+        _write_header(file, (n, *source.shape))  # some could perhaps not be read
+        file.flush()
+        os.fsync(file.fileno())
+    labels, sizes, digests, hashes = (np.concatenate(arrays) for arrays in about.values())
+    np.save(folder / "labels.npy", labels.astype(np.int64))
+    np.save(folder / "sizes.npy", sizes.astype(np.uint32))
     if files:
-        write_json_atomically(folder / "files.json", files)
+        write_bytes_atomically(folder / "files.json", json.dumps(files).encode())  # ASCII: names may be no UTF-8
+    write_json_atomically(folder / "skipped.json", source.skipped)
+    progress("Looking for duplicates", 0, 0)
+    duplicates = find_duplicates(digests, hashes, np.load(folder / "images.npy", mmap_mode="r"))
+    np.savez(folder / "duplicates.npz", **vars(duplicates))
     pixels = (splits["train"][1] - splits["train"][0]) * source.shape[1] * source.shape[2]
     mean = total[0] / pixels
     std = np.sqrt(np.maximum(total[1] / pixels - mean**2, 0))
@@ -166,18 +214,32 @@ def _write(folder: Path, source: Source, progress: Progress) -> StoreMeta:
     return StoreMeta(
         source.title, source.class_names, source.shape, {name: splits[name] for name in SPLITS if name in splits},
         [round(float(v), 6) for v in mean], [round(max(float(v), 1e-3), 6) for v in std],
-        source.drawing, source.origin, source.skipped, checksums,
+        source.drawing, source.origin, checksums, source.layout,
     )  # fmt: skip
 
 
-def _cut(path: Path, images: np.memmap, n: int) -> np.memmap:
-    shorter = path.with_name("cut.npy")
-    kept = np.lib.format.open_memmap(shorter, "w+", np.uint8, (n, *images.shape[1:]))
-    for start in range(0, n, 4096):
-        kept[start : start + 4096] = images[start : min(start + 4096, n)]
-    kept.flush()
-    os.replace(shorter, path)
-    return kept
+def _write_header(file: BinaryIO, shape: tuple[int, ...]) -> None:
+    """NumPy's header; it leaves room for any number of pictures, so that another one can be put in its place."""
+    np.lib.format.write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": shape})
+
+
+def _about(block: Block) -> dict[str, np.ndarray]:
+    """What is kept of each picture beside its pixels, worked out from them where the block does not bring it."""
+    images = block.images
+    height, width = images.shape[2:]
+    sizes = np.tile([width, height], (len(images), 1)) if block.sizes is None else block.sizes
+    digests = pixel_digests(images) if block.digests is None else block.digests
+    hashes = perceptual_hashes(images) if block.hashes is None else block.hashes
+    return {"labels": block.labels, "sizes": sizes, "digests": digests, "hashes": hashes}
+
+
+def _sums(images: np.ndarray) -> np.ndarray:
+    """(2, C): sum and sum of squares of the pixels, 0..1, of each channel."""
+    sums = np.zeros((2, images.shape[1]))
+    for part in np.array_split(images, max(1, images.nbytes // 8_000_000)):
+        values = part.astype(np.float32) / 255
+        sums += values.sum(axis=(0, 2, 3), dtype=np.float64), np.square(values).sum(axis=(0, 2, 3), dtype=np.float64)
+    return sums
 
 
 def _sha256(path: Path) -> str:

@@ -1,4 +1,4 @@
-"""Rows in, Plotly figures out. Pure: reads nothing, knows no page. The same thing has the same colour in all of them."""
+"""Figures of a run: curves, schedule, confusion, probabilities. Rows in, Plotly figures out."""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -7,13 +7,11 @@ import numpy as np
 import plotly.graph_objects as go
 
 from core.config import TrainConfig
+from core.figures.look import COLOURS, NEUTRAL, base
 from core.runs.chronicle import change_in_words
 from core.runs.history import History
 from core.training.optimizers import lr_factor
 
-# Okabe and Ito's palette, which colour-blind people can tell apart, on light and on dark ground
-COLOURS = {"train": "#0072B2", "validation": "#E69F00", "test": "#009E73"}
-NEUTRAL = "#8A8F98"
 MARK = "#CC79A7"
 MAX_POINTS = 1000
 MAX_MARKS = 50
@@ -50,7 +48,7 @@ def schedule_curve(config: TrainConfig, steps_per_epoch: int) -> go.Figure:
     total = steps_per_epoch * config.epochs
     steps = np.unique(np.linspace(0, total - 1, min(total, 400)).round().astype(int))
     rates = [config.optimizer.lr * lr_factor(config.schedule, int(step), steps_per_epoch, config.epochs) for step in steps]
-    figure = _base(height=180)
+    figure = base(height=180)
     figure.add_scatter(
         x=steps / steps_per_epoch, y=rates, mode="lines", line={"color": NEUTRAL, "width": 2}, name="learning rate"
     )
@@ -67,7 +65,7 @@ def confusion_heatmap(confusion: np.ndarray, class_names: Sequence[str], backgro
     share = confusion / np.maximum(confusion.sum(axis=1, keepdims=True), 1)
     names = list(class_names)
     counts = np.where(confusion > 0, confusion.astype(str), "") if len(names) <= 20 else None
-    figure = _base(height=max(380, min(900, 90 + 30 * len(names))))
+    figure = base(height=max(380, min(900, 90 + 30 * len(names))))
     figure.add_heatmap(
         z=np.sqrt(share),  # so that rare confusions are seen beside full classes
         x=names,
@@ -90,7 +88,7 @@ def confusion_heatmap(confusion: np.ndarray, class_names: Sequence[str], backgro
 
 def probability_bars(classes: Sequence[tuple[str, float]]) -> go.Figure:
     """The likeliest classes as bars, the likeliest on top."""
-    figure = _base(height=60 + 34 * len(classes))
+    figure = base(height=60 + 34 * len(classes))
     names, values = [name for name, _ in classes], [value for _, value in classes]
     figure.add_bar(
         x=values, y=names, orientation="h", text=[f"{value:.1%}" for value in values], textposition="auto", cliponaxis=False,
@@ -179,19 +177,6 @@ def _in_epochs(history: History, positions: np.ndarray, x: str) -> np.ndarray:
 
 
 def _empty(x: str) -> go.Figure:
-    figure = _base(height=300)
+    figure = base(height=300)
     figure.update_xaxes(title_text=X_AXES[x])
-    return figure
-
-
-def _base(height: int) -> go.Figure:
-    figure = go.Figure()
-    figure.update_layout(
-        template="none", height=height, margin={"l": 56, "r": 12, "t": 8, "b": 44}, hovermode="closest",
-        paper_bgcolor="rgba(0,0,0,0)", plot_bgcolor="rgba(0,0,0,0)",
-        # at the left: the buttons that appear when the mouse is over the chart stand at the right
-        legend={"orientation": "h", "y": 1.02, "x": 0, "xanchor": "left", "yanchor": "bottom"},
-    )  # fmt: skip
-    figure.update_xaxes(gridcolor="rgba(138,143,152,0.2)", zeroline=False, automargin=True)
-    figure.update_yaxes(gridcolor="rgba(138,143,152,0.2)", zeroline=False, automargin=True)
     return figure

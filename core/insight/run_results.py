@@ -5,12 +5,14 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-from core.data.catalogue import LISTING_S, find_store
 from core.data.preprocessing import array_to_picture
+from core.data.sets import LISTING_S, find_store
+from core.data.store import PictureStore, store_named
 from core.errors import InputError
 from core.insight.metrics import confusion_matrix
 from core.runs.directory import Run
-from core.runs.records import NUM_SAMPLES, evaluated_pictures, load_predictions, spread
+from core.runs.history import history_of
+from core.runs.records import NUM_SAMPLES, evaluated_pictures, load_division, load_predictions, spread
 from core.workspace import Workspace
 
 
@@ -31,18 +33,31 @@ def run_confusion(run: Run, epoch: int, num_classes: int) -> np.ndarray | None:
     return None if predictions is None else confusion_matrix(labels, predictions.predicted, num_classes)
 
 
+def store_of(workspace: Workspace, run: Run) -> PictureStore | None:
+    """The pictures that the run learned from; None where they are no longer there, or never were."""
+    started = history_of(run).started
+    store = store_named(workspace, started["store"]) if started and started.get("store") else None
+    try:
+        store = store or find_store(workspace, run.config.data.dataset, run.config.preprocessing, LISTING_S)
+    except InputError:
+        return None
+    indices, labels = evaluated_pictures(run)
+    division = load_division(run)
+    if store is None or (division and len(division.labels) != len(store.labels)) or (indices >= len(store.labels)).any():
+        return None
+    if division is None and not np.array_equal(store.labels[indices], labels):  # a run of before edits
+        return None
+    return store
+
+
 def samples(workspace: Workspace, run: Run, epoch: int, count: int = NUM_SAMPLES) -> list[Sample]:
     """The same few pictures of the evaluated split, spread over it, with what the network said after the epoch.
 
     Empty where the pictures are no longer there, or no longer the same.
     """
-    predictions = load_predictions(run, epoch)
+    predictions, store = load_predictions(run, epoch), store_of(workspace, run)
     indices, labels = evaluated_pictures(run)
-    try:
-        store = find_store(workspace, run.config.data.dataset, run.config.preprocessing, LISTING_S)
-    except InputError:
-        store = None
-    if predictions is None or store is None or not np.array_equal(store.labels[indices[indices < len(store.labels)]], labels):
+    if predictions is None or store is None:
         return []
     return [
         Sample(

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Literal
 
 from core.config import Origin, TrainConfig
-from core.data.catalogue import DATASETS, DataSpec, data_spec, find_store, prepare_store, settled
+from core.data.catalogue import DATASETS
+from core.data.sets import DataSpec, data_spec, find_store, prepare_store, settled
 from core.data.store import Progress, no_progress
 from core.errors import InputError
 from core.intake.checkpoint_check import check_manifest, read_network

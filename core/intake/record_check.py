@@ -5,6 +5,7 @@ from typing import BinaryIO
 
 import numpy as np
 
+from core.data.splits import SPLITS
 from core.errors import InputError
 from core.zips import shown
 
@@ -23,6 +24,11 @@ def check_records(folder: Path, num_classes: int) -> None:
         if len(content) != 2 or (content[1] >= num_classes).any():
             raise _refusal("pictures.npy", "names classes that the network does not have")
         num_pictures = content.shape[1]
+    division = folder / "division.npy"
+    if division.is_file():
+        content = _array(division, [np.dtype("<u4")], dimensions=2)
+        if len(content) != 2 or (content[0] > len(SPLITS)).any() or (content[1] >= num_classes).any():
+            raise _refusal("division.npy", "names splits or classes that there are not")
     for path in sorted(folder.glob("epoch-*.npy")):
         record = _array(path, RECORDS, dimensions=1)
         if len(record) != num_pictures:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import nn
@@ -10,6 +11,7 @@ from core.config import ModelConfig
 from core.errors import InputError
 from core.models.reference import Cifar10Blitz, Cifar10Quick, MnistBatchnormCNN, MnistFirstCNN, MultilayerPerceptron
 from core.models.residual import LightResidualCNN, ResidualCNN
+from core.models.torchvision_nets import from_torchvision
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,10 @@ MODELS = {
         ModelRecord("cifar10-blitz", "Blitz CNN", "LeNet for colour: the network of PyTorch's own tutorial.", Cifar10Blitz),
         ModelRecord("residual-light", "Light residual CNN", "Shortcuts and batch norm, for small grey pictures.", LightResidualCNN),
         ModelRecord("residual-cnn", "Residual CNN", "Shortcuts and batch norm, for colour photographs.", ResidualCNN),
+        ModelRecord("resnet18", "ResNet-18", "For photographs of 64 pixels and more; there are pretrained weights.",
+                    partial(from_torchvision, "resnet18", 32)),
+        ModelRecord("mobilenet-v3-small", "MobileNet v3, small", "For photographs, quick on a CPU; there are pretrained weights.",
+                    partial(from_torchvision, "mobilenet_v3_small", 32)),
         ModelRecord("mlp", "Perceptron", "Two hidden layers, no convolution: to see what convolutions are for.", MultilayerPerceptron),
     )
 }  # fmt: skip

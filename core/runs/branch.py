@@ -7,10 +7,11 @@ from safetensors.torch import load
 from torch import Tensor
 
 from core.config import ModelConfig, Origin, TrainConfig
-from core.data.catalogue import prepare_store
+from core.data.sets import prepare_store, settled
 from core.data.store import Progress, no_progress
 from core.errors import InputError
 from core.models.catalogue import build_model
+from core.models.head import head_of
 from core.models.network import NetworkSpec
 from core.runs.checkpoints import find_checkpoint, read_file, save_checkpoint
 from core.runs.directory import Run, create_run
@@ -21,8 +22,9 @@ from core.workspace import Workspace
 
 
 def config_to_branch(run: Run) -> TrainConfig:
-    """The configuration to begin a new run from: the run's own as it ended."""
-    return history_of(run).config(run.config).model_copy(update={"origin": None})
+    """The configuration to begin a new run from: the run's own as it ended, with its set as it is now."""
+    config = history_of(run).config(run.config)
+    return config.model_copy(update={"origin": None, "data": config.data.model_copy(update={"edits": ""})})
 
 
 def branch(
@@ -32,6 +34,7 @@ def branch(
 
     A head that does not fit, because the classes are others, is drawn anew. Raises InputError if anything else does not fit.
     """
+    config = settled(workspace, config)
     found = find_checkpoint(parent, checkpoint)
     content = read_file(found, "weights.safetensors")
     store = prepare_store(workspace, config.data.dataset, config.preprocessing, progress)
@@ -79,7 +82,7 @@ def _fitted(network: NetworkSpec, weights: dict[str, Tensor], of: NetworkSpec, s
 
 
 def _check_model(model: ModelConfig, of: NetworkSpec) -> None:
-    if of.model != model:
+    if (of.model.name, of.model.width) != (model.name, model.width):
         raise InputError(
             f"The checkpoint is of {of.model.name} (width {of.model.width:g}), the new run's model is {model.name} (width {model.width:g}).",
             code="checkpoint", hint="Choose the model it belongs to.",
@@ -89,7 +92,7 @@ def _check_model(model: ModelConfig, of: NetworkSpec) -> None:
 def _renewed(ours: dict[str, Tensor], theirs: dict[str, Tensor], same_classes: bool) -> list[str]:
     """The last layer's entries if it has to be drawn anew. Raises InputError if another one does not fit."""
     unfit = [name for name in ours if name not in theirs or theirs[name].shape != ours[name].shape]
-    head = _head(list(ours))
+    head = head_of(list(ours))
     if others := [name for name in unfit if name not in head]:
         sizes = " × ".join(map(str, theirs[others[0]].shape)), " × ".join(map(str, ours[others[0]].shape))
         raise InputError(
@@ -104,9 +107,3 @@ def _renewed_in_words(renewed: list[str], before: int, now: int) -> str:
         return ""
     why = "as the classes are others" if before == now else f"{now} classes instead of {before}"
     return f"The last layer is drawn anew: {why}."
-
-
-def _head(names: list[str]) -> list[str]:
-    """The entries of the last layer: those that share the last entry's module."""
-    module = names[-1].rpartition(".")[0]
-    return [name for name in names if name.rpartition(".")[0] == module]

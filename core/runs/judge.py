@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import torch
 
-from core.data.catalogue import prepare_store
+from core.data.sets import divide, prepare_store
 from core.data.store import Progress, no_progress
 from core.errors import InputError
 from core.runs.checkpoints import Checkpoint, load_network
@@ -33,7 +33,7 @@ def judge(workspace: Workspace, run: Run, checkpoint: Checkpoint, split: str, pr
             "or others. Choose the data it was trained on.",
             code="dataset",
         )
-    data = load_training_data(store, config, torch.device("cpu"), evaluate_on=split)
+    data = load_training_data(store, divide(workspace, store, config.data), config, torch.device("cpu"), evaluate_on=split)
     model = model.to(memory_format=torch.channels_last)
     total = len(data.evaluated)
     position = {"epoch": 0, "step": 0, "examples": 0, "seconds": 0.0, "split": split}

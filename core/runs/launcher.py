@@ -18,7 +18,7 @@ from typing import Any
 from filelock import FileLock
 
 from core.config import TrainConfig
-from core.data.catalogue import settled
+from core.data.sets import settled
 from core.errors import InputError
 from core.files import disk_error, is_locked, sweep, write_json_atomically
 from core.runs.actions import make_ready, pause_run, stop_run

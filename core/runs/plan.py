@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from core.config import TrainConfig
-from core.data.catalogue import DataSpec, data_spec
+from core.data.sets import DataSpec, data_spec
 from core.errors import InputError
 from core.models.catalogue import ModelDescription, describe_model
 from core.training.batches import steps_per_epoch

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
+from core.data.splits import SPLITS, Division
 from core.files import write_bytes_atomically
 from core.runs.directory import Run
 from core.training.events import Predictions
@@ -24,6 +25,25 @@ def evaluated_pictures(run: Run) -> tuple[np.ndarray, np.ndarray]:
     except FileNotFoundError:
         content = np.zeros((2, 0), np.int64)
     return content[0], content[1]
+
+
+def save_division(run: Run, division: Division) -> None:
+    """Which picture of the store is used for what, and with which label: one row of codes (0: not used), one of labels."""
+    content = np.zeros((2, len(division.labels)), np.uint32)
+    for code, name in enumerate(SPLITS, start=1):
+        content[0, division.splits.get(name, [])] = code
+    content[1] = division.labels
+    _save(run.records / "division.npy", content)
+
+
+def load_division(run: Run) -> Division | None:
+    """What the run was trained and judged on; None before its start, and for runs of before this was written down."""
+    try:
+        codes, labels = np.load(run.records / "division.npy")
+    except FileNotFoundError:
+        return None
+    splits = {name: np.flatnonzero(codes == code) for code, name in enumerate(SPLITS, start=1)}
+    return Division(labels.astype(np.int64), {name: indices for name, indices in splits.items() if len(indices)})
 
 
 def save_predictions(run: Run, epoch: int, predictions: Predictions) -> None:

@@ -14,18 +14,20 @@ import torch
 from filelock import FileLock, Timeout
 
 from core.config import TrainConfig
-from core.data.catalogue import data_spec, prepare_store
+from core.data.sets import data_spec, divide, prepare_store
+from core.data.splits import Division, is_same
 from core.data.store import PictureStore
 from core.errors import InputError
 from core.files import remove_quietly, sweep, write_new
 from core.models.network import NetworkSpec
+from core.models.pretrained import begin_pretrained
 from core.runs import endings
-from core.runs.checkpoints import SPARE_BYTES
+from core.runs.checkpoints import SPARE_BYTES, has_checkpoint
 from core.runs.control import Commands, take_back
 from core.runs.directory import Run
 from core.runs.event_log import EventWriter, rows_of_kind
 from core.runs.plan import Plan, plan_for
-from core.runs.records import evaluated_pictures, save_evaluated_pictures, save_predictions
+from core.runs.records import evaluated_pictures, load_division, save_division, save_evaluated_pictures, save_predictions
 from core.runs.saving import Saver
 from core.runs.status import last_row
 from core.runs.surroundings import surroundings, versions, why_inexact
@@ -128,23 +130,27 @@ class Session:
         lock = self.wait_for_device(choose_compute(config).device)
         try:
             store = prepare_store(self.workspace, config.data.dataset, config.preprocessing, self.progress)
+            division = divide(self.workspace, store, config.data)
             plan = plan_for(config, data_spec(self.workspace, config))
-            self._train_on(store, resolved(config, store), plan, from_checkpoint)
+            self._train_on(store, division, resolved(config, store), plan, from_checkpoint)
         finally:
             lock.release()
 
-    def _train_on(self, store: PictureStore, config: TrainConfig, plan: Plan, from_checkpoint: str) -> None:
+    def _train_on(self, store: PictureStore, division: Division, config: TrainConfig, plan: Plan, from_checkpoint: str) -> None:
         compute = plan.compute
         torch.manual_seed(config.seed)
-        data = load_training_data(store, config, compute.device)
+        data = load_training_data(store, division, config, compute.device)
         network = NetworkSpec(
             model=config.model,
             shape=store.meta.shape,
             class_names=store.meta.class_names,
             preprocessing=config.preprocessing,
         )
-        state = new_state(config, network.build(), compute.device)
-        self._check_pictures(store, data.evaluated.numpy())
+        model = network.build()
+        if config.model.weights == "pretrained" and not has_checkpoint(self.run):
+            begin_pretrained(model, self.workspace, config.model.name)
+        state = new_state(config, model, compute.device)
+        self._check_pictures(store, division, data.evaluated.numpy())
         self.saver = Saver(self.run, network, plan.steps_per_epoch)
         before = self._resume(state, from_checkpoint)
         threads = config.threads or min(before.get("threads", 0), available_cores())
@@ -152,7 +158,8 @@ class Session:
         torch.set_num_threads(threads)
         environment = self.saver.environment = surroundings(compute, threads)
         self.state = state
-        save_evaluated_pictures(self.run, data.evaluated.numpy(), store.labels[data.evaluated.numpy()])
+        save_evaluated_pictures(self.run, data.evaluated.numpy(), division.labels[data.evaluated.numpy()])
+        save_division(self.run, division)
         self.tell(
             Started(
                 dataset=store.meta.title, class_names=store.meta.class_names, num_train=len(data.train),
@@ -160,7 +167,7 @@ class Session:
                 steps_per_epoch=plan.steps_per_epoch, num_parameters=plan.model.num_parameters,
                 device=str(compute.device), device_reason=compute.device_reason, precision=compute.precision,
                 precision_reason=compute.precision_reason, threads=threads, from_step=state.step,
-                versions=versions(), epochs=state.config.epochs,
+                versions=versions(), epochs=state.config.epochs, store=store.path.name,
                 inexact=why_inexact(before, environment) if state.step else "",
             )
         )  # fmt: skip
@@ -200,10 +207,14 @@ class Session:
         if self.tensorboard:
             self.tensorboard.add(event)
 
-    def _check_pictures(self, store: PictureStore, evaluated: np.ndarray) -> None:
+    def _check_pictures(self, store: PictureStore, division: Division, evaluated: np.ndarray) -> None:
         """Raises InputError if a run that goes on would meet other pictures than those it began with."""
         indices, labels = evaluated_pictures(self.run)
-        if len(indices) and not (np.array_equal(indices, evaluated) and np.array_equal(labels, store.labels[evaluated])):
+        is_other = len(indices) and not (
+            np.array_equal(indices, evaluated) and np.array_equal(labels, division.labels[evaluated])
+        )
+        before = load_division(self.run)
+        if is_other or (before is not None and not is_same(before, division)):
             raise InputError(
                 f"The pictures of '{store.meta.title}' are not those this run began with.",
                 code="dataset",

@@ -10,7 +10,7 @@ from torch import Tensor
 from core.config import TrainConfig
 from core.data.augmentation import augment
 from core.data.preprocessing import normalise
-from core.data.splits import indices_of, split_indices
+from core.data.splits import Division
 from core.data.store import PictureStore
 
 # Several batches are gathered and normalised at once: at batch 64 the overhead of these calls is a fifth of a step.
@@ -34,11 +34,12 @@ class TrainingData:
 
 
 def load_training_data(
-    store: PictureStore, config: TrainConfig, device: torch.device, evaluate_on: str | None = None
+    store: PictureStore, division: Division, config: TrainConfig, device: torch.device, evaluate_on: str | None = None
 ) -> TrainingData:
-    """The set ready for batches. On a GPU the pictures are kept there where they fit in half of its free memory;
-    on a CPU they stay memory-mapped and cost nothing. evaluate_on: another split than the configuration's."""
-    splits = split_indices(store.labels, store.meta.splits, config.data)
+    """The set ready for batches, labelled and split as the division says. evaluate_on: another split than the configuration's.
+
+    On a GPU the pictures are kept there where they fit in half of its free memory; on a CPU they stay memory-mapped and cost nothing.
+    """
     images = torch.from_numpy(store.images)
     if device.type == "mps" or (device.type == "cuda" and images.nbytes < torch.cuda.mem_get_info(device)[0] / 2):
         images = images.to(device)
@@ -46,9 +47,9 @@ def load_training_data(
     assert normalisation.mean and normalisation.std, "resolved before the start"
     return TrainingData(
         images,
-        torch.from_numpy(store.labels).to(images.device),
-        torch.from_numpy(splits["train"]),
-        torch.from_numpy(indices_of(splits, evaluate_on or config.data.evaluate_on, config.data.dataset)),
+        torch.from_numpy(division.labels).to(images.device),
+        torch.from_numpy(division.indices("train", config.data.dataset)),
+        torch.from_numpy(division.indices(evaluate_on or config.data.evaluate_on, config.data.dataset)),
         torch.tensor(normalisation.mean, device=device),
         torch.tensor(normalisation.std, device=device),
     )
@@ -72,7 +73,7 @@ def training_batches(
 
     Order and random changes depend on (seed, epoch) and the position alone, so a resumed epoch gets the same pictures.
     """
-    order = data.train[torch.randperm(len(data.train), generator=seeded(config.seed, epoch, 0))]
+    order = _order(data, config, epoch)
     size = config.batch_size
     order = order[: steps_per_epoch(len(order), config) * size]
     bytes_per_batch = size * data.images[0].numel() * 4
@@ -81,18 +82,48 @@ def training_batches(
         first = number * per_chunk
         if first + per_chunk <= skip:
             continue
-        images, labels = gather(data, chunk, dtype)
-        if config.augmentation.is_active:
-            images = augment(images, config.augmentation, seeded(config.seed, epoch, 1, number))
+        pixels, labels = _stored(data, chunk)
+        images = augment(pixels, config.augmentation, seeded(config.seed, epoch, 1, number), data.mean, data.std, dtype)
         pairs = zip(images.split(size), labels.split(size), strict=True)
         for position, pair in enumerate(pairs, start=first):
             if position >= skip:
                 yield pair
 
 
+def _order(data: TrainingData, config: TrainConfig, epoch: int) -> Tensor:
+    """Indices of an epoch's pictures: all of them shuffled, or as many drawn so that each class comes up equally often."""
+    generator = seeded(config.seed, epoch, 0)
+    if config.data.sampling == "shuffled":
+        return data.train[torch.randperm(len(data.train), generator=generator)]
+    counts = class_counts(data, 0)
+    present = counts.nonzero().squeeze(1)
+    drawn = present[torch.randint(len(present), (len(data.train),), generator=generator)]  # a class for each place
+    by_class = torch.argsort(data.labels.cpu()[data.train], stable=True)
+    first = counts.cumsum(0) - counts
+    within = (torch.rand(len(drawn), generator=generator, dtype=torch.float64) * counts[drawn]).long()
+    return data.train[by_class[first[drawn] + within]]
+
+
+def class_counts(data: TrainingData, num_classes: int) -> Tensor:
+    """(K,) training pictures of each class; K is at least num_classes."""
+    return torch.bincount(data.labels.cpu()[data.train], minlength=num_classes)
+
+
+def class_weights(data: TrainingData, num_classes: int) -> Tensor:
+    """(K,) for the loss: N / (K n) for a class of n training pictures, as scikit-learn's "balanced"; 0 for one without any."""
+    counts = class_counts(data, num_classes).float()
+    weights = counts.sum() / (counts.count_nonzero() * counts.clamp(min=1))
+    return torch.where(counts > 0, weights, 0.0).to(data.device)
+
+
 def gather(data: TrainingData, indices: Tensor, dtype: torch.dtype = torch.float32) -> tuple[Tensor, Tensor]:
     """Normalised pictures and labels at these indices, on the training device."""
+    pixels, labels = _stored(data, indices)
+    return normalise(pixels, data.mean, data.std, dtype), labels
+
+
+def _stored(data: TrainingData, indices: Tensor) -> tuple[Tensor, Tensor]:
+    """Pictures as they are stored, uint8, and labels at these indices, on the training device."""
     indices = indices.to(data.images.device)
     images = data.images.index_select(0, indices).to(data.device, non_blocking=True)
-    labels = data.labels.index_select(0, indices).to(data.device, non_blocking=True)
-    return normalise(images, data.mean, data.std, dtype), labels
+    return images, data.labels.index_select(0, indices).to(data.device, non_blocking=True)

@@ -48,7 +48,8 @@ class Preparing(Event):
 class Started(Event):
     """What was chosen and found at the start, or at a resume.
 
-    from_step: 0 at the start. inexact: why going on may differ in the last bits from never having been interrupted; empty if it won't.
+    from_step: 0 at the start. store: the folder's name of the pictures it learns from, in the workspace. inexact: why going on
+    may differ in the last bits from never having been interrupted; empty if it won't.
     """
 
     kind: ClassVar[str] = "started"
@@ -68,6 +69,7 @@ class Started(Event):
     versions: dict[str, str]
     epochs: int
     inexact: str = ""
+    store: str = ""
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from core.config import TrainConfig
-from core.training.batches import TrainingData, seeded, steps_per_epoch, training_batches
+from core.models.head import freeze_backbone, training_mode
+from core.training.batches import TrainingData, class_weights, seeded, steps_per_epoch, training_batches
 from core.training.device import Compute
 from core.training.divergence import Diverged, FiniteWatch
 from core.training.early_stopping import Patience
@@ -99,6 +100,8 @@ class TrainState:
 
 def new_state(config: TrainConfig, model: nn.Module, device: torch.device) -> TrainState:
     model = model.to(device, memory_format=torch.channels_last)
+    if config.model.frozen:
+        freeze_backbone(model)
     return TrainState(config, model, build_optimizer(config.optimizer, model), Window(device))
 
 
@@ -111,7 +114,8 @@ def train(data: TrainingData, num_classes: int, state: TrainState, compute: Comp
     config = state.config  # what is read from it can't change; what can is read from the state at each step
     model, optimizer = state.model, state.optimizer
     watch = FiniteWatch(model, compute.device)
-    loss_fn = nn.CrossEntropyLoss(label_smoothing=config.loss.label_smoothing)
+    weights = class_weights(data, num_classes) if config.loss.class_weights == "balanced" else None
+    loss_fn = nn.CrossEntropyLoss(weights, label_smoothing=config.loss.label_smoothing)
     autocast = torch.autocast(compute.device.type, dtype=compute.dtype, enabled=compute.dtype != torch.float32)
     steps = steps_per_epoch(len(data.train), config)
     clock = Stopwatch(state.seconds)
@@ -131,7 +135,7 @@ def train(data: TrainingData, num_classes: int, state: TrainState, compute: Comp
     if not state.is_evaluated and state.step_in_epoch == 0:
         yield from judged()
     while state.epoch < state.config.epochs and not state.is_out_of_patience:
-        model.train()
+        training_mode(model)
         if state.step_in_epoch == 0:  # dropout's draws follow from (seed, epoch); in mid-epoch a checkpoint brings its own
             torch.manual_seed(seeded(config.seed, state.epoch, 2).initial_seed())
         state.window.restart_clock()

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Page, expect
 
-from core.data.catalogue import find_store, suiting
+from core.data.sets import find_store, suiting
 from core.recipes import recipe_named
 from core.runs.directory import Run, create_run
 from core.runs.history import history_of

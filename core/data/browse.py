@@ -1,0 +1,74 @@
+"""Looking through a set: which pictures are asked for, and what they have in common."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from core.data.edits import Edits, applied
+from core.data.report import split_codes
+from core.data.splits import SPLITS
+from core.data.store import PictureStore
+
+Show = Literal["all", "in use", "left out", "relabelled", "flagged", "duplicates"]
+MEAN_OF = 1000  # pictures of a class
+
+
+@dataclass(frozen=True)
+class Filter:
+    """split, class_name: empty for all. text: part of the file's name, whatever the case."""
+
+    split: str = ""
+    class_name: str = ""
+    text: str = ""
+    show: Show = "all"
+
+
+class Browser:
+    """A set with its edits, ready to be filtered. labels: (N,) as corrected; kept: (N,) bool."""
+
+    def __init__(self, store: PictureStore, edits: Edits) -> None:
+        self.store, self.edits = store, edits
+        keys = [] if edits.is_empty else [store.key(i) for i in range(len(store.labels))]
+        self.labels, self.kept = applied(edits, keys, store.labels, store.meta.class_names)
+        self.splits = split_codes(store)
+
+    def select(self, wanted: Filter) -> np.ndarray:
+        """Indices into the store of the pictures that fit, in its order."""
+        fits = np.ones(len(self.labels), bool)
+        if wanted.split:
+            fits &= self.splits == SPLITS.index(wanted.split)
+        if wanted.class_name:
+            fits &= self.labels == self.store.meta.class_names.index(wanted.class_name)
+        match wanted.show:
+            case "in use":
+                fits &= self.kept
+            case "left out":
+                fits &= ~self.kept
+            case "relabelled":
+                fits &= self.labels != self.store.labels
+            case "flagged":
+                fits &= self._are_in(self.edits.flagged)
+            case "duplicates":
+                groups = self.store.duplicates.groups
+                fits &= np.bincount(groups, minlength=len(groups))[groups] > 1
+        found = np.flatnonzero(fits)
+        if text := wanted.text.strip().lower():
+            found = np.array([i for i in found.tolist() if text in self.store.key(i).lower()], np.int64)
+        return found
+
+    def class_mean(self, label: int) -> np.ndarray | None:
+        """(C, H, W) uint8, the mean of up to a thousand training pictures of a class spread over it; None without any."""
+        members = np.flatnonzero((self.labels == label) & self.kept & (self.splits == 0))
+        if not len(members):
+            return None
+        chosen = members[np.unique(np.linspace(0, len(members) - 1, min(MEAN_OF, len(members))).round().astype(int))]
+        total = np.zeros(self.store.meta.shape, np.float64)
+        for part in np.array_split(chosen, max(1, len(chosen) // 100)):
+            total += self.store.images[part].sum(axis=0, dtype=np.float64)
+        return (total / len(chosen)).round().astype(np.uint8)
+
+    def _are_in(self, keys: frozenset[str]) -> np.ndarray:
+        if not keys:
+            return np.zeros(len(self.labels), bool)
+        return np.array([self.store.key(i) in keys for i in range(len(self.labels))])

@@ -1,0 +1,177 @@
+"""What a person has changed about a set without touching its files: labels corrected, pictures left out or flagged.
+
+Kept as a list of actions, the last of which can be undone. What they come to is a revision, kept under its own checksum,
+so that a run that used it can always be repeated.
+"""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from filelock import FileLock
+
+from core.errors import InputError
+from core.files import write_json_atomically
+from core.workspace import Workspace
+
+Kind = Literal["relabel", "exclude", "include", "flag", "unflag"]
+AS_DELIVERED = "none"  # as a revision: no edits, whatever there are
+
+
+@dataclass(frozen=True)
+class Action:
+    """pictures: by their keys in the store. label: the new class; reason: why, both for people."""
+
+    kind: Kind
+    pictures: tuple[str, ...]
+    label: str = ""
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Edits:
+    """What all actions come to. relabelled: picture to class name; the same picture may be relabelled and left out."""
+
+    relabelled: dict[str, str]
+    excluded: frozenset[str]
+    flagged: frozenset[str] = frozenset()
+
+    @property
+    def is_empty(self) -> bool:
+        return not self.relabelled and not self.excluded
+
+    @cached_property
+    def revision(self) -> str:
+        """Names what training sees; flags don't count. Empty for a set as delivered."""
+        if self.is_empty:
+            return ""
+        return hashlib.sha256(json.dumps(self._content(), sort_keys=True).encode()).hexdigest()[:16]
+
+    def _content(self) -> dict[str, Any]:
+        return {"relabelled": self.relabelled, "excluded": sorted(self.excluded)}
+
+    @property
+    def summary(self) -> str:
+        """In words: "3 relabelled, 12 left out"."""
+        parts = [(len(self.relabelled), "relabelled"), (len(self.excluded), "left out")]
+        return ", ".join(f"{count:,} {word}" for count, word in parts if count)
+
+
+NO_EDITS = Edits({}, frozenset())
+
+
+def edits_of(actions: Sequence[Action]) -> Edits:
+    relabelled: dict[str, str] = {}
+    excluded: set[str] = set()
+    flagged: set[str] = set()
+    for action in actions:
+        match action.kind:
+            case "relabel":
+                relabelled.update(dict.fromkeys(action.pictures, action.label))
+            case "exclude":
+                excluded.update(action.pictures)
+            case "include":
+                excluded.difference_update(action.pictures)
+            case "flag":
+                flagged.update(action.pictures)
+            case "unflag":
+                flagged.difference_update(action.pictures)
+    return Edits(relabelled, frozenset(excluded), frozenset(flagged))
+
+
+def actions_on(workspace: Workspace, dataset: str) -> list[Action]:
+    """Everything done to a set and not undone, in order."""
+    try:
+        content = json.loads((_folder(workspace, dataset) / "actions.json").read_text())
+        return [Action(a["kind"], tuple(a["pictures"]), a["label"], a["reason"]) for a in content["actions"]]
+    except FileNotFoundError:
+        return []
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(
+            f"The edits of '{dataset}' can't be read ({error}).", code="dataset",
+            hint=f"Put {_folder(workspace, dataset) / 'actions.json'} back from a backup, or remove it to begin without edits.",
+        ) from None  # fmt: skip
+
+
+def current_edits(workspace: Workspace, dataset: str) -> Edits:
+    return edits_of(actions_on(workspace, dataset))
+
+
+def edit(workspace: Workspace, dataset: str, action: Action) -> Edits:
+    """Adds an action. Nothing about the pictures' files changes."""
+    with _locked(workspace, dataset):
+        actions = [*actions_on(workspace, dataset), action]
+        _save(workspace, dataset, actions)
+    return edits_of(actions)
+
+
+def undo(workspace: Workspace, dataset: str) -> Action | None:
+    """Takes the last action back and returns it; None if there is none."""
+    with _locked(workspace, dataset):
+        actions = actions_on(workspace, dataset)
+        if not actions:
+            return None
+        _save(workspace, dataset, actions[:-1])
+    return actions[-1]
+
+
+def keep_revision(workspace: Workspace, dataset: str) -> str:
+    """The revision that the set is in now, made sure to be found again; empty if nothing is edited."""
+    edits = current_edits(workspace, dataset)
+    if edits.is_empty:
+        return ""
+    path = _folder(workspace, dataset) / f"{edits.revision}.json"
+    if not path.exists():
+        write_json_atomically(path, edits._content())
+    return edits.revision
+
+
+def edits_at(workspace: Workspace, dataset: str, revision: str) -> Edits:
+    """The edits of a run's revision. Raises InputError if they are not here."""
+    if revision in ("", AS_DELIVERED):
+        return NO_EDITS
+    try:
+        content = json.loads((_folder(workspace, dataset) / f"{revision}.json").read_text())
+        edits = Edits(dict(content["relabelled"]), frozenset(content["excluded"]))
+    except (OSError, ValueError, KeyError, TypeError):
+        edits = NO_EDITS
+    if edits.revision != revision:
+        raise InputError(
+            f"The edits {revision} of '{dataset}' that this run used are not here.", code="dataset",
+            hint="They lie in the workspace in which it was started; a new run uses the set as it is now.",
+        )  # fmt: skip
+    return edits
+
+
+def applied(edits: Edits, keys: Sequence[str], labels: np.ndarray, class_names: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+    """(labels (N,) int64 as corrected, kept (N,) bool). keys: of each picture; those that are not there any more are passed over."""
+    labels, kept = labels.copy(), np.ones(len(labels), bool)
+    if edits.is_empty:
+        return labels, kept
+    number = {name: index for index, name in enumerate(class_names)}
+    for index, key in enumerate(keys):
+        if key in edits.excluded:
+            kept[index] = False
+        if (name := edits.relabelled.get(key)) in number:
+            labels[index] = number[name]
+    return labels, kept
+
+
+def _folder(workspace: Workspace, dataset: str) -> Path:
+    folder = workspace.datasets / "edits" / hashlib.sha256(dataset.encode(errors="surrogateescape")).hexdigest()[:16]
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def _locked(workspace: Workspace, dataset: str) -> FileLock:
+    return FileLock(workspace.locks / f"edits-{_folder(workspace, dataset).name}.lock")
+
+
+def _save(workspace: Workspace, dataset: str, actions: list[Action]) -> None:
+    rows = [{"kind": a.kind, "pictures": list(a.pictures), "label": a.label, "reason": a.reason} for a in actions]
+    write_json_atomically(_folder(workspace, dataset) / "actions.json", {"dataset": dataset, "actions": rows})

@@ -1,0 +1,99 @@
+"""A person's own sets by name: what was imported from which folder or zip, and as what."""
+
+import hashlib
+import json
+import logging
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from core.data.catalogue import DATASETS
+from core.data.containers import readable, typed_path
+from core.data.own_pictures import list_pictures
+from core.errors import InputError
+from core.files import write_json_atomically
+from core.workspace import Workspace
+
+MAX_NAME = 100
+UPLOADS = "uploads"
+
+
+@dataclass(frozen=True)
+class ImportedSet:
+    """fingerprint: of its pictures when it was imported. size_px: what photographs of varying size are brought to, by `fit`."""
+
+    name: str
+    path: str
+    fingerprint: str = ""
+    size_px: int | None = None
+    fit: str = "crop"
+
+
+def imported_sets(workspace: Workspace) -> dict[str, ImportedSet]:
+    """By name, in alphabetical order."""
+    found = {}
+    for file in (workspace.datasets / "imported").glob("*.json"):
+        try:
+            entry = ImportedSet(**json.loads(file.read_text()))
+            found[str(entry.name)] = entry
+        except (OSError, ValueError, TypeError) as error:
+            # a damaged entry hides one name; the pictures themselves can be imported again
+            logging.getLogger("trainscope").warning("%s can't be read: %s", file, error)
+    return dict(sorted(found.items()))
+
+
+def import_pictures(
+    workspace: Workspace, path: Path | str, name: str = "", size_px: int | None = None, fit: str = "crop", is_upload: bool = False
+) -> ImportedSet:
+    """Remembers a folder or a zip under a name, its own by default. Its pictures stay where they are and are not read yet.
+
+    An upload is moved into the workspace instead, where the same zip lies only once. Raises InputError if it holds no set.
+    """
+    path = typed_path(str(path))
+    listing = list_pictures(path)
+    name = checked_name(name.strip() or (path.name if path.is_dir() else path.stem))
+    place = path
+    if is_upload:
+        place = workspace.datasets / UPLOADS / f"{listing.fingerprint[:16]}.zip"
+    before = imported_sets(workspace).get(name)
+    if before and before.path != str(place):
+        raise InputError(
+            f"There is already a set called '{readable(name)}', from {readable(before.path)}.", code="dataset",
+            hint="Choose another name, or remove that set first.",
+        )  # fmt: skip
+    if place != path and not place.exists():
+        place.parent.mkdir(exist_ok=True)
+        os.replace(path, place)
+    entry = ImportedSet(name, str(place), listing.fingerprint, size_px, fit)
+    file = _file(workspace, name)
+    file.parent.mkdir(exist_ok=True)
+    write_json_atomically(file, asdict(entry))
+    return entry
+
+
+def remove_import(workspace: Workspace, name: str) -> None:
+    """Forgets a set and its edits; a zip that was uploaded for it is deleted, a folder of the person's own is not touched."""
+    entry = imported_sets(workspace).get(name)
+    if entry is None:
+        raise InputError(f"There is no imported set '{readable(name)}'.", code="dataset")
+    _file(workspace, name).unlink()
+    path = Path(entry.path)
+    others = [other.path for other in imported_sets(workspace).values()]
+    if path.parent == workspace.datasets / UPLOADS and entry.path not in others:
+        path.unlink(missing_ok=True)
+
+
+def checked_name(name: str) -> str:
+    """The name. Raises InputError if a set can't be called so."""
+    if name in DATASETS:
+        raise InputError(f"'{name}' is the name of a built-in set.", code="dataset", hint="Choose another with --name.")
+    if not name or len(name) > MAX_NAME or any(not c.isprintable() or c in "/\\" for c in name):
+        raise InputError(
+            f"{name[:200]!r} can't be the name of a set.", code="dataset",
+            hint=f"Use up to {MAX_NAME} printable characters without slashes.",
+        )  # fmt: skip
+    return name
+
+
+def _file(workspace: Workspace, name: str) -> Path:
+    return workspace.datasets / "imported" / f"{hashlib.sha256(name.encode()).hexdigest()[:16]}.json"

@@ -1,0 +1,63 @@
+"""A table of file names and labels as people keep them: CSV with comma, semicolon or tab, with a header or without."""
+
+import csv
+import io
+from dataclasses import dataclass
+
+from core.errors import InputError
+
+FILE_COLUMNS = ("file", "filename", "file_name", "image", "image_name", "img", "picture", "path", "filepath", "file_path",
+                "image_path", "name", "id", "image_id")  # fmt: skip
+LABEL_COLUMNS = ("label", "class", "class_name", "classname", "category", "target", "labels", "tag", "species", "breed")
+SPLIT_COLUMNS = ("split", "subset", "set", "partition", "fold", "usage")
+MAX_ROWS = 2_000_000
+
+
+@dataclass(frozen=True)
+class Row:
+    """split: as written, empty where the table does not say."""
+
+    file: str
+    label: str
+    split: str
+
+
+@dataclass(frozen=True)
+class LabelTable:
+    rows: list[Row]
+
+
+def read_table(content: bytes) -> LabelTable:
+    """The rows of a table. Raises InputError, short enough for a list of skipped files, if it has no files and labels."""
+    text = content.decode("utf-8-sig", errors="replace")
+    first = text.split("\n", 1)[0]
+    delimiter = max(",;\t", key=first.count)
+    try:
+        lines = [line for line in csv.reader(io.StringIO(text), delimiter=delimiter) if any(cell.strip() for cell in line)]
+    except csv.Error as error:
+        raise InputError(f"not a table that can be read ({error})", code="dataset") from None
+    if not lines:
+        raise InputError("an empty table", code="dataset")
+    if len(lines) > MAX_ROWS:
+        raise InputError(f"a table of more than {MAX_ROWS:,} rows", code="dataset")
+    header = [cell.strip().lower().replace(" ", "_") for cell in lines[0]]
+    file, label, split = (_column(header, names) for names in (FILE_COLUMNS, LABEL_COLUMNS, SPLIT_COLUMNS))
+    if label is not None and file is None:
+        file = next((n for n in range(len(header)) if n not in (label, split)), None)
+    if label is None and file is not None and len(header) == 2:
+        label = 1 - file
+    has_header = file is not None and label is not None
+    if not has_header:
+        if len(header) != 2:
+            raise InputError("a table without columns that are called file and label", code="dataset")
+        file, label, split = 0, 1, None
+
+    def cell(line: list[str], column: int | None) -> str:
+        return line[column].strip() if column is not None and column < len(line) else ""
+
+    rows = [Row(cell(line, file), cell(line, label), cell(line, split)) for line in lines[has_header:]]
+    return LabelTable([row for row in rows if row.file])
+
+
+def _column(header: list[str], names: tuple[str, ...]) -> int | None:
+    return next((header.index(name) for name in names if name in header), None)

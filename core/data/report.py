@@ -1,0 +1,230 @@
+"""What is to be known about a set before training on it, and what of it would spoil the result."""
+
+from collections import Counter
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+
+from core.data.containers import readable
+from core.data.edits import Action, Edits, applied
+from core.data.splits import SPLITS
+from core.data.store import PictureStore
+
+TINY = 10  # training pictures of a class
+IMBALANCED = 3.0  # times as many of the largest class as of the smallest
+LISTED_PAIRS = 1000
+Between = Literal["splits", "classes", "same class"]
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two pictures of the store that are one. between: what makes it matter most."""
+
+    first: int
+    second: int
+    is_exact: bool
+    between: Between
+
+
+@dataclass(frozen=True)
+class Finding:
+    """code: "unreadable", "duplicates-between-splits", …; remedy: "separate", "flag", "balance" or an empty string."""
+
+    code: str
+    message: str
+    remedy: str = ""
+
+
+@dataclass(frozen=True)
+class Report:
+    """counts: pictures in use by split and class. leaking: training (or validation) pictures whose copies stand in a split
+    that judges. num_pairs: by what they stand between; pairs: the first thousand, those that matter most first."""
+
+    title: str
+    origin: str
+    layout: str
+    shape: tuple[int, int, int]
+    class_names: list[str]
+    counts: dict[str, dict[str, int]]
+    edits: str
+    unreadable: list[dict[str, str]]
+    skipped: list[dict[str, str]]
+    smallest: tuple[int, int]
+    largest: tuple[int, int]
+    num_sizes: int
+    num_pairs: dict[Between, int]
+    pairs: list[Pair]
+    leaking: np.ndarray
+    contradicting: np.ndarray
+    imbalance: float
+    findings: list[Finding] = field(default_factory=list)
+
+    @property
+    def headline(self) -> str:
+        """In one line."""
+        if not self.findings:
+            return "Checked: nothing that would spoil the result was found."
+        return "Checked: " + " ".join(finding.message for finding in self.findings)
+
+    def as_dict(self, store: PictureStore) -> dict[str, Any]:
+        """Plain values for JSON, pictures by their files."""
+
+        def name(index: int) -> str:
+            return readable(store.key(index))
+
+        def without_kind(entry: dict[str, str]) -> dict[str, str]:
+            return {"file": entry["file"], "reason": entry["reason"]}
+
+        return {
+            "title": self.title, "path": self.origin, "layout": self.layout, "shape": list(self.shape),
+            "class_names": self.class_names, "splits": self.counts, "edits": self.edits,
+            "unreadable": [without_kind(s) for s in self.unreadable],
+            "skipped": [without_kind(s) for s in self.unreadable + self.skipped],
+            "sizes": {"smallest": list(self.smallest), "largest": list(self.largest), "different": self.num_sizes},
+            "imbalance": round(self.imbalance, 3),
+            "duplicates": {
+                "pairs": {between.replace(" ", "_"): count for between, count in self.num_pairs.items()},
+                "leaking": [name(i) for i in self.leaking.tolist()],
+                "contradicting": [name(i) for i in self.contradicting.tolist()],
+                "listed": [
+                    {"files": [name(p.first), name(p.second)], "exact": p.is_exact, "between": p.between} for p in self.pairs
+                ],
+            },
+            "findings": [asdict(finding) for finding in self.findings],
+        }  # fmt: skip
+
+
+def report_on(store: PictureStore, edits: Edits) -> Report:
+    """The report on a set as it is with these edits."""
+    keys = [] if edits.is_empty else [store.key(i) for i in range(len(store.labels))]
+    labels, kept = applied(edits, keys, store.labels, store.meta.class_names)
+    splits = split_codes(store)
+    names = store.meta.class_names
+    counts = {}
+    for code, split in enumerate(SPLITS):
+        if split in store.meta.splits:
+            numbers = np.bincount(labels[(splits == code) & kept], minlength=len(names)).tolist()
+            counts[split] = dict(zip(names, numbers, strict=True))
+    leaking, contradicting = _trouble(store.duplicates.groups, splits, labels, kept)
+    pairs, num_pairs = _pairs(store, splits, labels, kept)
+    sizes = np.unique(store.sizes, axis=0)
+    by_area = sizes[np.argsort(sizes.astype(np.int64).prod(axis=1), kind="stable")]
+    present = [n for n in counts["train"].values() if n]
+    report = Report(
+        store.meta.title, store.meta.origin, store.meta.layout, store.meta.shape, names, counts, edits.summary,
+        [s for s in store.skipped if s.get("kind") == "unreadable"],
+        [s for s in store.skipped if s.get("kind") != "unreadable"],
+        tuple(by_area[0].tolist()), tuple(by_area[-1].tolist()), len(sizes), num_pairs, pairs, leaking, contradicting,
+        max(present) / min(present) if present else 1.0,
+    )  # fmt: skip
+    report.findings.extend(_findings(report))
+    return report
+
+
+def split_codes(store: PictureStore) -> np.ndarray:
+    """(N,) index into SPLITS of each picture, as delivered."""
+    codes = np.zeros(len(store.labels), np.int8)
+    for name, (first, end) in store.meta.splits.items():
+        codes[first:end] = SPLITS.index(name)
+    return codes
+
+
+def separation(store: PictureStore, report: Report) -> Action:
+    """Keeps all copies of a picture on one side: those that the network would learn from are left out, test stays as it is."""
+    return Action(
+        "exclude", tuple(store.key(i) for i in report.leaking.tolist()), reason="their copies stand in a split that judges"
+    )
+
+
+def _trouble(groups: np.ndarray, splits: np.ndarray, labels: np.ndarray, kept: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(pictures whose copies stand in a later split of train, validation, test; pictures whose copies have other labels)."""
+    members = np.flatnonzero(kept & (np.bincount(groups, minlength=len(groups))[groups] > 1))
+    latest = np.full(len(groups), -1, np.int8)
+    np.maximum.at(latest, groups[members], splits[members])
+    leaking = members[splits[members] < latest[groups[members]]]
+    least, most = np.full(len(groups), np.iinfo(np.int64).max), np.full(len(groups), -1)
+    np.minimum.at(least, groups[members], labels[members])
+    np.maximum.at(most, groups[members], labels[members])
+    return leaking, members[least[groups[members]] < most[groups[members]]]
+
+
+def _pairs(
+    store: PictureStore, splits: np.ndarray, labels: np.ndarray, kept: np.ndarray
+) -> tuple[list[Pair], dict[Between, int]]:
+    """Pairs of duplicates both in use, those between splits first, then those between classes."""
+    found = store.duplicates
+    both = kept[found.pairs[:, 0]] & kept[found.pairs[:, 1]]
+    pairs, is_exact = found.pairs[both], found.is_exact[both]
+    other_split = splits[pairs[:, 0]] != splits[pairs[:, 1]]
+    other_class = labels[pairs[:, 0]] != labels[pairs[:, 1]]
+    kinds = np.where(other_split, 0, np.where(other_class, 1, 2))
+    words: tuple[Between, ...] = ("splits", "classes", "same class")
+    order = np.argsort(kinds, kind="stable")[:LISTED_PAIRS]
+    listed = [Pair(*pairs[i].tolist(), bool(is_exact[i]), words[kinds[i]]) for i in order.tolist()]
+    return listed, {word: int((kinds == code).sum()) for code, word in enumerate(words)}
+
+
+def _findings(report: Report) -> list[Finding]:
+    found = []
+    if report.unreadable:
+        found.append(Finding("unreadable", f"{_files(len(report.unreadable))} could not be read as pictures and left out."))
+    if len(report.leaking):
+        found.append(
+            Finding(
+                "duplicates-between-splits",
+                f"{_pictures(len(report.leaking))} to learn from also {_stand(len(report.leaking))} in a split that judges: "
+                "the result would look better than it is.",
+                "separate",
+            )
+        )
+    if len(report.contradicting):
+        found.append(
+            Finding(
+                "contradicting-labels",
+                f"{_pictures(len(report.contradicting))} {_stand(len(report.contradicting), 'is', 'are')} the same as others of another class.",
+                "flag",
+            )
+        )
+    train = report.counts["train"]
+    for split, classes in report.counts.items():
+        if empty := [name for name, count in classes.items() if not count]:
+            found.append(Finding("empty-classes", f"{_classes(empty)} no pictures in {split}."))
+    if tiny := [name for name, count in train.items() if 0 < count < TINY]:
+        found.append(Finding("tiny-classes", f"{_classes(tiny)} fewer than {TINY} training pictures."))
+    if report.imbalance >= IMBALANCED:
+        most, least = max(train, key=train.get), min((n for n in train if train[n]), key=train.get)
+        found.append(
+            Finding(
+                "imbalance",
+                f"'{most}' has {report.imbalance:.3g} times as many training pictures as '{least}' ({train[most]:,} and {train[least]:,}).",
+                "balance",
+            )
+        )
+    if report.num_pairs["same class"] and not len(report.leaking):
+        found.append(Finding("duplicates", f"{report.num_pairs['same class']:,} pairs within a class are copies of one another."))
+    return found
+
+
+def _pictures(count: int) -> str:
+    return f"{count:,} picture{'s' if count != 1 else ''}"
+
+
+def _files(count: int) -> str:
+    return f"{count:,} file{'s' if count != 1 else ''}"
+
+
+def _stand(count: int, one: str = "stands", several: str = "stand") -> str:
+    return one if count == 1 else several
+
+
+def _classes(names: list[str]) -> str:
+    shown = ", ".join(f"'{name}'" for name in names[:5])
+    if len(names) == 1:
+        return f"{shown} has"
+    return f"{shown} have" if len(names) <= 5 else f"{shown} and {len(names) - 5:,} more classes have"
+
+
+def by_reason(skipped: list[dict[str, str]]) -> dict[str, int]:
+    """How many files for each reason, the most frequent first."""
+    return dict(Counter(entry["reason"] for entry in skipped).most_common())

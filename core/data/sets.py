@@ -1,0 +1,227 @@
+"""What the name of a set stands for: its pictures as a store, its size before it is read, what suits it."""
+
+import hashlib
+import os
+import re
+import time
+from collections import Counter
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from core.config import DataConfig, Preprocessing, TrainConfig
+from core.data.catalogue import DATASETS
+from core.data.containers import typed_path
+from core.data.edits import Edits, applied, edits_at, keep_revision
+from core.data.imports import imported_sets
+from core.data.own_pictures import Listing, list_pictures, shape_of, source_of
+from core.data.preprocessing import STORED_FIELDS, array_to_picture, picture_to_array
+from core.data.splits import SPLITS, Division, split_indices
+from core.data.store import Block, PictureStore, Progress, Source, build_store, no_progress, open_store
+from core.errors import InputError
+from core.settings import changed
+from core.workspace import Workspace
+
+HELD_OUT = 0.2  # of a set without a split to judge on
+
+
+@dataclass(frozen=True)
+class DataSpec:
+    """What a model and a configuration must fit: shape (C, H, W), number of classes, pictures by split.
+
+    edits: what was changed about the set, in words. is_ready: whether the store is built; otherwise the figures are those
+    of the catalogue or of the files' names.
+    """
+
+    title: str
+    shape: tuple[int, int, int]
+    num_classes: int
+    splits: dict[str, int]
+    is_ready: bool
+    edits: str = ""
+
+
+def place_of(workspace: Workspace, dataset: str) -> Path | None:
+    """The folder or zip that a data set's name stands for, None for a built-in set. Raises InputError if it is neither."""
+    if dataset in DATASETS:
+        return None
+    imported = imported_sets(workspace)
+    if dataset in imported:
+        return Path(imported[dataset].path)
+    if "/" in dataset or os.sep in dataset or dataset.startswith("~"):
+        return typed_path(dataset)
+    raise InputError(
+        f"There is no data set '{dataset}'.", code="dataset",
+        hint=f"Known are {', '.join([*DATASETS, *imported])}, or the path of a folder of pictures. Own pictures are imported on the "
+        "Data page, or with 'python -m core import PATH'.",
+    )  # fmt: skip
+
+
+def settled(workspace: Workspace, config: TrainConfig) -> TrainConfig:
+    """The configuration with all that depends on the moment made explicit, so that it means the same tomorrow and anywhere:
+    a path absolute, the size that the set was imported at, the edits as they are now."""
+    name = config.data.dataset
+    place, entry = place_of(workspace, name), imported_sets(workspace).get(name)
+    changes: dict[str, Any] = {}
+    if place and not entry:
+        name = changes["data.dataset"] = str(place)
+    if entry and entry.size_px and config.preprocessing.size_px is None:
+        changes |= {"preprocessing.size_px": entry.size_px, "preprocessing.fit": entry.fit}
+    if not config.data.edits and (revision := keep_revision(workspace, name)):
+        changes["data.edits"] = revision
+    return changed(config, changes) if changes else config
+
+
+def find_store(workspace: Workspace, dataset: str, preprocessing: Preprocessing, max_age_s: float = 0) -> PictureStore | None:
+    """The store if it has been built already. max_age_s: the listing of a folder that was not imported may be this old."""
+    place = place_of(workspace, dataset)
+    return open_store(_store_path(workspace, dataset, place, _fingerprint(workspace, dataset, place, max_age_s), preprocessing))
+
+
+def prepare_store(
+    workspace: Workspace, dataset: str, preprocessing: Preprocessing, progress: Progress = no_progress
+) -> PictureStore:
+    """The store of a set at the size and colour that the description asks for, built first if need be."""
+    place = place_of(workspace, dataset)
+    fingerprint = _fingerprint(workspace, dataset, place, 0)
+    path = _store_path(workspace, dataset, place, fingerprint, preprocessing)
+    if store := open_store(path):
+        return store
+    if place is None:
+        return build_store(path, _brought_to(DATASETS[dataset].source(workspace.datasets, progress), preprocessing), progress)
+    listing = _listing(place, LISTING_S)
+    if listing.fingerprint != fingerprint:
+        listing = _listing(place)  # imported again within these seconds, perhaps
+    if listing.fingerprint != fingerprint:
+        raise InputError(
+            f"The pictures in {place} are not those that were imported as '{dataset}': files were added, removed or changed.",
+            code="dataset", hint="Import it again.",
+        )  # fmt: skip
+    title = dataset if dataset in imported_sets(workspace) else place.name
+    return build_store(path, source_of(listing, title, preprocessing), progress)
+
+
+def divide(workspace: Workspace, store: PictureStore, config: DataConfig) -> Division:
+    """The set's labels and splits as this configuration has them: edited, duplicates kept together where splits are drawn.
+
+    Raises InputError if the edits it names are not here.
+    """
+    edits = edits_at(workspace, config.dataset, config.edits)
+    keys: list[str] = [] if edits.is_empty else [store.key(i) for i in range(len(store.labels))]
+    labels, kept = applied(edits, keys, store.labels, store.meta.class_names)
+    return Division(labels, split_indices(labels, store.meta.splits, config, kept, store.duplicates.groups))
+
+
+def suiting(workspace: Workspace, dataset: str) -> dict[str, Any]:
+    """What to change in a configuration that is to use this set instead of its own: size, normalisation, what it is judged on."""
+    record, entry = DATASETS.get(dataset), imported_sets(workspace).get(dataset)
+    size_px, fit = (entry.size_px, entry.fit) if entry else (None, "crop")
+    store = None if record else find_store(workspace, dataset, Preprocessing(size_px=size_px, fit=fit))
+    has_test = record.num_test > 0 if record else store is not None and "test" in store.meta.splits
+    has_validation = store is not None and "validation" in store.meta.splits
+    return {
+        "data.dataset": dataset,
+        "data.edits": "",
+        "data.evaluate_on": "test" if has_test else "validation",
+        "data.validation_fraction": 0.0 if has_test or has_validation else HELD_OUT,
+        "data.test_fraction": 0.0,
+        "preprocessing.size_px": size_px,
+        "preprocessing.fit": fit,
+        "preprocessing.mean": None,
+        "preprocessing.std": None,
+        "preprocessing.drawing": "auto",
+        **({"augmentation.flip": False} if record and record.drawing != "none" else {}),  # a mirrored digit is none
+    }
+
+
+def data_spec(workspace: Workspace, config: TrainConfig) -> DataSpec:
+    """Shape, classes and split sizes of what this configuration would train on, without building anything."""
+    edits = edits_at(workspace, config.data.dataset, config.data.edits)
+    store = find_store(workspace, config.data.dataset, config.preprocessing, LISTING_S)
+    if store:
+        counts = {name: len(indices) for name, indices in divide(workspace, store, config.data).splits.items()}
+        return DataSpec(store.meta.title, store.meta.shape, store.num_classes, counts, True, edits.summary)
+    record = DATASETS.get(config.data.dataset)
+    if record is None:
+        return _unread_spec(_listing(place_of(workspace, config.data.dataset), LISTING_S), config, edits)
+    counts = {"train": record.num_train, "test": record.num_test}
+    for name, fraction in (("test", config.data.test_fraction), ("validation", config.data.validation_fraction)):
+        if not counts.get(name) and fraction:
+            counts[name] = round(counts["train"] * fraction)
+            counts["train"] -= counts[name]
+    counts = {name: count for name, count in counts.items() if count}
+    shape = _fitted_shape(record.shape, config.preprocessing)
+    return DataSpec(record.title, shape, record.num_classes, counts, False, edits.summary)
+
+
+def _unread_spec(listing: Listing, config: TrainConfig, edits: Edits) -> DataSpec:
+    """What a folder or zip holds by its files' names, before the pictures are read at this size."""
+    pictures, class_names = listing.layout.pictures, listing.layout.class_names
+    number = {name: index for index, name in enumerate(class_names)}
+    labels = np.array([number[picture.class_name] for picture in pictures])
+    labels, kept = applied(edits, [picture.name for picture in pictures], labels, class_names)
+    counts = Counter(picture.split for picture in pictures)
+    delivered, first = {}, 0
+    for split in SPLITS:  # the order of the listing
+        delivered[split] = (first, first + counts[split])
+        first += counts[split]
+    splits = split_indices(labels, delivered, config.data, kept)
+    shape = shape_of(listing, config.preprocessing)
+    title = config.data.dataset if "/" not in config.data.dataset else listing.path.name
+    return DataSpec(title, shape, len(number), {name: len(indices) for name, indices in splits.items()}, False, edits.summary)
+
+
+def _store_path(workspace: Workspace, dataset: str, place: Path | None, fingerprint: str, preprocessing: Preprocessing) -> Path:
+    """Where the store of these pictures at this size lies; the name is ours, whatever the set is called."""
+    wanted = preprocessing.model_dump_json(include=set(STORED_FIELDS))
+    key = hashlib.sha256(f"{place or dataset}\0{fingerprint}\0{wanted}".encode(errors="surrogateescape")).hexdigest()[:16]
+    slug = re.sub(r"[^a-z0-9]+", "-", Path(dataset).name.lower()).strip("-")[:30] or "set"
+    return workspace.stores / f"{slug}-{key}"
+
+
+def _fingerprint(workspace: Workspace, dataset: str, place: Path | None, max_age_s: float) -> str:
+    """Of the pictures as they were imported; of a folder that was not, as they are."""
+    if place is None:
+        return "built-in"
+    entry = imported_sets(workspace).get(dataset)
+    return entry.fingerprint if entry and entry.fingerprint else _listing(place, max_age_s).fingerprint
+
+
+LISTING_S = 5.0
+_listings: dict[Path, tuple[float, Listing]] = {}
+
+
+def _listing(place: Path, max_age_s: float = 0) -> Listing:
+    """What lies in a folder. A page asks at every click, and 100,000 files take half a second: then it may be some seconds old."""
+    made, listing = _listings.get(place, (0.0, None))
+    if listing is None or time.monotonic() - made > max_age_s:
+        listing = list_pictures(place)
+        _listings.clear()  # one folder at a time is looked at
+        _listings[place] = (time.monotonic(), listing)
+    return listing
+
+
+def _brought_to(source: Source, preprocessing: Preprocessing) -> Source:
+    """A built-in source at the size and colour asked for, by the same function that fits pictures from outside."""
+    shape = _fitted_shape(source.shape, preprocessing)
+    if shape == source.shape and not preprocessing.invert and not preprocessing.short_side_px:
+        return source
+
+    def fitted(array: np.ndarray) -> np.ndarray:
+        return picture_to_array(array_to_picture(array), shape, preprocessing)
+
+    def blocks(progress: Progress):
+        for block in source.blocks(progress):
+            for start in range(0, len(block.images), 4096):
+                part = slice(start, start + 4096)
+                yield Block(block.split, np.stack([fitted(a) for a in block.images[part]]), block.labels[part])
+
+    return replace(source, shape=shape, blocks=blocks)
+
+
+def _fitted_shape(shape: tuple[int, int, int], preprocessing: Preprocessing) -> tuple[int, int, int]:
+    channels = {"grey": 1, "rgb": 3}.get(preprocessing.colour, shape[0])
+    side = preprocessing.size_px
+    return (channels, side, side) if side else (channels, *shape[1:])

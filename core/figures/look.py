@@ -1,0 +1,20 @@
+"""What all figures have in common: the same thing has the same colour in each of them."""
+
+import plotly.graph_objects as go
+
+# Okabe and Ito's palette, which colour-blind people can tell apart, on light and on dark ground
+COLOURS = {"train": "#0072B2", "validation": "#E69F00", "test": "#009E73"}
+NEUTRAL = "#8A8F98"
+
+
+def base(height: int) -> go.Figure:
+    figure = go.Figure()
+    figure.update_layout(
+        template="none", height=height, margin={"l": 56, "r": 12, "t": 8, "b": 44}, hovermode="closest",
+        paper_bgcolor="rgba(0,0,0,0)", plot_bgcolor="rgba(0,0,0,0)",
+        # at the left: the buttons that appear when the mouse is over the chart stand at the right
+        legend={"orientation": "h", "y": 1.02, "x": 0, "xanchor": "left", "yanchor": "bottom"},
+    )  # fmt: skip
+    figure.update_xaxes(gridcolor="rgba(138,143,152,0.2)", zeroline=False, automargin=True)
+    figure.update_yaxes(gridcolor="rgba(138,143,152,0.2)", zeroline=False, automargin=True)
+    return figure

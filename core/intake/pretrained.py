@@ -1,0 +1,40 @@
+"""Pretrained weights made ready: downloaded once or put in place by hand, and through the quarantine like any file from outside."""
+
+import os
+import tempfile
+from pathlib import Path
+
+from core.config import ModelConfig, Preprocessing, TrainConfig
+from core.data.download import fetch
+from core.data.store import Progress, no_progress
+from core.errors import InputError
+from core.intake.contract import wanted_by
+from core.intake.quarantine import Task, examine
+from core.models.network import NetworkSpec
+from core.models.pretrained import PRETRAINED, missing, original_path, weights_path
+from core.workspace import Workspace
+
+IMAGENET_CLASSES = 1000
+
+
+def make_pretrained_ready(workspace: Workspace, config: TrainConfig, progress: Progress = no_progress) -> None:
+    """Sees to it that the weights a configuration begins with are here. Raises InputError that says where to put them."""
+    model = config.model.name
+    if config.model.weights != "pretrained" or (model in PRETRAINED and weights_path(workspace, model).is_file()):
+        return
+    if model not in PRETRAINED:
+        raise missing(workspace, model)
+    weights, original = PRETRAINED[model], original_path(workspace, model)
+    if not original.is_file():  # one that a person has put there need not be the published one: the quarantine decides
+        try:
+            fetch([weights.url], original, weights.sha256_prefix, f"Weights of {model}", progress, algorithm="sha256")
+        except InputError as error:
+            raise missing(workspace, model, error.message) from None
+    spec = NetworkSpec(
+        model=ModelConfig(name=model), shape=(3, 224, 224), class_names=tuple(map(str, range(IMAGENET_CLASSES))),
+        preprocessing=Preprocessing(),
+    )  # fmt: skip
+    with tempfile.TemporaryDirectory(prefix=".new-", dir=workspace.models) as folder:
+        clean = Path(folder) / "weights.safetensors"
+        examine([Task(original, "torch", wanted_by(spec), clean)])
+        os.replace(clean, weights_path(workspace, model))

@@ -1,0 +1,78 @@
+"""Weights that others have learned on ImageNet: which there are, where they lie, and how a network begins with them."""
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+
+from safetensors.torch import load_file
+from torch import nn
+
+from core.errors import InputError
+from core.models.head import head_of
+from core.workspace import Workspace
+
+
+@dataclass(frozen=True)
+class PretrainedWeights:
+    """A file as torchvision publishes it; its name ends in the first digits of its SHA-256. megabytes: to download."""
+
+    file: str
+    megabytes: int
+
+    @property
+    def url(self) -> str:
+        return f"https://download.pytorch.org/models/{self.file}"
+
+    @property
+    def sha256_prefix(self) -> str:
+        return self.file.rpartition("-")[2].removesuffix(".pth")
+
+
+PRETRAINED = {
+    "resnet18": PretrainedWeights("resnet18-f37072fd.pth", 45),
+    "mobilenet-v3-small": PretrainedWeights("mobilenet_v3_small-047dcff4.pth", 10),
+}
+
+
+def weights_path(workspace: Workspace, model: str) -> Path:
+    """Where the weights lie once they have passed the quarantine."""
+    return workspace.models / f"{model}.safetensors"
+
+
+def original_path(workspace: Workspace, model: str) -> Path:
+    """Where the published file is downloaded to, or put by hand."""
+    return workspace.models / PRETRAINED[model].file
+
+
+def are_at_hand(workspace: Workspace, model: str) -> bool:
+    """Whether the weights can be used without a network."""
+    return weights_path(workspace, model).is_file() or original_path(workspace, model).is_file()
+
+
+def begin_pretrained(network: nn.Module, workspace: Workspace, model: str) -> None:
+    """Puts the weights into a fresh network, all but those of its last layer. Raises InputError if they are not here."""
+    path = weights_path(workspace, model)
+    try:
+        weights = load_file(path)
+    except FileNotFoundError:
+        raise missing(workspace, model) from None
+    own = network.state_dict()
+    head = head_of(list(own))
+    network.load_state_dict({name: own[name] if name in head else weights[name] for name in own})
+    logging.getLogger(__name__).info("began with %s", path)
+
+
+def missing(workspace: Workspace, model: str, reason: str = "") -> InputError:
+    """That the weights are not here, and what to do."""
+    if model not in PRETRAINED:
+        return InputError(
+            f"model.weights: there are no pretrained weights for {model}.",
+            code="model",
+            hint=f"There are for {', '.join(PRETRAINED)}.",
+        )
+    weights = PRETRAINED[model]
+    return InputError(
+        f"The pretrained weights of {model} are not on this machine{f' and can not be downloaded ({reason})' if reason else ''}.",
+        code="weights-offline",
+        hint=f"Put {weights.file} ({weights.megabytes} MB, {weights.url}) into {workspace.models}, or set model.weights to fresh.",
+    )

@@ -1,0 +1,70 @@
+"""What the server sends beside its pages: plotly.js, downloads of runs, pictures of stores."""
+
+import asyncio
+from functools import lru_cache
+from pathlib import Path
+
+import plotly
+from starlette.requests import Request
+from starlette.responses import FileResponse, PlainTextResponse, Response, StreamingResponse
+from starlette.routing import Route
+
+from core.data.originals import as_png, original_picture, stored_picture
+from core.data.store import PictureStore, store_named
+from core.errors import InputError
+from core.export.downloads import export
+from core.workspace import Workspace, open_workspace
+
+PLOTLY_JS = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
+
+
+async def plotly_js(request: Request) -> Response:
+    return FileResponse(PLOTLY_JS, media_type="text/javascript", headers={"Cache-Control": "public, max-age=86400"})
+
+
+async def download(request: Request) -> Response:
+    """A run or a checkpoint as a file, made piece by piece while it is sent."""
+    run_id, file = request.path_params["run"], request.path_params["file"]
+    try:
+        name, pieces = await asyncio.to_thread(export, open_workspace(), run_id, file)
+    except InputError as error:
+        return PlainTextResponse(str(error), status_code=404)
+    return StreamingResponse(
+        pieces, media_type="application/octet-stream", headers={"Content-Disposition": f'attachment; filename="{name}"'}
+    )
+
+
+@lru_cache(maxsize=16)
+def _store(workspace: Workspace, name: str) -> PictureStore:
+    store = store_named(workspace, name)
+    if store is None:
+        raise InputError("There is no such set.", code="dataset")
+    return store
+
+
+def _picture(store_name: str, index: int, is_original: bool) -> bytes:
+    store = _store(open_workspace(), store_name)
+    return as_png(original_picture(store, index) if is_original else stored_picture(store, index))
+
+
+async def picture(request: Request) -> Response:
+    """A picture of a store, whose folder's name changes with its contents: a browser may keep it."""
+    path = request.path_params
+    try:
+        content = await asyncio.to_thread(_picture, path["store"], path["index"], path["kind"] == "originals")
+    except InputError as error:
+        return PlainTextResponse(str(error), status_code=404)
+    headers = {"Cache-Control": "private, max-age=604800, immutable", "X-Content-Type-Options": "nosniff"}
+    return Response(content, media_type="image/png", headers=headers)
+
+
+def picture_url(store_name: str, index: int, kind: str = "pictures") -> str:
+    """Where the browser finds a picture: as it is stored ("pictures"), or as it came ("originals")."""
+    return f"trainscope/{kind}/{store_name}/{index}"
+
+
+ROUTES = [
+    Route("/trainscope/plotly.min.js", plotly_js),
+    Route("/trainscope/runs/{run}/{file}", download),
+    Route("/trainscope/{kind:str}/{store}/{index:int}", picture),
+]

@@ -1,0 +1,158 @@
+"""Data: the sets there are; and of one of them its report, pictures, figures, splits and transforms."""
+
+import streamlit as st
+
+from core.config import Preprocessing
+from core.data.browse import Browser
+from core.data.catalogue import DATASETS
+from core.data.edits import current_edits
+from core.data.imports import ImportedSet, imported_sets, remove_import
+from core.data.originals import original_picture, stored_picture
+from core.data.sets import find_store, prepare_store
+from core.data.store import PictureStore
+from core.errors import InputError
+from core.files import disk_error
+from core.wording import large
+from pages._common import do, inert, workspace
+from pages._import_pictures import import_form
+from pages._set_figures import set_figures
+from pages._set_pictures import set_pictures
+from pages._set_report import report_of, set_report
+from pages._set_splits import set_splits
+from pages._settings_form import begin_with_set
+from pages._transform_lab import transform_lab
+
+VIEWS = ("Report", "Pictures", "Figures", "Splits", "Transforms")
+
+
+def catalogue() -> None:
+    """Every set with what it is, the person's own first."""
+    import_form()
+    imported = imported_sets(workspace())
+    if imported:
+        st.subheader("Yours")
+        for entry in imported.values():
+            set_row(entry.name, entry.name, f"From {entry.path}.", "ready" if ready_store(entry.name, entry) else "")
+    st.subheader("Built in")
+    for record in DATASETS.values():
+        here = ready_store(record.name, None) is not None
+        state = "ready" if here else f"{record.download_mb} MB to download" if record.download_mb else ""
+        _, height, width = record.shape
+        about = f"{record.summary} {record.num_classes} classes, {height} × {width} pixels."
+        set_row(record.name, record.title, about, state)
+
+
+def set_row(name: str, title: str, about: str, state: str) -> None:
+    with st.container(border=True, horizontal=True, vertical_alignment="center"):
+        with st.container(width="stretch", gap=None):
+            st.markdown(f"**{inert(title)}**")
+            st.caption(inert(about))
+        if state:
+            st.caption(state, width="content")
+        if st.button("Open", key=f"open-{name}"):
+            st.query_params["set"] = name
+            st.rerun()
+
+
+def preprocessing_of(entry: ImportedSet | None) -> Preprocessing:
+    """The size that the set is looked at: the one it was imported at."""
+    return Preprocessing(size_px=entry.size_px, fit=entry.fit) if entry else Preprocessing()
+
+
+def ready_store(name: str, entry: ImportedSet | None) -> PictureStore | None:
+    return find_store(workspace(), name, preprocessing_of(entry))
+
+
+def back_to_all() -> None:
+    st.query_params.pop("set", None)
+    st.session_state.pop("data-view", None)
+
+
+def one_set(name: str) -> None:
+    entry = imported_sets(workspace()).get(name)
+    record = DATASETS.get(name)
+    if entry is None and record is None:
+        st.warning(f"There is no set called {inert(name[:200])}. It may have been removed.")
+        st.button("All sets", key="all-sets", on_click=back_to_all)
+        return
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.title(inert(record.title if record else name), width="stretch")
+        st.button("All sets", key="all-sets", on_click=back_to_all)
+        if entry:
+            with st.popover("Remove", key="remove-set"):
+                st.markdown("Its runs stay, and so does the folder it came from. Your changes to it are kept.")
+                if st.button("Remove it from the list", key="remove-set-now"):
+                    back_to_all()
+                    do(lambda: remove_import(workspace(), name), f"{name} is removed.")
+        train = st.button("Train on it", type="primary", key="train-on-set")
+    store = ready_store(name, entry)
+    if train:
+        begin_with_set(name)
+        st.switch_page("train.py")
+    if store is None:
+        read_pictures(name, entry)
+        return
+    browser = Browser(store, current_edits(workspace(), name))
+    height, width = store.meta.shape[1:]
+    colours = "grey" if store.meta.shape[0] == 1 else "colour"
+    edited = f" Edited: {browser.edits.summary}; new runs use it so." if browser.edits.summary else ""
+    st.caption(
+        f"{len(store.labels):,} pictures, {large(store.num_classes)} classes, stored at {width} × {height} pixels, {colours}. "
+        f"{inert(store.meta.layout)}{edited}"
+    )
+    view = st.segmented_control("View", VIEWS, default=VIEWS[0], key="data-view", label_visibility="collapsed") or VIEWS[0]
+    match view:
+        case "Report":
+            set_report(name, browser, report_of(browser))
+        case "Pictures":
+            set_pictures(name, browser)
+        case "Figures":
+            set_figures(browser)
+        case "Splits":
+            set_splits(name, browser)
+        case "Transforms":
+            transforms(name, browser)
+
+
+def read_pictures(name: str, entry: ImportedSet | None) -> None:
+    """Of a set that is known but not here yet."""
+    size = DATASETS[name].download_mb if name in DATASETS else 0
+    st.info(f"Its pictures are not here yet. {f'{size} MB are downloaded once.' if size else 'They are read once.'}")
+    if not st.button("Get the pictures" if size else "Read the pictures", type="primary", key="read-set"):
+        return
+    bar = st.progress(0.0, "Beginning")
+    try:
+        prepare_store(
+            workspace(), name, preprocessing_of(entry),
+            lambda what, done, total: bar.progress(min(1.0, done / total) if total else 1.0, what),
+        )  # fmt: skip
+    except InputError as error:
+        bar.empty()
+        st.error(inert(str(error)))
+        return
+    except OSError as error:
+        bar.empty()
+        st.error(inert(str(disk_error(error))))
+        return
+    st.rerun()
+
+
+def transforms(name: str, browser: Browser) -> None:
+    """The transform lab, on a picture of the set by its number."""
+    store = browser.store
+    index = st.number_input(
+        "Picture", 1, len(store.labels), 1, key="lab-picture", help="Its number in the set. Pictures shows which is which."
+    ) - 1  # fmt: skip
+    try:
+        picture = original_picture(store, index)
+    except InputError as error:
+        st.warning(f"{inert(str(error))} It is shown as it is stored.")
+        picture = stored_picture(store, index)
+    transform_lab(store, name, picture, index)
+
+
+if chosen := st.query_params.get("set"):
+    one_set(chosen)
+else:
+    st.title("Data")
+    catalogue()
