@@ -1,7 +1,6 @@
 """What the server sends beside its pages: plotly.js, downloads of runs, pictures of stores."""
 
 import asyncio
-from functools import lru_cache
 from pathlib import Path
 
 import plotly
@@ -10,10 +9,10 @@ from starlette.responses import FileResponse, PlainTextResponse, Response, Strea
 from starlette.routing import Route
 
 from core.data.originals import as_png, original_picture, stored_picture
-from core.data.store import PictureStore, store_named
+from core.data.store import store_named
 from core.errors import InputError
 from core.export.downloads import export
-from core.workspace import Workspace, open_workspace
+from core.workspace import open_workspace
 
 PLOTLY_JS = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
 
@@ -34,16 +33,10 @@ async def download(request: Request) -> Response:
     )
 
 
-@lru_cache(maxsize=16)
-def _store(workspace: Workspace, name: str) -> PictureStore:
-    store = store_named(workspace, name)
+def _picture(store_name: str, index: int, is_original: bool) -> bytes:
+    store = store_named(open_workspace(), store_name)
     if store is None:
         raise InputError("There is no such set.", code="dataset")
-    return store
-
-
-def _picture(store_name: str, index: int, is_original: bool) -> bytes:
-    store = _store(open_workspace(), store_name)
     return as_png(original_picture(store, index) if is_original else stored_picture(store, index))
 
 

@@ -5,10 +5,10 @@ import streamlit as st
 from PIL import Image
 from streamlit_drawable_canvas import st_canvas
 
-from core.figures import runs as figures
 from core.data.decoding import decode_picture
 from core.data.preprocessing import array_to_picture
 from core.errors import InputError
+from core.figures import runs as figures
 from core.inference.predictor import predict
 from core.runs.checkpoints import Checkpoint, find_checkpoint, list_checkpoints
 from core.runs.directory import Run, list_runs

@@ -2,7 +2,6 @@
 
 import streamlit as st
 
-from core.figures import runs as figures
 from core.config import TrainConfig
 from core.data.browse import Browser
 from core.data.catalogue import DATASETS
@@ -10,6 +9,7 @@ from core.data.edits import edits_at
 from core.data.imports import imported_sets
 from core.data.sets import find_store, settled
 from core.errors import InputError
+from core.figures import runs as figures
 from core.intake.pretrained import make_pretrained_ready
 from core.models.catalogue import MODELS
 from core.models.pretrained import PRETRAINED, are_at_hand, missing

@@ -94,14 +94,21 @@ def test_store_is_memory_mapped_and_nobody_can_change_it(tmp_path):
     store = build_store(tmp_path / "things", source_of(*TWO_SPLITS))
     assert isinstance(store.images, np.memmap)
     store.images[0] = 0
-    np.testing.assert_array_equal(open_store(store.path).images, IMAGES)
+    np.testing.assert_array_equal(np.load(store.path / "images.npy"), IMAGES)
 
 
 def test_store_is_cut_to_the_pictures_that_could_be_read(tmp_path):
     store = build_store(tmp_path / "things", source_of(*TWO_SPLITS, announced={"train": 60, "test": 15}))
     np.testing.assert_array_equal(store.images, IMAGES)
     assert len(store.labels) == 50
-    assert sorted(path.name for path in store.path.iterdir()) == ["duplicates.npz", "images.npy", "labels.npy", "meta.json", "sizes.npy", "skipped.json"]
+    assert sorted(path.name for path in store.path.iterdir()) == [
+        "duplicates.npz",
+        "images.npy",
+        "labels.npy",
+        "meta.json",
+        "sizes.npy",
+        "skipped.json",
+    ]
 
 
 def test_progress_reaches_the_end(tmp_path):

@@ -10,8 +10,8 @@ from PIL import Image
 
 from core.config import Preprocessing
 from core.data.imports import import_pictures, imported_sets
-from core.data.sets import data_spec, find_store, place_of, prepare_store, settled
 from core.data.own_pictures import DEFAULT_SIZE_PX, list_pictures
+from core.data.sets import data_spec, find_store, place_of, prepare_store, settled
 from core.data.store import PictureStore
 from core.errors import InputError
 from core.recipes import recipe_named

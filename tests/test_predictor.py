@@ -7,9 +7,9 @@ import pytest
 from PIL import Image
 from safetensors.torch import load_file, save
 
-from core.data.sets import find_store
 from core.data.decoding import decode_picture
 from core.data.preprocessing import array_to_picture
+from core.data.sets import find_store
 from core.errors import InputError
 from core.inference.predictor import predict
 from core.insight.metrics import class_figures

@@ -11,9 +11,6 @@ from hashlib import blake2b
 
 import numpy as np
 from PIL import Image
-from scipy.fft import dct
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components, minimum_spanning_tree
 
 BLOCK_BYTES = 16_000_000  # of pixels or hashes, as float32, at a time
 GREY = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R 601, as Pillow's "L"
@@ -136,6 +133,9 @@ def _grouped(pairs: np.ndarray, weights: np.ndarray, count: int) -> Duplicates:
     """weights: (M,), 1 for an exact pair, more for a near one."""
     if not len(pairs):
         return Duplicates(np.empty((0, 2), np.int32), np.empty(0, bool), np.arange(count, dtype=np.int32))
+    from scipy.sparse import coo_array  # takes a third of a second, which only the building of a store needs
+    from scipy.sparse.csgraph import connected_components, minimum_spanning_tree
+
     graph = coo_array((weights, tuple(pairs.T)), shape=(count, count)).tocsr()
     _, labels = connected_components(graph, directed=False)
     _, first = np.unique(labels, return_index=True)
@@ -256,7 +256,9 @@ def _waves(images: np.ndarray, rows: int, columns: int) -> np.ndarray:
 def _cosines(length: int, count: int) -> np.ndarray:
     """(count, length) float32: the coarsest waves of a side; zero where it is too short for more."""
     cosines = np.zeros((count, length), np.float32)
-    cosines[:length] = dct(np.eye(length), axis=0, norm="ortho")[:count] / math.sqrt(length)
+    waves = np.arange(min(count, length))[:, None]
+    cosines[: len(waves)] = np.cos(np.pi * waves * (np.arange(length) + 0.5) / length) * (math.sqrt(2) / length)
+    cosines[0] /= math.sqrt(2)
     return cosines
 
 

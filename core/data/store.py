@@ -11,7 +11,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import BinaryIO
 
@@ -87,7 +87,7 @@ class PictureStore:
 
     @cached_property
     def images(self) -> np.ndarray:
-        """(N, C, H, W) uint8, memory-mapped; writes would stay in this process."""
+        """(N, C, H, W) uint8, memory-mapped; writes would stay in this process, so nobody writes."""
         return np.load(self.path / "images.npy", mmap_mode="c")
 
     @cached_property
@@ -138,16 +138,25 @@ def stores_of(workspace: Workspace) -> Iterator[PictureStore]:
 
 
 def open_store(path: Path) -> PictureStore | None:
-    """The store in this folder, or None if there is none, or none of this format that is whole."""
+    """The store in this folder, or None if there is none, or none of this format that is whole.
+
+    The same object each time, so that what it has read is read once.
+    """
+    file = path / "meta.json"
     try:
-        meta = json.loads((path / "meta.json").read_text())
-        if meta["format"] != FORMAT:
-            return None
-        meta["shape"] = tuple(meta["shape"])
-        meta["splits"] = {name: tuple(bounds) for name, bounds in meta["splits"].items()}
-        return PictureStore(path, StoreMeta(**meta))
-    except (FileNotFoundError, ValueError, TypeError, KeyError, AttributeError):
+        return _opened(path, file.stat().st_mtime_ns, file.stat().st_ino)
+    except (FileNotFoundError, NotADirectoryError, ValueError, TypeError, KeyError, AttributeError):
         return None
+
+
+@lru_cache(maxsize=16)
+def _opened(path: Path, mtime_ns: int, inode: int) -> PictureStore:
+    meta = json.loads((path / "meta.json").read_text())
+    if meta["format"] != FORMAT:
+        raise ValueError("of another format")
+    meta["shape"] = tuple(meta["shape"])
+    meta["splits"] = {name: tuple(bounds) for name, bounds in meta["splits"].items()}
+    return PictureStore(path, StoreMeta(**meta))
 
 
 def build_store(path: Path, source: Source, progress: Progress = no_progress) -> PictureStore:
