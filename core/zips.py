@@ -25,14 +25,16 @@ MAX_PART_BYTES = 255  # of one folder's or file's name, as file systems have it
 LOCAL_HEADER, CENTRAL_HEADER = b"PK\x03\x04", b"PK\x01\x02"
 END, END_64, END_64_LOCATOR = b"PK\x05\x06", b"PK\x06\x06", b"PK\x06\x07"
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+UNICODE_PATH = 0x7075
 METHODS = {zipfile.ZIP_STORED: "stored", zipfile.ZIP_DEFLATED: "deflated"}
 
 
 @dataclass(frozen=True)
 class ZipLimits:
     """What a zip may hold. ratio: bytes that come out for each that lies in the file, of all files together and, unless
-    entry_ratio says otherwise, of each. depth: folders around a file. is_lenient: names may have backslashes for slashes
-    and "./" before them, as some archivers write them.
+    entry_ratio says otherwise, of each. depth: folders around a file. is_lenient: taken as common archivers write it, with
+    backslashes for slashes, "./" before names, control characters in them (macOS has a file "Icon\\r"), and a count of
+    files that begins again after 65,535. Only for those who make no paths of names.
     """
 
     num_entries: int
@@ -122,6 +124,8 @@ def _checked_entries(file: BinaryIO, limits: ZipLimits) -> dict[str, ZipEntry]:
             infos, believed_start = archive.filelist, archive.start_dir
     except Exception:  # what hostile bytes make zipfile raise is no closed list: ten types were counted (RELIABILITY.md)
         raise _refusal("its list of files can't be read", hint="Make the zip again.") from None
+    if limits.is_lenient and promised == num_headers & 0xFFFF:
+        promised = num_headers
     if not len(infos) == num_headers == promised or believed_start != start:
         raise _refusal("its list of files contradicts itself", hint="Make the zip again.")
     entries: dict[str, ZipEntry] = {}
@@ -205,13 +209,29 @@ def _name_of(info: zipfile.ZipInfo, limits: ZipLimits) -> str:
     if not info.flag_bits & 0x800:
         with suppress(UnicodeError):
             name = name.encode("cp437").decode("utf-8")
-    return name.replace("\\", "/").removeprefix("./") if limits.is_lenient else name
+    return _full_name(info, name).replace("\\", "/").removeprefix("./") if limits.is_lenient else name
+
+
+def _full_name(info: zipfile.ZipInfo, name: str) -> str:
+    """The name, or the one in UTF-8 that WinZip and others put beside one that their code page can't spell.
+
+    Info-ZIP Unicode Path: https://pkware.cachefly.net/webdocs/casestudies/APPNOTE.TXT, 4.6.9.
+    """
+    rest = info.extra
+    while len(rest) >= 9:
+        kind, length, version, crc = struct.unpack("<HHBI", rest[:9])
+        if kind == UNICODE_PATH and version == 1:
+            with suppress(UnicodeError):
+                if crc == zlib.crc32(info.orig_filename.encode("cp437")):
+                    return rest[9 : 4 + length].decode("utf-8")
+        rest = rest[4 + length :]
+    return name
 
 
 def _check_name(name: str, limits: ZipLimits) -> None:
     parts = name.removesuffix("/").split("/")
     encoded = [part.encode(errors="surrogateescape") for part in parts]
-    if CONTROL.search(name):
+    if "\0" in name or (CONTROL.search(name) and not limits.is_lenient):
         raise _refusal(f"the name {shown(name)} in it has control characters")
     if name.startswith("/") or "\\" in name or ".." in parts or name[1:2] == ":":
         raise _refusal(f"the name {shown(name)} in it leads out of the zip's own folder")

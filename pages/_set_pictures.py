@@ -165,3 +165,8 @@ def large_picture(name: str, browser: Browser, index: int) -> None:
     )
     with st.container(horizontal=True, vertical_alignment="bottom"):
         edit_buttons(name, browser, [index], f"one-{index}")
+        st.button("Try transforms on it", key=f"lab-{index}", on_click=_to_the_lab, args=(index,))
+
+
+def _to_the_lab(index: int) -> None:
+    st.session_state["lab-picture"], st.session_state["data-view"] = index + 1, "Transforms"

@@ -2,14 +2,12 @@
 
 import streamlit as st
 
-from core.config import Preprocessing
 from core.data.browse import Browser
 from core.data.catalogue import DATASETS
 from core.data.edits import current_edits
-from core.data.imports import ImportedSet, imported_sets, remove_import
+from core.data.imports import imported_sets, remove_import
 from core.data.originals import original_picture, stored_picture
-from core.data.sets import find_store, prepare_store
-from core.data.store import PictureStore
+from core.data.sets import own_preprocessing, own_store, prepare_store
 from core.errors import InputError
 from core.files import disk_error
 from core.wording import large
@@ -22,6 +20,7 @@ from pages._set_splits import set_splits
 from pages._settings_form import begin_with_set
 from pages._transform_lab import transform_lab
 
+FITTED = {"crop": "the middle cut out", "pad": "black bars added", "stretch": "stretched"}
 VIEWS = ("Report", "Pictures", "Figures", "Splits", "Transforms")
 
 
@@ -32,10 +31,10 @@ def catalogue() -> None:
     if imported:
         st.subheader("Yours")
         for entry in imported.values():
-            set_row(entry.name, entry.name, f"From {entry.path}.", "ready" if ready_store(entry.name, entry) else "")
+            set_row(entry.name, entry.name, f"From {entry.path}.", "ready" if own_store(workspace(), entry.name) else "")
     st.subheader("Built in")
     for record in DATASETS.values():
-        here = ready_store(record.name, None) is not None
+        here = own_store(workspace(), record.name) is not None
         state = "ready" if here else f"{record.download_mb} MB to download" if record.download_mb else ""
         _, height, width = record.shape
         about = f"{record.summary} {record.num_classes} classes, {height} × {width} pixels."
@@ -52,15 +51,6 @@ def set_row(name: str, title: str, about: str, state: str) -> None:
         if st.button("Open", key=f"open-{name}"):
             st.query_params["set"] = name
             st.rerun()
-
-
-def preprocessing_of(entry: ImportedSet | None) -> Preprocessing:
-    """The size that the set is looked at: the one it was imported at."""
-    return Preprocessing(size_px=entry.size_px, fit=entry.fit) if entry else Preprocessing()
-
-
-def ready_store(name: str, entry: ImportedSet | None) -> PictureStore | None:
-    return find_store(workspace(), name, preprocessing_of(entry))
 
 
 def back_to_all() -> None:
@@ -85,19 +75,20 @@ def one_set(name: str) -> None:
                     back_to_all()
                     do(lambda: remove_import(workspace(), name), f"{name} is removed.")
         train = st.button("Train on it", type="primary", key="train-on-set")
-    store = ready_store(name, entry)
+    store = own_store(workspace(), name)
     if train:
         begin_with_set(name)
         st.switch_page("train.py")
     if store is None:
-        read_pictures(name, entry)
+        read_pictures(name)
         return
     browser = Browser(store, current_edits(workspace(), name))
     height, width = store.meta.shape[1:]
     colours = "grey" if store.meta.shape[0] == 1 else "colour"
+    fitted = f" ({FITTED[entry.fit]})" if entry and (store.sizes != store.meta.shape[2:0:-1]).any() else ""
     edited = f" Edited: {browser.edits.summary}; new runs use it so." if browser.edits.summary else ""
     st.caption(
-        f"{len(store.labels):,} pictures, {large(store.num_classes)} classes, stored at {width} × {height} pixels, {colours}. "
+        f"{len(store.labels):,} pictures, {large(store.num_classes)} classes, stored at {width} × {height} pixels{fitted}, {colours}. "
         f"{inert(store.meta.layout)}{edited}"
     )
     view = st.segmented_control("View", VIEWS, default=VIEWS[0], key="data-view", label_visibility="collapsed") or VIEWS[0]
@@ -114,7 +105,7 @@ def one_set(name: str) -> None:
             transforms(name, browser)
 
 
-def read_pictures(name: str, entry: ImportedSet | None) -> None:
+def read_pictures(name: str) -> None:
     """Of a set that is known but not here yet."""
     size = DATASETS[name].download_mb if name in DATASETS else 0
     st.info(f"Its pictures are not here yet. {f'{size} MB are downloaded once.' if size else 'They are read once.'}")
@@ -123,7 +114,7 @@ def read_pictures(name: str, entry: ImportedSet | None) -> None:
     bar = st.progress(0.0, "Beginning")
     try:
         prepare_store(
-            workspace(), name, preprocessing_of(entry),
+            workspace(), name, own_preprocessing(workspace(), name),
             lambda what, done, total: bar.progress(min(1.0, done / total) if total else 1.0, what),
         )  # fmt: skip
     except InputError as error:

@@ -1,4 +1,6 @@
-"""Predict: draw a picture or upload one, and see what a trained network takes it for."""
+"""Predict: draw a picture, upload one or take one of the data, and see what a trained network takes it for."""
+
+import random
 
 import numpy as np
 import streamlit as st
@@ -10,8 +12,10 @@ from core.data.preprocessing import array_to_picture
 from core.errors import InputError
 from core.figures import runs as figures
 from core.inference.predictor import predict
+from core.insight.run_results import judged_picture, store_of
 from core.runs.checkpoints import Checkpoint, find_checkpoint, list_checkpoints
 from core.runs.directory import Run, list_runs
+from core.runs.records import evaluated_pictures
 from core.runs.status import status_of
 from core.wording import percent
 from pages._common import choose_run, chosen_run, inert, workspace
@@ -22,7 +26,7 @@ CANVAS_PX = 280
 TOP_K = 5
 
 
-def checkpoint_choice() -> Checkpoint | None:
+def checkpoint_choice() -> tuple[Run, Checkpoint] | None:
     """The run and the checkpoint to use; only runs that have one are offered."""
     usable = [run for run in list_runs(workspace())[:200] if (run.checkpoints / "last.json").exists()]
     if not usable:
@@ -50,7 +54,8 @@ def checkpoint_choice() -> Checkpoint | None:
     if picked != chosen.id:
         choose_run(by_id[picked])
         st.rerun()
-    return pick_checkpoint(chosen, right)
+    checkpoint = pick_checkpoint(chosen, right)
+    return (chosen, checkpoint) if checkpoint else None
 
 
 def pick_checkpoint(run: Run, place) -> Checkpoint | None:
@@ -122,6 +127,27 @@ def upload(checkpoint: Checkpoint) -> None:
     answer(checkpoint, picture, key="uploaded")
 
 
+def from_the_data(run: Run, checkpoint: Checkpoint) -> None:
+    """One of the pictures that the run was judged on, which it never learned from."""
+    total = len(evaluated_pictures(run)[0])
+    if store_of(workspace(), run) is None or not total:
+        st.info("The pictures that this run was judged on are not on this machine.")
+        return
+    key = f"sample-{run.id}"
+
+    def another() -> None:
+        st.session_state[key] = random.randint(1, total)
+
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        number = st.number_input(
+            "Picture", 1, total, 1, key=key, width=180, help="By its number among those the run was judged on."
+        )
+        st.button("Another one", key="another-sample", on_click=another)
+    sample = judged_picture(workspace(), run, number - 1)
+    st.caption(inert(f"{sample.file}, true class: {sample.true}"))
+    answer(checkpoint, sample.picture, key="sample")
+
+
 def answer(checkpoint: Checkpoint, picture: Image.Image, key: str) -> None:
     """The likeliest classes as bars, and the picture as the network saw it."""
     try:
@@ -143,9 +169,12 @@ def answer(checkpoint: Checkpoint, picture: Image.Image, key: str) -> None:
 st.title("Predict")
 if st.session_state["has-arrived"]:
     new_canvas(keep_drawing=True)
-if checkpoint := checkpoint_choice():
-    drawing, uploading = st.tabs(["Draw", "Upload"], key="way")
+if chosen := checkpoint_choice():
+    run, checkpoint = chosen
+    drawing, uploading, sampling = st.tabs(["Draw", "Upload", "From the data"], key="way")
     with drawing:
         draw(checkpoint)
     with uploading:
         upload(checkpoint)
+    with sampling:
+        from_the_data(run, checkpoint)

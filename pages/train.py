@@ -7,7 +7,7 @@ from core.data.browse import Browser
 from core.data.catalogue import DATASETS
 from core.data.edits import edits_at
 from core.data.imports import imported_sets
-from core.data.sets import find_store, settled
+from core.data.sets import find_store, own_store, settled
 from core.errors import InputError
 from core.figures import runs as figures
 from core.intake.pretrained import make_pretrained_ready
@@ -129,7 +129,7 @@ def about_the_set(config: TrainConfig) -> None:
         return
     with st.container(horizontal=True, vertical_alignment="center", key="about-the-set"):
         try:
-            store = find_store(workspace(), name, config.preprocessing)
+            store = find_store(workspace(), name, config.preprocessing) or own_store(workspace(), name)
             if store:
                 browser = Browser(store, edits_at(workspace(), name, config.data.edits))
                 st.caption(inert(report_of(browser).headline), width="stretch")

@@ -131,7 +131,7 @@ APPLE_DOUBLE = b"\x00\x05\x16\x07\x00\x02\x00\x00Mac OS X        " + bytes(60)
 def macos(root: str = "insects/") -> bytes:
     """Archive Utility: decomposed names in UTF-8 that no flag tells of, sizes after each file, a shadow of each in __MACOSX."""
     plain = files(root) | {f"{root}.DS_Store": bytes(64), f"{root}train/.DS_Store": bytes(64), f"{root}train/ants/Icon\r": b""}
-    shadows = {f"__MACOSX/{path.rpartition('/')[0]}/._{path.rpartition('/')[2]}": APPLE_DOUBLE for path in files(root)}
+    shadows = {_shadow(path): APPLE_DOUBLE for path in files(root)}
     entries = []
     for path in folders_of(list(plain)):
         entries.append(Entry(_decomposed(path), is_deflated=False, attributes=FOLDER, local_extra=extra(0x5855, bytes(12))))
@@ -143,8 +143,13 @@ def macos(root: str = "insects/") -> bytes:
 
 def macos_strays(root: str = "insects/") -> frozenset[str]:
     names = [*STRAYS, ".DS_Store", "train/.DS_Store", "train/ants/Icon\N{REPLACEMENT CHARACTER}"]
-    shadows = [f"__MACOSX/{path.rpartition('/')[0]}/._{path.rpartition('/')[2]}" for path in files(root)]
-    return frozenset([root + name for name in names] + [unicodedata.normalize("NFD", name) for name in shadows])
+    shadows = [unicodedata.normalize("NFD", _shadow(path)) for path in files(root)]
+    return frozenset([root + name for name in names] + shadows)
+
+
+def _shadow(path: str) -> str:
+    folder, slash, file = path.rpartition("/")
+    return f"__MACOSX/{folder}{slash}._{file}"
 
 
 def _decomposed(path: str) -> bytes:

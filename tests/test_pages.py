@@ -1,6 +1,7 @@
 """The pages' logic without a browser: what each shows for nothing, for bad input and for a finished run."""
 
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ from streamlit.testing.v1 import AppTest
 
 from core.recipes import RECIPES, recipe_named
 from core.runs.directory import Run, create_run
+from core.runs.records import evaluated_pictures
 from core.runs.session import train_in
 from core.settings import changed
 from core.workspace import Workspace, open_workspace
@@ -178,3 +180,15 @@ def test_a_name_made_inert_holds_nothing_that_markdown_acts_on(name: str) -> Non
     shown = inert(name)
     assert not re.search(r"(?i)(www|@|https?)[a-z.:]", shown)
     assert not re.search(r"(?<!\\)[\[\]()<>!*_]", shown)
+
+
+def test_a_picture_of_the_data_is_predicted_beside_its_true_class(finished: Run, workspace: Workspace) -> None:
+    app = visit("predict", run=finished.id)
+    indices, labels = evaluated_pictures(finished)
+    app.number_input(key=f"sample-{finished.id}").set_value(len(indices)).run()
+    assert f"\\#{indices[-1]}, true class\\: {labels[-1]}" in texts(app)
+    app.button(key="another-sample").click().run()
+    assert not app.exception
+    shutil.rmtree(workspace.stores)
+    app.run()
+    assert "not on this machine" in texts(app)

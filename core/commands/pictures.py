@@ -14,24 +14,19 @@ def import_pictures(workspace: Workspace, options: argparse.Namespace) -> Result
     chosen = {"size_px": options.size, "fit": options.fit} if options.size is not None else {"fit": options.fit}
     preprocessing: Preprocessing = config_from({"preprocessing": chosen}).preprocessing
     entry = import_from(workspace, options.path, options.name, preprocessing.size_px, preprocessing.fit)
-    return _report(workspace, entry.name, preprocessing)
+    return _report(workspace, entry.name)
 
 
 def report(workspace: Workspace, options: argparse.Namespace) -> Result:
-    from core.config import Preprocessing
-    from core.data.imports import imported_sets
-
-    entry = imported_sets(workspace).get(options.dataset)
-    preprocessing = Preprocessing(size_px=entry.size_px, fit=entry.fit) if entry else Preprocessing()
-    return _report(workspace, options.dataset, preprocessing)
+    return _report(workspace, options.dataset)
 
 
-def _report(workspace: Workspace, dataset: str, preprocessing) -> Result:
+def _report(workspace: Workspace, dataset: str) -> Result:
     from core.data.edits import current_edits
     from core.data.report import report_on
-    from core.data.sets import prepare_store
+    from core.data.sets import own_preprocessing, prepare_store
 
-    store = prepare_store(workspace, dataset, preprocessing, progress())
+    store = prepare_store(workspace, dataset, own_preprocessing(workspace, dataset), progress())
     found = report_on(store, current_edits(workspace, dataset))
     return {"dataset": dataset, **found.as_dict(store), "warnings": [finding.message for finding in found.findings]}
 

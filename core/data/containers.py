@@ -1,6 +1,5 @@
 """Where picture files lie: in a folder, or in a zip that is read as it is and never unpacked. Names in them are data."""
 
-import hashlib
 import os
 import threading
 from collections.abc import Iterable
@@ -58,8 +57,14 @@ class PictureFolder:
                     skipped.append({"file": readable(entry.path[cut:]), "reason": "a link, which is not followed"})
                 elif entry.is_dir():
                     waiting.append(entry.path)
-                elif entry.is_file():
-                    status = entry.stat()
+                elif not entry.is_file():
+                    skipped.append({"file": readable(entry.path[cut:]), "reason": "neither a file nor a folder"})
+                else:
+                    try:
+                        status = entry.stat()
+                    except OSError as error:  # gone since
+                        skipped.append({"file": readable(entry.path[cut:]), "reason": f"can't be read ({error.strerror})"})
+                        continue
                     yield StoredFile(entry.path[cut:], status.st_size, str(status.st_mtime_ns))
 
     def read(self, name: str, at_most: int = MAX_FILE_BYTES) -> bytes:
@@ -96,6 +101,7 @@ def typed_path(text: str) -> Path:
     try:
         path = Path(text).expanduser().resolve()
         path.is_dir()
+        str(path).encode()  # it is written into records; names below it may be any
     except (OSError, ValueError, RuntimeError) as error:
         raise InputError(f"{text[:200]!r} is not a path that can be used here ({error}).", code="dataset") from None
     return path
@@ -114,14 +120,6 @@ def open_container(path: Path) -> Container:
         return PictureZip(path)
     except OSError as error:
         raise InputError(f"{readable(str(path))} can't be read ({error.strerror}).", code="dataset") from None
-
-
-def fingerprint(files: Iterable[StoredFile]) -> str:
-    """Another one as soon as a file was added, removed, renamed or changed."""
-    digest = hashlib.sha256()
-    for file in sorted(files, key=lambda file: file.name):
-        digest.update(f"{file.name}\0{file.num_bytes}\0{file.stamp}\n".encode(errors="surrogateescape"))
-    return digest.hexdigest()
 
 
 def readable(name: str) -> str:

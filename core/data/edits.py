@@ -16,7 +16,7 @@ import numpy as np
 from filelock import FileLock
 
 from core.errors import InputError
-from core.files import write_json_atomically
+from core.files import remove_quietly, write_bytes_atomically
 from core.workspace import Workspace
 
 Kind = Literal["relabel", "exclude", "include", "flag", "unflag"]
@@ -127,8 +127,14 @@ def keep_revision(workspace: Workspace, dataset: str) -> str:
         return ""
     path = _folder(workspace, dataset) / f"{edits.revision}.json"
     if not path.exists():
-        write_json_atomically(path, edits._content())
+        _write(path, edits._content())
     return edits.revision
+
+
+def forget_edits(workspace: Workspace, dataset: str) -> None:
+    """The set is as delivered again. What runs were started with is kept for them."""
+    with _locked(workspace, dataset):
+        remove_quietly(_folder(workspace, dataset) / "actions.json")
 
 
 def edits_at(workspace: Workspace, dataset: str, revision: str) -> Edits:
@@ -163,9 +169,7 @@ def applied(edits: Edits, keys: Sequence[str], labels: np.ndarray, class_names: 
 
 
 def _folder(workspace: Workspace, dataset: str) -> Path:
-    folder = workspace.datasets / "edits" / hashlib.sha256(dataset.encode(errors="surrogateescape")).hexdigest()[:16]
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
+    return workspace.datasets / "edits" / hashlib.sha256(dataset.encode(errors="surrogateescape")).hexdigest()[:16]
 
 
 def _locked(workspace: Workspace, dataset: str) -> FileLock:
@@ -174,4 +178,9 @@ def _locked(workspace: Workspace, dataset: str) -> FileLock:
 
 def _save(workspace: Workspace, dataset: str, actions: list[Action]) -> None:
     rows = [{"kind": a.kind, "pictures": list(a.pictures), "label": a.label, "reason": a.reason} for a in actions]
-    write_json_atomically(_folder(workspace, dataset) / "actions.json", {"dataset": dataset, "actions": rows})
+    _write(_folder(workspace, dataset) / "actions.json", {"dataset": dataset, "actions": rows})
+
+
+def _write(path: Path, value: dict[str, Any]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_bytes_atomically(path, json.dumps(value, indent=2).encode())  # ASCII: names of files may be no UTF-8

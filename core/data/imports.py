@@ -9,6 +9,7 @@ from pathlib import Path
 
 from core.data.catalogue import DATASETS
 from core.data.containers import readable, typed_path
+from core.data.edits import forget_edits
 from core.data.own_pictures import list_pictures
 from core.errors import InputError
 from core.files import write_json_atomically
@@ -47,14 +48,16 @@ def import_pictures(
 ) -> ImportedSet:
     """Remembers a folder or a zip under a name, its own by default. Its pictures stay where they are and are not read yet.
 
-    An upload is moved into the workspace instead, where the same zip lies only once. Raises InputError if it holds no set.
+    An upload is moved into the workspace instead, where the same zip lies only once. What is there already is left as it is.
+    Raises InputError if it holds no set.
     """
     path = typed_path(str(path))
     listing = list_pictures(path)
     name = checked_name(name.strip() or (path.name if path.is_dir() else path.stem))
     place = path
     if is_upload:
-        place = workspace.datasets / UPLOADS / f"{listing.fingerprint[:16]}.zip"
+        with path.open("rb") as zipped:
+            place = workspace.datasets / UPLOADS / f"{hashlib.file_digest(zipped, 'sha256').hexdigest()[:16]}.zip"
     before = imported_sets(workspace).get(name)
     if before and before.path != str(place):
         raise InputError(
@@ -65,9 +68,10 @@ def import_pictures(
         place.parent.mkdir(exist_ok=True)
         os.replace(path, place)
     entry = ImportedSet(name, str(place), listing.fingerprint, size_px, fit)
-    file = _file(workspace, name)
-    file.parent.mkdir(exist_ok=True)
-    write_json_atomically(file, asdict(entry))
+    if entry != before:
+        file = _file(workspace, name)
+        file.parent.mkdir(exist_ok=True)
+        write_json_atomically(file, asdict(entry))
     return entry
 
 
@@ -76,7 +80,8 @@ def remove_import(workspace: Workspace, name: str) -> None:
     entry = imported_sets(workspace).get(name)
     if entry is None:
         raise InputError(f"There is no imported set '{readable(name)}'.", code="dataset")
-    _file(workspace, name).unlink()
+    _file(workspace, name).unlink(missing_ok=True)
+    forget_edits(workspace, name)
     path = Path(entry.path)
     others = [other.path for other in imported_sets(workspace).values()]
     if path.parent == workspace.datasets / UPLOADS and entry.path not in others:

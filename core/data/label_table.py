@@ -1,8 +1,10 @@
 """A table of file names and labels as people keep them: CSV with comma, semicolon or tab, with a header or without."""
 
+import codecs
 import csv
 import io
 from dataclasses import dataclass
+from itertools import islice
 
 from core.errors import InputError
 
@@ -10,7 +12,7 @@ FILE_COLUMNS = ("file", "filename", "file_name", "image", "image_name", "img", "
                 "image_path", "name", "id", "image_id")  # fmt: skip
 LABEL_COLUMNS = ("label", "class", "class_name", "classname", "category", "target", "labels", "tag", "species", "breed")
 SPLIT_COLUMNS = ("split", "subset", "set", "partition", "fold", "usage")
-MAX_ROWS = 2_000_000
+MAX_ROWS = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -27,19 +29,30 @@ class LabelTable:
     rows: list[Row]
 
 
+def as_text(content: bytes) -> str:
+    """A text file of any system: UTF-8, UTF-16 if it begins so (PowerShell, Excel), else Windows' western code page."""
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return content.decode("utf-16", errors="replace")
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return content.decode("cp1252", errors="replace")
+
+
 def read_table(content: bytes) -> LabelTable:
     """The rows of a table. Raises InputError, short enough for a list of skipped files, if it has no files and labels."""
-    text = content.decode("utf-8-sig", errors="replace")
+    text = as_text(content).replace("\r\n", "\n").replace("\r", "\n").lstrip("\n")
     first = text.split("\n", 1)[0]
     delimiter = max(",;\t", key=first.count)
     try:
-        lines = [line for line in csv.reader(io.StringIO(text), delimiter=delimiter) if any(cell.strip() for cell in line)]
+        lines = list(islice(csv.reader(io.StringIO(text), delimiter=delimiter), MAX_ROWS + 1))
     except csv.Error as error:
         raise InputError(f"not a table that can be read ({error})", code="dataset") from None
-    if not lines:
-        raise InputError("an empty table", code="dataset")
     if len(lines) > MAX_ROWS:
         raise InputError(f"a table of more than {MAX_ROWS:,} rows", code="dataset")
+    lines = [line for line in lines if any(cell.strip() for cell in line)]
+    if not lines:
+        raise InputError("an empty table", code="dataset")
     header = [cell.strip().lower().replace(" ", "_") for cell in lines[0]]
     file, label, split = (_column(header, names) for names in (FILE_COLUMNS, LABEL_COLUMNS, SPLIT_COLUMNS))
     if label is not None and file is None:

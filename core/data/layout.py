@@ -8,12 +8,13 @@ import os
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from core.data.containers import readable
 from core.data.decoding import ENDINGS
-from core.data.label_table import LabelTable, read_table
+from core.data.label_table import LabelTable, Row, as_text, read_table
 from core.data.splits import SPLITS
 from core.errors import InputError
 
@@ -23,11 +24,13 @@ SPLIT_FOLDERS = {
 }  # fmt: skip
 LEFT_BY_SYSTEMS = {"thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r", "__macosx", "$recycle.bin", "@eadir"}
 TABLE_ENDINGS = {".csv", ".tsv"}
-MAX_TABLE_BYTES = 200_000_000
+MAX_TABLE_BYTES = 100_000_000  # of all together
 MAX_LABEL_BYTES = 10_000
+FEW = 20
 MAX_CLASSES = 10_000
 MAX_NAME = 200
 LABEL_WORDS = re.compile(r"[ _.-]*(images?|imgs?|pictures?|photos?|labels?|annotations?|txts?|classes)[ _.-]*", re.IGNORECASE)
+Key, Value = TypeVar("Key", bound=Hashable), TypeVar("Value")
 Read = Callable[[str, int], bytes]  # the contents of a file by name, of at most this many bytes
 
 
@@ -71,11 +74,14 @@ def arrange(names: Sequence[str], read: Read) -> Layout:
             texts.append(name)
         else:
             layout.skip(name, "not a picture by its ending")
-    wrapper = _wrapper(pictures, tables)
-    found = _by_tables(pictures, tables, read, layout) or _by_label_files(pictures, texts, wrapper, read, layout)
+    wrapper = _wrapper(pictures)
+    found = _by_tables(pictures, tables, read, layout)
     if not found:
-        for name in texts + tables:
-            layout.skip(name, "not a picture by its ending")
+        found = _by_label_files(pictures, texts, wrapper, read, layout)
+        texts = [] if found else texts
+    for name in texts:
+        layout.skip(name, "not a picture by its ending")
+    if not found:
         found = _by_folders(pictures, wrapper, layout)
     layout.pictures = sorted(found, key=lambda picture: (SPLITS.index(picture.split), picture.name))
     _check(layout, len(names))
@@ -83,105 +89,105 @@ def arrange(names: Sequence[str], read: Read) -> Layout:
     return layout
 
 
-def _wrapper(pictures: list[str], tables: list[str]) -> str:
-    """The folders around everything, "" or with "/" at the end: such as archivers put one around what they pack."""
+def _wrapper(pictures: list[str]) -> str:
+    """The folders around everything, "" or with "/" at the end: such as archivers put one around what they pack.
+
+    A picture beside it is a stray. A folder called "train" is one only if there are splits in it.
+    """
     prefix = ""
-    while pictures:
-        rest = [name[len(prefix) :] for name in pictures]
-        first = rest[0].split("/")[0]
-        inside = first + "/"
-        if first.lower() in SPLIT_FOLDERS or not all(name.startswith(inside) for name in rest):
-            break
-        if not any(name.count("/") > 1 for name in rest) and not any(name.startswith(prefix + inside) for name in tables):
-            break
-        prefix += inside
-    return prefix
+    while True:
+        inside = [name[len(prefix) :].split("/") for name in pictures if name.startswith(prefix)]
+        tops = {parts[0] for parts in inside if len(parts) > 1}
+        below = [parts[1] for parts in inside if len(parts) > 2]
+        if len(tops) != 1 or not below or (any(map(_is_split, tops)) and not all(map(_is_split, below))):
+            return prefix
+        prefix += f"{tops.pop()}/"
 
 
-def _split_of(name: str, wrapper: str) -> tuple[str, list[str]]:
-    """("train", …, or "" where no folder says so; the folders around the file, those that say the split left out)."""
-    folders = name[len(wrapper) :].split("/")[:-1]
-    if folders and (split := SPLIT_FOLDERS.get(folders[0].lower())):
-        return split, folders[1:]
-    if len(folders) > 1 and (split := SPLIT_FOLDERS.get(folders[1].lower())):
-        return split, [folders[0], *folders[2:]]
-    return "", folders
+def _is_split(folder: str) -> bool:
+    return folder.lower() in SPLIT_FOLDERS
 
 
-def _by_folders(pictures: list[str], wrapper: str, layout: Layout) -> list[Picture]:
-    at_top = any(name[len(wrapper) :].split("/")[0].lower() in SPLIT_FOLDERS for name in pictures)
-    within = not at_top and all(len(parts) > 2 and parts[1].lower() in SPLIT_FOLDERS for parts in _parts(pictures, wrapper))
-    found = []
-    for name in pictures:
-        split, folders = _split_of(name, wrapper) if at_top or within else ("", name[len(wrapper) :].split("/")[:-1])
-        is_outside = at_top and name[len(wrapper) :].split("/")[0].lower() not in SPLIT_FOLDERS
-        if is_outside and "/" in name[len(wrapper) :]:
-            layout.skip(name, "lies outside of the split folders")
-        elif is_outside or not folders:
-            layout.skip(name, "lies in no class folder")
-        else:
-            found.append(Picture(split or "train", folders[0], name))
-    splits = {picture.split for picture in found}
-    layout.summary = (
-        "A folder for each class." if splits == {"train"} and not at_top else "A folder for each class within each split."
-    )
-    return found
-
-
-def _parts(names: list[str], wrapper: str) -> list[list[str]]:
-    return [name[len(wrapper) :].split("/") for name in names]
-
-
-def _by_label_files(pictures: list[str], texts: list[str], wrapper: str, read: Read, layout: Layout) -> list[Picture]:
-    """The class from the text file of the same stem; empty unless at least half of the pictures have one."""
-    by_stem: dict[str, list[str]] = {}
-    for text in texts:
-        by_stem.setdefault(_stem(text), []).append(text)
-    chosen = {name: _label_file(name, by_stem.get(_stem(name), []), wrapper) for name in pictures}
-    if 2 * sum(1 for text in chosen.values() if text) < max(1, len(pictures)):
-        return []
-    found, problems, labels = [], [], {}
-    for name, text in chosen.items():
-        if not text:
-            problems.append((name, "has no label file of its own"))
-            continue
-        labels[text], problem = _label_in(text, read)
-        if problem:
-            problems.append((name, problem))
-        else:
-            found.append(Picture(_split_of(name, wrapper)[0] or "train", labels[text], name))
-    if 2 * len(found) < len(pictures):
-        return []
-    for name, problem in problems:
-        layout.skip(name, problem)
-    for text in texts:
-        if text not in labels:
-            layout.skip(text, "belongs to no picture")
-    layout.summary = "Pictures, each with its class in a text file of the same name."
-    return found
+def _folder(name: str) -> str:
+    return name.rpartition("/")[0]
 
 
 def _stem(name: str) -> str:
     return os.path.splitext(name.rpartition("/")[2])[0]
 
 
-def _label_file(name: str, candidates: list[str], wrapper: str) -> str:
-    """The one that lies beside the picture, or in the folder called alike but for words as "images" and "labels"; "" if none."""
-    folder = name.rpartition("/")[0]
+def _by_folders(pictures: list[str], wrapper: str, layout: Layout) -> list[Picture]:
+    places = {name: name[len(wrapper) :].split("/")[:-1] for name in pictures if name.startswith(wrapper)}
+    around = [folders for folders in places.values() if folders]
+    # a class may be called "train": a split has class folders in it, unless there are only splits
+    at_top = any(len(f) > 1 and _is_split(f[0]) for f in around) or all(_is_split(f[0]) for f in around)
+    within = not at_top and 2 * sum(len(f) > 1 and _is_split(f[1]) for f in around) > len(around)
+    found = []
+    for name in pictures:
+        folders = places.get(name, [])
+        level = 0 if at_top else 1  # at which the split stands, if any
+        if not folders or (at_top and _is_split(folders[0]) and len(folders) < 2):
+            layout.skip(name, "lies in no class folder")
+        elif not at_top and not within:
+            found.append(Picture("train", folders[0], name))
+        elif len(folders) < 2 or not _is_split(folders[level]):
+            layout.skip(name, "lies outside of the split folders")
+        else:
+            found.append(Picture(SPLIT_FOLDERS[folders[level].lower()], folders[1 - level], name))
+    layout.summary = f"A folder for each class{' within each split' if at_top or within else ''}."
+    return found
 
-    def plain(path: str) -> str:
-        return "/".join(filter(None, (LABEL_WORDS.sub("", part.lower()) for part in path.split("/"))))
 
-    beside = [text for text in candidates if text.rpartition("/")[0] == folder]
-    alike = [text for text in candidates if plain(text.rpartition("/")[0]) == plain(folder)]
-    same_split = [text for text in candidates if _split_of(text, wrapper)[0] == _split_of(name, wrapper)[0]]
-    return next((group[0] for group in (beside, alike, same_split) if len(group) == 1), "")
+def _by_label_files(pictures: list[str], texts: list[str], wrapper: str, read: Read, layout: Layout) -> list[Picture]:
+    """The class from the text file of the same stem; empty unless at least half of the pictures have one."""
+    chosen = _label_files(pictures, texts, wrapper)
+    if 2 * len(chosen) < max(1, len(pictures)):
+        return []
+    labels = {text: _label_in(text, read) for text in set(chosen.values())}  # (class, "") or ("", why there is none)
+    named = [name for name, text in chosen.items() if labels[text][0]]
+    num_classes = len({labels[chosen[name]][0] for name in named})
+    if 2 * len(named) < len(pictures) or 2 * num_classes > len(named) > FEW:  # captions, if hardly two are the same
+        return []
+    for name in pictures:
+        if name not in chosen:
+            layout.skip(name, "has no label file of its own")
+        elif problem := labels[chosen[name]][1]:
+            layout.skip(name, problem)
+    for text in texts:
+        if text not in labels:
+            layout.skip(text, "belongs to no picture")
+    layout.summary = "Pictures, each with its class in a text file of the same name."
+    return [Picture(_split_around(name, wrapper) or "train", labels[chosen[name]][0], name) for name in named]
+
+
+def _label_files(pictures: list[str], texts: list[str], wrapper: str) -> dict[str, str]:
+    """The text file of a picture: the one beside it, else that in the folder called alike but for words as "images" and "labels",
+    else that in the same split. Pictures of several folders for which there is but one have none."""
+
+    def plain(folder: str) -> str:
+        return "/".join(filter(None, (LABEL_WORDS.sub("", part.lower()) for part in folder.split("/"))))
+
+    alike = {folder: plain(folder) for folder in {*map(_folder, pictures), *map(_folder, texts)}}
+    places: list[Callable[[str], str]] = [_folder, lambda name: alike[_folder(name)], lambda name: _split_around(name, wrapper)]
+    chosen: dict[str, str] = {}
+    for place in places:
+        waiting = [(name, (place(name), _stem(name))) for name in pictures if name not in chosen]
+        taken = set(chosen.values())
+        free = _unique([((place(text), _stem(text)), text) for text in texts if text not in taken])
+        folders = _unique({(key, _folder(name)) for name, key in waiting})
+        chosen |= {name: free[key] for name, key in waiting if key in free and key in folders}
+    return chosen
+
+
+def _split_around(name: str, wrapper: str) -> str:
+    """"train", …, or "" where no folder says so."""
+    folders = name.removeprefix(wrapper).split("/")[:-1]
+    return next((SPLIT_FOLDERS[part.lower()] for part in folders[:2] if _is_split(part)), "")
 
 
 def _label_in(text: str, read: Read) -> tuple[str, str]:
-    """(class name, "") or ("", why there is none)."""
     try:
-        lines = [line.strip() for line in read(text, MAX_LABEL_BYTES).decode("utf-8-sig", errors="replace").splitlines()]
+        lines = [line.strip() for line in as_text(read(text, MAX_LABEL_BYTES)).splitlines()]
     except (InputError, OSError):
         return "", "its label file can't be read"
     lines = [line for line in lines if line]
@@ -192,70 +198,108 @@ def _label_in(text: str, read: Read) -> tuple[str, str]:
     return lines[0], ""
 
 
+@dataclass
+class _Said:
+    """What the rows of all tables say of a picture."""
+
+    labels: set[str] = field(default_factory=set)
+    splits: set[str] = field(default_factory=set)
+
+    @property
+    def problem(self) -> str:
+        if not self.labels:
+            return "its row has no label"
+        if len(self.labels) > 1:
+            return "its rows give it different labels"
+        return "its rows put it into different splits" if len(self.splits) > 1 else ""
+
+
 def _by_tables(pictures: list[str], tables: list[str], read: Read, layout: Layout) -> list[Picture]:
-    """By tables of file names and labels; empty unless they name at least half of the pictures."""
-    found: dict[str, Picture] = {}
-    missing: list[tuple[str, str]] = []
-    used, problems = [], []
+    """By tables of file names and labels; empty unless they name at least half of the pictures. Lists the tables it does not use."""
+    said: dict[str, _Said] = {}
+    missing: list[str] = []
+    problems = {}
+    room = MAX_TABLE_BYTES  # for all of them
+    index = _Index(pictures)
     for name in tables:
         try:
-            table = read_table(read(name, MAX_TABLE_BYTES))
-        except InputError as error:
-            problems.append((name, error.message))
+            content = read(name, room)
+            table = read_table(content)
+        except (InputError, OSError) as error:
+            problems[name] = error.message if isinstance(error, InputError) else "can't be read"
             continue
-        except OSError:
-            problems.append((name, "can't be read"))
+        room -= len(content)
+        matched, unknown = index.matched(table, _folder(name))
+        if not matched:
+            problems[name] = "names no picture that is here"
             continue
-        matched, unknown = _matched(table, name, pictures)
-        if matched:
-            used.append(name)
-            found |= {picture.name: picture for picture in matched}
-            missing += unknown
-    if 2 * len(found) < max(1, len(pictures)):
-        for name, reason in problems:
-            tables.remove(name)
-            layout.skip(name, reason)
-        return []
-    for name, reason in problems:
-        layout.skip(name, reason)
+        missing += [f"{name}: {file}" for file in unknown]
+        of_table = SPLIT_FOLDERS.get(_stem(name).lower(), "")
+        for picture, row in matched:
+            about = said.setdefault(picture, _Said())
+            about.labels.update(filter(None, [row.label]))
+            about.splits.update(filter(None, [SPLIT_FOLDERS.get(row.split.lower(), "") or of_table]))
+    good = [name for name in pictures if name in said and not said[name].problem]
+    is_used = 2 * len(good) >= max(1, len(pictures))
     for name in tables:
-        if name not in used and name not in dict(problems):
-            layout.skip(name, "names no picture that is here")
-    for row, reason in missing:
-        layout.skip(row, reason)
+        if not is_used or name in problems:
+            layout.skip(name, problems.get(name, "names too few of the pictures"))
+    if not is_used:
+        return []
+    for name in dict.fromkeys(missing):
+        layout.skip(name, "a row for a picture that is not here")
     for name in pictures:
-        if name not in found:
-            layout.skip(name, "stands in no row of the table")
-    layout.summary = f"Pictures, their classes in the table {', '.join(readable(name) for name in used)}."
-    return list(found.values())
+        if problem := said[name].problem if name in said else "stands in no row of the table":
+            layout.skip(name, problem)
+    used = [readable(name) for name in tables if name not in problems]
+    layout.summary = f"Pictures, their classes in the table {', '.join(used[:3])}{' and others' if len(used) > 3 else ''}."
+    return [
+        Picture(next(iter(said[name].splits), "") or _split_on_the_way(name), next(iter(said[name].labels)), name) for name in good
+    ]
 
 
-def _matched(table: LabelTable, table_name: str, pictures: list[str]) -> tuple[list[Picture], list[tuple[str, str]]]:
-    """(pictures that rows name, rows that name none with the reason)."""
-    folder = table_name.rpartition("/")[0]
-    by_path = {name: name for name in pictures}
-    by_file, by_stem = _unique(pictures, lambda name: name.rpartition("/")[2]), _unique(pictures, _stem)
-    of_table = SPLIT_FOLDERS.get(_stem(table_name).lower(), "")
-    found, unknown = [], []
-    for row in table.rows:
-        file = row.file.replace("\\", "/").removeprefix("./").lstrip("/")
-        name = by_path.get(f"{folder}/{file}" if folder else file) or by_path.get(file)
-        name = name or by_file.get(file.rpartition("/")[2]) or by_stem.get(file.rpartition("/")[2])
-        split = SPLIT_FOLDERS.get(row.split.lower(), "") or of_table
-        if name is None:
-            unknown.append((f"{table_name}: {row.file}", "a row for a picture that is not here"))
-        elif not row.label:
-            unknown.append((f"{table_name}: {row.file}", "a row without a label"))
-        else:
-            folders = [SPLIT_FOLDERS.get(part.lower()) for part in name.split("/")[:-1]]
-            found.append(Picture(split or next(filter(None, folders), "train"), row.label, name))
-    return found, unknown
+def _split_on_the_way(name: str) -> str:
+    return next((SPLIT_FOLDERS[part.lower()] for part in name.split("/")[:-1] if _is_split(part)), "train")
 
 
-def _unique(names: list[str], key: Callable[[str], str]) -> dict[str, str]:
-    """Names by their key, those that share one left out."""
-    counts = Counter(map(key, names))
-    return {key(name): name for name in names if counts[key(name)] == 1}
+class _Index:
+    """Pictures by the ways in which rows name them."""
+
+    def __init__(self, pictures: list[str]) -> None:
+        self.by_path = {_composed(name): name for name in pictures}
+        self.by_file = _unique([(_as_named(name.rpartition("/")[2]), name) for name in pictures])
+        self.by_stem = _unique([(_as_named(_stem(name)), name) for name in pictures])
+
+    def matched(self, table: LabelTable, folder: str) -> tuple[list[tuple[str, Row]], list[str]]:
+        """(pictures with their rows, files of rows that name none). By the path from the table's folder or from the top, else by
+        the file's name alone, with its ending or without, if it is the only one and no row names it by its path."""
+        files = [_composed(row.file.replace("\\", "/").removeprefix("./").lstrip("/")) for row in table.rows]
+        prefix = f"{_composed(folder)}/" if folder else ""
+        names = [self.by_path.get(prefix + file) or self.by_path.get(file) for file in files]
+        taken = set(names)
+        found, unknown = [], []
+        for row, file, name in zip(table.rows, files, names, strict=True):
+            if not name:
+                last = _as_named(file.rpartition("/")[2])
+                name = self.by_file.get(last) or self.by_stem.get(last)
+                name = None if name in taken else name
+            if name:
+                found.append((name, row))
+            else:
+                unknown.append(row.file)
+        return found, unknown
+
+
+def _unique(pairs: Iterable[tuple[Key, Value]]) -> dict[Key, Value]:
+    """As a dict, without the keys that occur twice."""
+    pairs = list(pairs)
+    counts = Counter(key for key, _ in pairs)
+    return {key: value for key, value in pairs if counts[key] == 1}
+
+
+def _as_named(file: str) -> str:
+    """As people write it in a table, whatever the case."""
+    return _composed(file).lower()
 
 
 def _check(layout: Layout, num_files: int) -> None:
@@ -278,11 +322,13 @@ def _check(layout: Layout, num_files: int) -> None:
 def _with_clean_names(pictures: list[Picture]) -> list[Picture]:
     """Class names as text that can be shown: composed alike on every system, no control characters, no two the same by that."""
     clean: dict[str, str] = {}
+    taken: dict[str, int] = {}  # how often it was asked for
     for name in sorted({_composed(picture.class_name) for picture in pictures}):
-        shown = readable(name)[:MAX_NAME].strip() or "(no name)"
-        numbered, n = shown, 2
-        while numbered in clean.values():
-            numbered, n = f"{shown} ({n})", n + 1
+        shown = numbered = readable(name)[:MAX_NAME].strip() or "(no name)"
+        while numbered in taken:
+            taken[shown] += 1
+            numbered = f"{shown} ({taken[shown]})"
+        taken[numbered] = 1
         clean[name] = numbered
     return [Picture(p.split, clean[_composed(p.class_name)], p.name) for p in pictures]
 

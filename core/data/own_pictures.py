@@ -1,5 +1,6 @@
 """A person's own pictures: what lies in their folder or zip, and the source that decodes it to one size."""
 
+import hashlib
 import os
 from collections import Counter
 from collections.abc import Iterator
@@ -12,7 +13,7 @@ import numpy as np
 from PIL import Image
 
 from core.config import Preprocessing
-from core.data.containers import Container, fingerprint, open_container, readable
+from core.data.containers import Container, StoredFile, open_container, readable
 from core.data.decoding import decode_picture
 from core.data.duplicates import perceptual_hash, pixel_digest
 from core.data.layout import Layout, arrange
@@ -29,7 +30,7 @@ MAX_THREADS = 4  # each may hold a picture of 25 megapixels
 
 @dataclass(frozen=True)
 class Listing:
-    """What a folder or a zip holds by its names. fingerprint: another one as soon as any of the pictures changes."""
+    """What a folder or a zip holds by its names. fingerprint: another one as soon as a picture, its class or its split changes."""
 
     container: Container
     layout: Layout
@@ -50,7 +51,16 @@ def list_pictures(path: Path) -> Listing:
     except InputError as error:
         raise InputError(f"{readable(str(path))}: {error.message}", code=error.code, hint=error.hint) from None
     layout.skipped.extend(unseen)
-    return Listing(container, layout, fingerprint(files[picture.name] for picture in layout.pictures))
+    return Listing(container, layout, _fingerprint(layout, files))
+
+
+def _fingerprint(layout: Layout, files: dict[str, StoredFile]) -> str:
+    digest = hashlib.sha256()
+    for picture in layout.pictures:
+        file = files[picture.name]
+        parts = (picture.split, picture.class_name, file.name, str(file.num_bytes), file.stamp)
+        digest.update("\0".join((*parts, "")).encode(errors="surrogateescape"))
+    return digest.hexdigest()
 
 
 def read_picture(container: Container, name: str) -> Image.Image:

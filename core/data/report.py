@@ -77,7 +77,7 @@ class Report:
             return {"file": entry["file"], "reason": entry["reason"]}
 
         return {
-            "title": self.title, "path": self.origin, "layout": self.layout, "shape": list(self.shape),
+            "title": self.title, "path": readable(self.origin), "layout": self.layout, "shape": list(self.shape),
             "class_names": self.class_names, "splits": self.counts, "edits": self.edits,
             "unreadable": [without_kind(s) for s in self.unreadable],
             "skipped": [without_kind(s) for s in self.unreadable + self.skipped],

@@ -80,6 +80,17 @@ def find_store(workspace: Workspace, dataset: str, preprocessing: Preprocessing,
     return open_store(_store_path(workspace, dataset, place, _fingerprint(workspace, dataset, place, max_age_s), preprocessing))
 
 
+def own_preprocessing(workspace: Workspace, dataset: str) -> Preprocessing:
+    """The size at which a set is looked at: the one it was imported at, its own if it is built in."""
+    entry = imported_sets(workspace).get(dataset)
+    return Preprocessing(size_px=entry.size_px, fit=entry.fit) if entry else Preprocessing()
+
+
+def own_store(workspace: Workspace, dataset: str) -> PictureStore | None:
+    """The store that the Data page shows, if it is there."""
+    return find_store(workspace, dataset, own_preprocessing(workspace, dataset))
+
+
 def prepare_store(
     workspace: Workspace, dataset: str, preprocessing: Preprocessing, progress: Progress = no_progress
 ) -> PictureStore:
@@ -116,9 +127,8 @@ def divide(workspace: Workspace, store: PictureStore, config: DataConfig) -> Div
 
 def suiting(workspace: Workspace, dataset: str) -> dict[str, Any]:
     """What to change in a configuration that is to use this set instead of its own: size, normalisation, what it is judged on."""
-    record, entry = DATASETS.get(dataset), imported_sets(workspace).get(dataset)
-    size_px, fit = (entry.size_px, entry.fit) if entry else (None, "crop")
-    store = None if record else find_store(workspace, dataset, Preprocessing(size_px=size_px, fit=fit))
+    record, own = DATASETS.get(dataset), own_preprocessing(workspace, dataset)
+    store = None if record else find_store(workspace, dataset, own)
     has_test = record.num_test > 0 if record else store is not None and "test" in store.meta.splits
     has_validation = store is not None and "validation" in store.meta.splits
     return {
@@ -127,8 +137,8 @@ def suiting(workspace: Workspace, dataset: str) -> dict[str, Any]:
         "data.evaluate_on": "test" if has_test else "validation",
         "data.validation_fraction": 0.0 if has_test or has_validation else HELD_OUT,
         "data.test_fraction": 0.0,
-        "preprocessing.size_px": size_px,
-        "preprocessing.fit": fit,
+        "preprocessing.size_px": own.size_px,
+        "preprocessing.fit": own.fit,
         "preprocessing.mean": None,
         "preprocessing.std": None,
         "preprocessing.drawing": "auto",

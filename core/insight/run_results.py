@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
+from core.data.containers import readable
+from core.data.originals import original_picture, stored_picture
 from core.data.preprocessing import array_to_picture
 from core.data.sets import LISTING_S, find_store
 from core.data.store import PictureStore, store_named
@@ -24,6 +26,31 @@ class Sample:
     true: int
     predicted: int
     confidence: float
+
+
+@dataclass(frozen=True)
+class JudgedPicture:
+    """A picture as it came, with its file or number and its true class."""
+
+    picture: Image.Image
+    file: str
+    true: str
+
+
+def judged_picture(workspace: Workspace, run: Run, position: int) -> JudgedPicture:
+    """One of those the run was judged on, by its place among them; as it is stored where its file is gone.
+
+    Raises InputError where the run's pictures are not here.
+    """
+    store, (indices, labels) = store_of(workspace, run), evaluated_pictures(run)
+    if store is None or not 0 <= position < len(indices):
+        raise InputError("The pictures that this run was judged on are not here.", code="dataset")
+    index = int(indices[position])
+    try:
+        picture = original_picture(store, index)
+    except InputError:
+        picture = stored_picture(store, index)
+    return JudgedPicture(picture, readable(store.key(index)), store.meta.class_names[labels[position]])
 
 
 def run_confusion(run: Run, epoch: int, num_classes: int) -> np.ndarray | None:

@@ -13,6 +13,7 @@ MAX_PICTURES = 2_000_000
 RECORDS = [
     np.dtype([("predicted", kind), ("confidence", "<f2"), ("true_probability", "<f2")]) for kind in ("u1", "<u2")
 ]  # fmt: skip
+DIVISIONS = [np.dtype([("split", "u1"), ("label", kind)]) for kind in ("u1", "<u2")]
 
 
 def check_records(folder: Path, num_classes: int) -> None:
@@ -26,8 +27,8 @@ def check_records(folder: Path, num_classes: int) -> None:
         num_pictures = content.shape[1]
     division = folder / "division.npy"
     if division.is_file():
-        content = _array(division, [np.dtype("<u4")], dimensions=2)
-        if len(content) != 2 or (content[0] > len(SPLITS)).any() or (content[1] >= num_classes).any():
+        content = _array(division, DIVISIONS, dimensions=1)
+        if (content["split"] > len(SPLITS)).any() or (content["label"] >= num_classes).any():
             raise _refusal("division.npy", "names splits or classes that there are not")
     for path in sorted(folder.glob("epoch-*.npy")):
         record = _array(path, RECORDS, dimensions=1)

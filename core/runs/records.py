@@ -28,22 +28,23 @@ def evaluated_pictures(run: Run) -> tuple[np.ndarray, np.ndarray]:
 
 
 def save_division(run: Run, division: Division) -> None:
-    """Which picture of the store is used for what, and with which label: one row of codes (0: not used), one of labels."""
-    content = np.zeros((2, len(division.labels)), np.uint32)
+    """Which picture of the store is used for what (0: not at all), and with which label: two or three bytes a picture."""
+    narrow = division.labels.max(initial=0) < 256
+    content = np.zeros(len(division.labels), [("split", "u1"), ("label", "u1" if narrow else "<u2")])
     for code, name in enumerate(SPLITS, start=1):
-        content[0, division.splits.get(name, [])] = code
-    content[1] = division.labels
+        content["split"][division.splits.get(name, [])] = code
+    content["label"] = division.labels
     _save(run.records / "division.npy", content)
 
 
 def load_division(run: Run) -> Division | None:
     """What the run was trained and judged on; None before its start, and for runs of before this was written down."""
     try:
-        codes, labels = np.load(run.records / "division.npy")
+        content = np.load(run.records / "division.npy")
     except FileNotFoundError:
         return None
-    splits = {name: np.flatnonzero(codes == code) for code, name in enumerate(SPLITS, start=1)}
-    return Division(labels.astype(np.int64), {name: indices for name, indices in splits.items() if len(indices)})
+    splits = {name: np.flatnonzero(content["split"] == code) for code, name in enumerate(SPLITS, start=1)}
+    return Division(content["label"].astype(np.int64), {name: indices for name, indices in splits.items() if len(indices)})
 
 
 def save_predictions(run: Run, epoch: int, predictions: Predictions) -> None:
