@@ -1,17 +1,14 @@
 """A person's own pictures come in: a zip dropped on the page, or a folder or zip on this machine."""
 
-import os
 import tempfile
 from pathlib import Path
 
 import streamlit as st
 
-from core.config import Preprocessing
-from core.data.imports import import_pictures
-from core.data.sets import prepare_store
-from core.errors import InputError
-from core.files import disk_error
-from pages._common import inert, workspace
+from core.data.sets import import_set
+from core.data.store import Progress
+from core.files import write_new
+from pages._common import with_bar, workspace
 
 FITS = {"crop": "middle cut out", "pad": "black bars added", "stretch": "stretched"}
 LAYOUTS = """
@@ -58,33 +55,18 @@ def import_form() -> None:
 
 
 def _import(file, path: str, name: str, size_px: int | None, fit: str) -> None:
-    bar = st.progress(0.0, "Looking at what it holds")
-
-    def show(what: str, done: int, total: int) -> None:
-        words = f"{what}, {done:,} of {total:,}" if total else what
-        bar.progress(min(1.0, done / total) if total else 1.0, words)
-
-    try:
+    def take(progress: Progress) -> None:
+        progress("Looking at what it holds", 0, 0)
         if file is None:
-            entry = import_pictures(workspace(), path.strip(), name, size_px, fit)
+            imported, _ = import_set(workspace(), path.strip(), name, size_px, fit, progress)
         else:
             with tempfile.TemporaryDirectory(prefix="upload-", dir=workspace().home) as folder:
                 target = Path(folder) / "upload.zip"
-                with target.open("wb") as out:
-                    out.write(file.getbuffer())
-                    out.flush()
-                    os.fsync(out.fileno())
-                entry = import_pictures(workspace(), target, name, size_px, fit, is_upload=True)
-        prepare_store(workspace(), entry.name, Preprocessing(size_px=size_px, fit=fit), show)
-    except InputError as error:
-        bar.empty()
-        st.error(inert(str(error)))
-        return
-    except OSError as error:
-        bar.empty()
-        st.error(inert(str(disk_error(error))))
-        return
-    st.session_state["imports"] = st.session_state.get("imports", 0) + 1
-    st.session_state["notice"] = f"{entry.name} is imported."
-    st.query_params["set"] = entry.name
-    st.rerun()
+                write_new(target, file.getbuffer())
+                imported, _ = import_set(workspace(), target, name, size_px, fit, progress, is_upload=True)
+        st.query_params["set"] = imported
+
+    if with_bar(take):
+        st.session_state["imports"] = st.session_state.get("imports", 0) + 1
+        st.session_state["notice"] = f"{st.query_params['set']} is imported."
+        st.rerun()

@@ -9,9 +9,8 @@ from core.data.imports import imported_sets, remove_import
 from core.data.originals import original_picture, stored_picture
 from core.data.sets import own_preprocessing, own_store, prepare_store
 from core.errors import InputError
-from core.files import disk_error
 from core.wording import large
-from pages._common import do, inert, workspace
+from pages._common import do, inert, with_bar, workspace
 from pages._import_pictures import import_form
 from pages._set_figures import set_figures
 from pages._set_pictures import set_pictures
@@ -70,7 +69,9 @@ def one_set(name: str) -> None:
         st.button("All sets", key="all-sets", on_click=back_to_all)
         if entry:
             with st.popover("Remove", key="remove-set"):
-                st.markdown("Its runs stay, and so does the folder it came from. Your changes to it are kept.")
+                st.markdown(
+                    "Its runs stay, and so does the folder it came from. Your changes to it (labels, pictures left out) are forgotten."
+                )
                 if st.button("Remove it from the list", key="remove-set-now"):
                     back_to_all()
                     do(lambda: remove_import(workspace(), name), f"{name} is removed.")
@@ -111,21 +112,8 @@ def read_pictures(name: str) -> None:
     st.info(f"Its pictures are not here yet. {f'{size} MB are downloaded once.' if size else 'They are read once.'}")
     if not st.button("Get the pictures" if size else "Read the pictures", type="primary", key="read-set"):
         return
-    bar = st.progress(0.0, "Beginning")
-    try:
-        prepare_store(
-            workspace(), name, own_preprocessing(workspace(), name),
-            lambda what, done, total: bar.progress(min(1.0, done / total) if total else 1.0, what),
-        )  # fmt: skip
-    except InputError as error:
-        bar.empty()
-        st.error(inert(str(error)))
-        return
-    except OSError as error:
-        bar.empty()
-        st.error(inert(str(disk_error(error))))
-        return
-    st.rerun()
+    if with_bar(lambda progress: prepare_store(workspace(), name, own_preprocessing(workspace(), name), progress)):
+        st.rerun()
 
 
 def transforms(name: str, browser: Browser) -> None:

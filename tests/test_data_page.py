@@ -10,7 +10,8 @@ from streamlit.testing.v1 import AppTest
 from core.config import Preprocessing
 from core.data.edits import Action, current_edits, edit
 from core.data.imports import imported_sets
-from core.data.sets import find_store, prepare_store
+from core.data.sets import find_store, import_set, prepare_store
+from core.errors import InputError
 from core.workspace import Workspace
 from tests.test_pages import texts, visit
 
@@ -92,6 +93,19 @@ def test_a_path_that_is_not_there_is_refused_in_words(workspace: Workspace) -> N
     app.button(key="import-0").click().run()
     assert "There is no folder and no zip" in app.error[0].value
     assert imported_sets(workspace) == {}
+
+
+def test_what_can_t_be_read_leaves_no_set_behind_and_an_earlier_one_as_it_was(workspace: Workspace, tmp_path: Path) -> None:
+    folder = picture_folder(tmp_path / "mine" / "colours")
+    before = import_set(workspace, folder)
+    for file in folder.rglob("*.png"):
+        file.write_bytes(b"broken")
+    with pytest.raises(InputError):
+        import_set(workspace, folder)
+    assert find_store(workspace, "colours", Preprocessing()).path == before[1].path
+    with pytest.raises(InputError):
+        import_set(workspace, folder, "another")
+    assert list(imported_sets(workspace)) == ["colours"]
 
 
 def test_pictures_are_filtered_and_paged(workspace: Workspace) -> None:

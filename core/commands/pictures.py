@@ -1,32 +1,36 @@
 """import and report: a folder or zip of pictures becomes a data set, and what there is to know about one."""
 
 import argparse
+from typing import TYPE_CHECKING
 
 from core.commands.output import Result, progress
 from core.workspace import Workspace
 
+if TYPE_CHECKING:
+    from core.data.store import PictureStore
+
 
 def import_pictures(workspace: Workspace, options: argparse.Namespace) -> Result:
-    from core.config import Preprocessing
-    from core.data.imports import import_pictures as import_from
+    from core.data.sets import import_set
     from core.settings import config_from
 
-    chosen = {"size_px": options.size, "fit": options.fit} if options.size is not None else {"fit": options.fit}
-    preprocessing: Preprocessing = config_from({"preprocessing": chosen}).preprocessing
-    entry = import_from(workspace, options.path, options.name, preprocessing.size_px, preprocessing.fit)
-    return _report(workspace, entry.name)
+    chosen = {"size_px": options.size} if options.size is not None else {}
+    chosen = config_from({"preprocessing": {**chosen, "fit": options.fit}}).preprocessing
+    name, store = import_set(workspace, options.path, options.name, chosen.size_px, chosen.fit, progress())
+    return _report(workspace, name, store)
 
 
 def report(workspace: Workspace, options: argparse.Namespace) -> Result:
-    return _report(workspace, options.dataset)
-
-
-def _report(workspace: Workspace, dataset: str) -> Result:
-    from core.data.edits import current_edits
-    from core.data.report import report_on
     from core.data.sets import own_preprocessing, prepare_store
 
-    store = prepare_store(workspace, dataset, own_preprocessing(workspace, dataset), progress())
+    store = prepare_store(workspace, options.dataset, own_preprocessing(workspace, options.dataset), progress())
+    return _report(workspace, options.dataset, store)
+
+
+def _report(workspace: Workspace, dataset: str, store: "PictureStore") -> Result:
+    from core.data.edits import current_edits
+    from core.data.report import report_on
+
     found = report_on(store, current_edits(workspace, dataset))
     return {"dataset": dataset, **found.as_dict(store), "warnings": [finding.message for finding in found.findings]}
 

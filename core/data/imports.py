@@ -69,10 +69,14 @@ def import_pictures(
         os.replace(path, place)
     entry = ImportedSet(name, str(place), listing.fingerprint, size_px, fit)
     if entry != before:
-        file = _file(workspace, name)
-        file.parent.mkdir(exist_ok=True)
-        write_json_atomically(file, asdict(entry))
+        put_entry(workspace, entry)
     return entry
+
+
+def put_entry(workspace: Workspace, entry: ImportedSet) -> None:
+    file = _file(workspace, entry.name)
+    file.parent.mkdir(exist_ok=True)
+    write_json_atomically(file, asdict(entry))
 
 
 def remove_import(workspace: Workspace, name: str) -> None:

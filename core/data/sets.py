@@ -15,7 +15,7 @@ from core.config import DataConfig, Preprocessing, TrainConfig
 from core.data.catalogue import DATASETS
 from core.data.containers import typed_path
 from core.data.edits import Edits, applied, edits_at, keep_revision
-from core.data.imports import imported_sets
+from core.data.imports import import_pictures, imported_sets, put_entry, remove_import
 from core.data.own_pictures import Listing, list_pictures, shape_of, source_of
 from core.data.preprocessing import STORED_FIELDS, array_to_picture, picture_to_array
 from core.data.splits import SPLITS, Division, split_indices
@@ -112,6 +112,24 @@ def prepare_store(
         )  # fmt: skip
     title = dataset if dataset in imported_sets(workspace) else place.name
     return build_store(path, source_of(listing, title, preprocessing), progress)
+
+
+def import_set(
+    workspace: Workspace, path: Path | str, name: str = "", size_px: int | None = None, fit: str = "crop",
+    progress: Progress = no_progress, is_upload: bool = False,
+) -> tuple[str, PictureStore]:  # fmt: skip
+    """A folder or zip as a set: its name and its store. What can't be read leaves everything as it was before."""
+    preprocessing = Preprocessing(size_px=size_px, fit=fit)
+    before = imported_sets(workspace)
+    entry = import_pictures(workspace, path, name, size_px, fit, is_upload)
+    try:
+        return entry.name, prepare_store(workspace, entry.name, preprocessing, progress)
+    except BaseException:  # also when the visitor has left the page meanwhile
+        if earlier := before.get(entry.name):
+            put_entry(workspace, earlier)
+        else:
+            remove_import(workspace, entry.name)
+        raise
 
 
 def divide(workspace: Workspace, store: PictureStore, config: DataConfig) -> Division:
