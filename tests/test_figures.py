@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from core.config import VARIANTS, TrainConfig
+from core.figures.look import labels
 from core.figures.runs import (
     COLOURS,
     MAX_POINTS,
@@ -17,6 +18,7 @@ from core.figures.runs import (
     smooth,
     thin,
 )
+from core.figures.sets import class_histogram
 from core.runs.history import History
 from core.settings import changed
 from core.training.events import Evaluated, Event, Started, StepLogged, to_row
@@ -228,3 +230,15 @@ def test_probability_bars_stand_in_the_order_given_with_the_first_on_top():
     [bars] = figure.data
     assert (list(bars.y), list(bars.x), list(bars.text)) == (["seven", "one"], [0.8, 0.2], ["80.0%", "20.0%"])
     assert figure.layout.yaxis.autorange == "reversed"
+
+
+def test_names_that_plotly_would_make_links_of_are_shown_as_they_are():
+    names = ['<a href="http://evil.example/">x</a>', "<b>y</b>", "a & b", "plain", "x" * 60, "x" * 61, "y" * 60]
+    shown = labels(names)
+    assert shown[:4] == ['&lt;a href="http://evil.example/"&gt;x&lt;/a&gt;', "&lt;b&gt;y&lt;/b&gt;", "a &amp; b", "plain"]
+    assert shown[4:6] == names[4:6]  # cut, they would be one
+    assert shown[6] == "y" * 39 + "…"
+    figure = class_histogram({"train": dict.fromkeys(names, 1)})
+    assert list(figure.data[0].y) == shown
+    assert "<a" not in confusion_heatmap(np.eye(7, dtype=int), names).to_json()
+    assert "<a" not in probability_bars([(names[0], 0.5)]).to_json()

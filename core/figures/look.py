@@ -1,10 +1,22 @@
 """What all figures have in common: the same thing has the same colour in each of them."""
 
+from collections import Counter
+from collections.abc import Sequence
+from html import escape
+
 import plotly.graph_objects as go
 
 # Okabe and Ito's palette, which colour-blind people can tell apart, on light and on dark ground
 COLOURS = {"train": "#0072B2", "validation": "#E69F00", "test": "#009E73"}
 NEUTRAL = "#8A8F98"
+LONGEST = 40  # characters of a name
+
+
+def labels(names: Sequence[str]) -> list[str]:
+    """Names from outside as Plotly shows them unchanged: it makes links and bold type of some HTML. Long ones are cut where they stay distinct."""
+    short = [name if len(name) <= LONGEST else name[: LONGEST - 1] + "…" for name in names]
+    counts = Counter(short)
+    return [escape(s if counts[s] == 1 else name, quote=False) for s, name in zip(short, names, strict=True)]
 
 
 def base(height: int) -> go.Figure:

@@ -7,7 +7,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from core.config import TrainConfig
-from core.figures.look import COLOURS, NEUTRAL, base
+from core.figures.look import COLOURS, NEUTRAL, base, labels
 from core.runs.chronicle import change_in_words
 from core.runs.history import History
 from core.training.optimizers import lr_factor
@@ -63,7 +63,7 @@ def confusion_heatmap(confusion: np.ndarray, class_names: Sequence[str], backgro
     Up to 20 classes the counts are written into the cells; Plotly picks a colour that can be read on each.
     """
     share = confusion / np.maximum(confusion.sum(axis=1, keepdims=True), 1)
-    names = list(class_names)
+    names = labels(class_names)
     counts = np.where(confusion > 0, confusion.astype(str), "") if len(names) <= 20 else None
     figure = base(height=max(380, min(900, 90 + 30 * len(names))))
     figure.add_heatmap(
@@ -89,7 +89,7 @@ def confusion_heatmap(confusion: np.ndarray, class_names: Sequence[str], backgro
 def probability_bars(classes: Sequence[tuple[str, float]]) -> go.Figure:
     """The likeliest classes as bars, the likeliest on top."""
     figure = base(height=60 + 34 * len(classes))
-    names, values = [name for name, _ in classes], [value for _, value in classes]
+    names, values = labels([name for name, _ in classes]), [value for _, value in classes]
     figure.add_bar(
         x=values, y=names, orientation="h", text=[f"{value:.1%}" for value in values], textposition="auto", cliponaxis=False,
         marker_color=[COLOURS["train"]] + [NEUTRAL] * (len(values) - 1), hovertemplate="%{y}: %{x:.2%}<extra></extra>",

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import plotly.graph_objects as go
 
-from core.figures.look import COLOURS, NEUTRAL, base
+from core.figures.look import COLOURS, NEUTRAL, base, labels
 
 MOST_SIZES = 2000  # points of the chart of sizes
 
@@ -16,7 +16,7 @@ def class_histogram(counts: dict[str, dict[str, int]]) -> go.Figure:
     figure = base(height=min(900, max(220, 60 + num_classes * (10 + 12 * len(counts)))))
     for split, classes in counts.items():
         figure.add_bar(
-            y=list(classes), x=list(classes.values()), orientation="h", name=split, marker_color=COLOURS[split],
+            y=labels(list(classes)), x=list(classes.values()), orientation="h", name=split, marker_color=COLOURS[split],
             hovertemplate="%{y}: %{x:,}<extra>" + split + "</extra>",
         )  # fmt: skip
     figure.update_xaxes(title_text="Pictures", rangemode="tozero", tickformat=",")

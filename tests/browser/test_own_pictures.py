@@ -92,6 +92,22 @@ def zip_of(names: tuple[str, ...], with_copy: bool = False) -> bytes:
     return content.getvalue()
 
 
+def test_labels_of_a_table_that_plotly_would_make_links_of_are_plain_text(page: Page, server: Server) -> None:
+    content, label = io.BytesIO(), '<a href="http://evil.example/">go</a>'
+    with zipfile.ZipFile(io.BytesIO(zip_of(("a", "b")))) as pictures, zipfile.ZipFile(content, "w") as archive:
+        names = [name for name in pictures.namelist() if name.endswith(".png") and "broken" not in name]
+        rows = [
+            f"{n}.png,{'plain' if n % 2 else chr(34) + label.replace(chr(34), 2 * chr(34)) + chr(34)}" for n in range(len(names))
+        ]
+        archive.writestr("labels.csv", "\n".join(["file,label", *rows]))
+        for n, name in enumerate(names):
+            archive.writestr(f"pictures/{n}.png", pictures.read(name))
+    upload(page, "table", content.getvalue())
+    expect(page.locator(".ytick text", has_text="evil.example").first).to_be_visible()
+    assert page.locator("[data-testid='stMain'] a[href*=evil]").count() == 0
+    assert page.locator("svg a").count() == 0
+
+
 def test_names_full_of_markup_are_plain_text_everywhere_and_load_nothing(page: Page, server: Server) -> None:
     """The page fixture sees to it that no other host was asked."""
     upload(page, "markup", zip_of(NAMES))
