@@ -92,7 +92,8 @@ def one_set(name: str) -> None:
         f"{len(store.labels):,} pictures, {large(store.num_classes)} classes, stored at {width} × {height} pixels{fitted}, {colours}. "
         f"{inert(store.meta.layout)}{edited}"
     )
-    view = st.segmented_control("View", VIEWS, default=VIEWS[0], key="data-view", label_visibility="collapsed") or VIEWS[0]
+    st.session_state.setdefault("data-view", VIEWS[0])
+    view = st.segmented_control("View", VIEWS, key="data-view", label_visibility="collapsed", required=True)
     match view:
         case "Report":
             set_report(name, browser, report_of(browser))

@@ -1,21 +1,22 @@
 """Results: of any run, live or ended: overall figures, curves, classes, confusion, and evaluated pictures."""
 
-import numpy as np
 import streamlit as st
 
 from core.figures import runs as figures
-from core.insight.metrics import class_figures, most_confused
-from core.insight.run_results import run_confusion, samples
+from core.figures.look import COLOURS
+from core.insight.run_results import judged_after, samples
 from core.runs.directory import Run, list_runs
-from core.runs.history import history_of
+from core.runs.history import History, history_of
 from core.runs.status import status_of
 from core.wording import duration, percent
-from pages._common import background, choose_run, chosen_run, inert, workspace
+from pages._common import choose_run, chosen_run, inert, workspace
 from pages._pictures import enlarged
+from pages._result_classes import class_table, confusion
+from pages._result_pictures import gallery
 from pages._run_row import badge, title_of
 from pages.live_chart import live_chart
 
-MOST_CONFUSED = 5
+VIEWS = ("Curves", "Classes", "Confusion", "Pictures")
 MOST_RUNS = 500  # offered in the list; older ones are opened from the Runs page
 
 
@@ -74,6 +75,24 @@ def results(run: Run, shown_state: str) -> None:
         f"{inert(history.started['dataset'])}, after epoch {last['epoch']}."
     )
 
+    st.session_state.setdefault("result-view", VIEWS[0])
+    view = st.segmented_control("View", VIEWS, key="result-view", label_visibility="collapsed", required=True)
+    if view == "Curves":
+        curves(run, history)
+        sample_pictures(run, last["epoch"], names)
+        return
+    judged = judged_after(run, chosen_epoch(run, [row["epoch"] for row in history.evaluations]))
+    if judged is None:
+        st.warning("The record of this evaluation is missing from the run's folder; its classes and pictures can't be shown.")
+    elif view == "Classes":
+        class_table(judged, names, COLOURS[last["split"]])
+    elif view == "Confusion":
+        confusion(run, judged, names)
+    else:
+        gallery(run, judged, names)
+
+
+def curves(run: Run, history: History) -> None:
     left, right = st.columns(2)
     with left:
         st.markdown("**Loss**")
@@ -81,63 +100,19 @@ def results(run: Run, shown_state: str) -> None:
     with right:
         st.markdown("**Accuracy**")
         live_chart(
-            figures.accuracy_curve(history),
-            key=f"results-accuracy-{run.id}",
-            alt="Accuracy over the training pictures seen",
-        )
-
-    sample_pictures(run, last["epoch"], names)
-    confusion = run_confusion(run, last["epoch"], len(names))
-    if confusion is None:
-        st.warning("The record of this evaluation is missing from the run's folder; classes and confusions can't be shown.")
-        return
-    left, right = st.columns(2)
-    with left:
-        st.subheader("Classes")
-        class_table(confusion, names, figures.COLOURS[last["split"]])
-    with right:
-        st.subheader("What is taken for what")
-        pairs = most_confused(confusion, MOST_CONFUSED)
-        if pairs:
-            st.markdown(
-                "Most often: "
-                + "; ".join(f"**{inert(names[t])}** for **{inert(names[p])}**, {_times(n)}" for t, p, n in pairs)
-                + "."
-            )
-        else:
-            st.markdown("No picture was taken for another class.")
-        st.plotly_chart(
-            figures.confusion_heatmap(confusion, names, background()), key=f"confusion-{run.id}", config={"displayModeBar": False}
+            figures.accuracy_curve(history), key=f"results-accuracy-{run.id}", alt="Accuracy over the training pictures seen"
         )
 
 
-def class_table(confusion: np.ndarray, names: list[str], colour: str) -> None:
-    by_class = class_figures(confusion)
-    rows = [
-        {
-            "Class": name,
-            "Accuracy": 100 * recall,
-            "Precision": 100 * precision,
-            "F1": 100 * f1,
-            "Pictures": int(support),
-        }
-        for name, recall, precision, f1, support in zip(
-            names, by_class.recall, by_class.precision, by_class.f1, by_class.support, strict=True
-        )
-    ]
-    bar = st.column_config.ProgressColumn(format="%.1f %%", min_value=0, max_value=100, color=colour)
-    st.dataframe(
-        rows, hide_index=True, width="stretch", height=min(38 + 35 * len(rows), 600), key="class-table",
-        column_config={
-            "Accuracy": bar,
-            "Precision": st.column_config.NumberColumn(format="%.1f %%", help="Of the pictures taken for this class, the share that belongs to it."),
-            "F1": st.column_config.NumberColumn(format="%.1f %%", help="The harmonic mean of accuracy (recall) and precision."),
-        },
-    )  # fmt: skip
-
-
-def _times(count: int) -> str:
-    return "once" if count == 1 else f"{count:,} times"
+def chosen_epoch(run: Run, epochs: list[int]) -> int:
+    """One slider for classes, confusion and pictures; it follows a run that trains until it is moved."""
+    if len(epochs) < 2:
+        return epochs[-1]
+    state, key, last = st.session_state, f"epoch-of-{run.id}", f"last-epoch-of-{run.id}"
+    if state.get(key) not in epochs or state[key] == state.get(last):
+        state[key] = epochs[-1]
+    state[last] = epochs[-1]
+    return st.select_slider("After epoch", epochs, key=key, help="0 is the network before its training.")
 
 
 def sample_pictures(run: Run, epoch: int, names: list[str]) -> None:
@@ -158,4 +133,6 @@ def sample_pictures(run: Run, epoch: int, names: list[str]) -> None:
 st.title("Results")
 if run := run_choice():
     state = status_of(run)
-    st.fragment(results, run_every=2.0 if state.is_active else None)(run, state.state)
+    # a picture that is open would be closed by the next update
+    updates_s = {"Pictures": None, "Curves": 2.0}.get(st.session_state.get("result-view") or "Curves", 5.0)
+    st.fragment(results, run_every=updates_s if state.is_active else None)(run, state.state)

@@ -210,7 +210,7 @@ def test_heatmap_shades_by_the_share_of_the_true_class_and_writes_the_counts():
     assert (cells.zmin, cells.zmax) == (0, 1)
     assert shades.max() < 1
     assert np.array(cells.text).tolist() == [["3", "1", ""], ["100", "300", ""], ["", "", ""]]
-    np.testing.assert_allclose(np.array(cells.customdata)[1, 0], [100, 0.25])
+    np.testing.assert_allclose(np.array(cells.customdata)[1, 0], [100, 0.25, 100 / 103])
     assert list(cells.x) == list(cells.y) == ["cat", "dog", "yak"]
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from core.insight.run_results import judged_after
 from core.recipes import RECIPES, recipe_named
 from core.runs.directory import Run, create_run
 from core.runs.records import evaluated_pictures
@@ -123,6 +124,7 @@ def test_numbers_that_are_none_are_refused_in_words(workspace: Workspace) -> Non
 
 def test_results_show_one_row_a_class_that_adds_up(finished: Run) -> None:
     app = visit("results", run=finished.id)
+    app.segmented_control(key="result-view").set_value("Classes").run()
     table = app.dataframe[0].value
     assert list(table["Class"]) == [str(n) for n in range(10)]
     assert table["Pictures"].sum() == 359
@@ -192,3 +194,30 @@ def test_a_picture_of_the_data_is_predicted_beside_its_true_class(finished: Run,
     shutil.rmtree(workspace.stores)
     app.run()
     assert "not on this machine" in texts(app)
+
+
+def test_results_of_every_epoch_are_there_by_one_slider(finished: Run) -> None:
+    app = visit("results", run=finished.id)
+    app.segmented_control(key="result-view").set_value("Classes").run()
+    last = list(app.dataframe[0].value["Accuracy"])
+    app.select_slider(key=f"epoch-of-{finished.id}").set_value(0).run()
+    assert not app.exception
+    assert list(app.dataframe[0].value["Accuracy"]) != last
+    for view in ("Confusion", "Pictures"):
+        app.segmented_control(key="result-view").set_value(view).run()
+        assert not app.exception
+        assert app.select_slider(key=f"epoch-of-{finished.id}").value == 0
+
+
+def test_pictures_behind_the_numbers_are_chosen_by_kind_and_class(finished: Run) -> None:
+    app = visit("results", run=finished.id)
+    app.segmented_control(key="result-view").set_value("Pictures").run()
+    judged = judged_after(finished, 2)
+    wrong = judged.predictions.predicted != judged.labels
+    assert f"{wrong.sum():,} of 359 pictures" in texts(app)
+    app.selectbox(key="gallery-choice").set_value("all").run()
+    app.selectbox(key="gallery-true").set_value(3).run()
+    assert f"{(judged.labels == 3).sum()} of 359 pictures" in texts(app)
+    for choice in ("never", "forgotten", "early", "late", "suspicious labels", "right by luck", "certain and wrong"):
+        app.selectbox(key="gallery-choice").set_value(choice).run()
+        assert not app.exception

@@ -12,8 +12,8 @@ from core.data.preprocessing import array_to_picture
 from core.data.sets import find_store
 from core.errors import InputError
 from core.inference.predictor import predict
-from core.insight.metrics import class_figures
-from core.insight.run_results import run_confusion, samples
+from core.insight.metrics import class_figures, confusion_matrix
+from core.insight.run_results import judged_after, samples
 from core.runs.checkpoints import find_checkpoint
 from core.runs.directory import Run, create_run
 from core.runs.event_log import EventReader
@@ -117,10 +117,11 @@ def test_judging_afterwards_gives_the_figures_of_the_training(workspace, run, sp
 def test_confusion_of_an_epoch_agrees_with_its_evaluation(run):
     for row in EventReader(run.events).read():
         if row["kind"] == "evaluation":
-            confusion = run_confusion(run, row["epoch"], 10)
+            judged = judged_after(run, row["epoch"])
+            confusion = confusion_matrix(judged.labels, judged.predictions.predicted, 10)
             assert np.diag(confusion).tolist() == row["correct"]
             assert confusion.sum(axis=1).tolist() == row["support"] == class_figures(confusion).support.tolist()
-    assert run_confusion(run, 99, 10) is None
+    assert judged_after(run, 99) is None
 
 
 def test_samples_are_the_same_pictures_in_every_epoch_with_what_was_said_then(workspace, run):

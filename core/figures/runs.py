@@ -57,32 +57,44 @@ def schedule_curve(config: TrainConfig, steps_per_epoch: int) -> go.Figure:
     return figure
 
 
-def confusion_heatmap(confusion: np.ndarray, class_names: Sequence[str], background: str = "#FFFFFF") -> go.Figure:
-    """Rows are true classes, columns predicted ones; shaded from the background by the share of the true class.
+def confusion_heatmap(
+    confusion: np.ndarray, class_names: Sequence[str], background: str = "#FFFFFF", show: str = "counts"
+) -> go.Figure:
+    """(K, K) counts as a square of cells shaded by their share of the true class; rows are the true classes.
 
-    Up to 20 classes the counts are written into the cells; Plotly picks a colour that can be read on each.
+    show: what is written into the cells of up to 20 classes: "counts", or per cent of the "true" or of the "predicted" class.
     """
-    share = confusion / np.maximum(confusion.sum(axis=1, keepdims=True), 1)
+    of_true = confusion / np.maximum(confusion.sum(axis=1, keepdims=True), 1)
+    of_predicted = confusion / np.maximum(confusion.sum(axis=0, keepdims=True), 1)
     names = labels(class_names)
-    counts = np.where(confusion > 0, confusion.astype(str), "") if len(names) <= 20 else None
+    written = None
+    if len(names) <= 20:
+        values = confusion if show == "counts" else np.round(100 * (of_true if show == "true" else of_predicted)).astype(int)
+        written = np.where(confusion > 0, values.astype(str), "")
     figure = base(height=max(380, min(900, 90 + 30 * len(names))))
     figure.add_heatmap(
-        z=np.sqrt(share),  # so that rare confusions are seen beside full classes
-        x=names,
-        y=names,
-        zmin=0,
-        zmax=1,
-        colorscale=[[0, background], [1, COLOURS["train"]]],
-        text=counts,
-        texttemplate=None if counts is None else "%{text}",
-        customdata=np.dstack([confusion, share]),
-        showscale=False,
-        xgap=1,
-        ygap=1,
-        hovertemplate="true %{y}, predicted %{x}: %{customdata[0]} pictures, %{customdata[1]:.1%} of the class<extra></extra>",
-    )
+        z=np.sqrt(of_predicted if show == "predicted" else of_true),  # so that rare confusions are seen beside full classes
+        x=names, y=names, zmin=0, zmax=1, colorscale=[[0, background], [1, COLOURS["train"]]], text=written,
+        texttemplate=None if written is None else "%{text}", customdata=np.dstack([confusion, of_true, of_predicted]), showscale=False,
+        xgap=1, ygap=1,
+        hovertemplate="true %{y}, predicted %{x}: %{customdata[0]} pictures, %{customdata[1]:.1%} of the true class, "
+        "%{customdata[2]:.1%} of the predicted one<extra></extra>",
+    )  # fmt: skip
     figure.update_xaxes(title_text="Predicted", type="category", side="bottom", showgrid=False)
     figure.update_yaxes(title_text="True", type="category", autorange="reversed", showgrid=False)
+    return figure
+
+
+def picture_history(epochs: Sequence[int], true_probability: Sequence[float], is_right: Sequence[bool]) -> go.Figure:
+    """The probability that a picture's true class was given after each epoch; filled points where it was predicted right."""
+    figure = base(height=200)
+    figure.add_scatter(
+        x=list(epochs), y=list(true_probability), mode="lines+markers", line={"color": NEUTRAL, "width": 2},
+        marker={"color": COLOURS["train"], "size": 9, "symbol": ["circle" if right else "circle-open" for right in is_right]},
+        hovertemplate="epoch %{x}: %{y:.1%}<extra></extra>", name="true class",
+    )  # fmt: skip
+    figure.update_xaxes(title_text="Epoch", tickformat="d", dtick=1 if len(epochs) < 12 else None)
+    figure.update_yaxes(title_text="True class", range=[-0.03, 1.03], tickformat=".0%")
     return figure
 
 

@@ -38,3 +38,20 @@ def most_confused(confusion: np.ndarray, count: int) -> list[tuple[int, int, int
     order = np.argsort(-wrong, axis=None, kind="stable")[:count]
     pairs = ((*divmod(int(i), len(wrong)), int(wrong.flat[i])) for i in order)
     return [pair for pair in pairs if pair[2] > 0]
+
+
+def similarity_order(confusion: np.ndarray) -> np.ndarray:
+    """The classes in an order that puts those side by side that are taken for one another: leaves of a tree of average linkage."""
+    count = len(confusion)
+    if count < 3:
+        return np.arange(count)
+    from scipy.cluster.hierarchy import leaves_list, linkage, optimal_leaf_ordering
+    from scipy.spatial.distance import squareform
+
+    share = confusion / np.maximum(confusion.sum(axis=1, keepdims=True), 1)
+    distance = 1 - (share + share.T) / 2
+    np.fill_diagonal(distance, 0)
+    condensed = squareform(distance, checks=False)
+    return leaves_list(
+        optimal_leaf_ordering(linkage(condensed, "average"), condensed) if count <= 200 else linkage(condensed, "average")
+    )

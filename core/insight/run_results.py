@@ -1,5 +1,6 @@
 """What a run's records say of its evaluated pictures: ready for tables and galleries, without another forward pass."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,10 +12,10 @@ from core.data.preprocessing import array_to_picture
 from core.data.sets import LISTING_S, find_store
 from core.data.store import PictureStore, store_named
 from core.errors import InputError
-from core.insight.metrics import confusion_matrix
 from core.runs.directory import Run
 from core.runs.history import history_of
 from core.runs.records import NUM_SAMPLES, evaluated_pictures, load_division, load_predictions, spread
+from core.training.events import Predictions
 from core.workspace import Workspace
 
 
@@ -26,6 +27,31 @@ class Sample:
     true: int
     predicted: int
     confidence: float
+
+
+@dataclass(frozen=True)
+class Judged:
+    """All that is known of a run's evaluated pictures after an epoch. indices: into the store; labels: true classes."""
+
+    epoch: int
+    indices: np.ndarray
+    labels: np.ndarray
+    predictions: Predictions
+
+
+def judged_after(run: Run, epoch: int) -> Judged | None:
+    """What the network said after an epoch; None where there is no record of it."""
+    predictions = load_predictions(run, epoch)
+    indices, labels = evaluated_pictures(run)
+    if predictions is None or len(predictions.predicted) != len(labels):
+        return None
+    return Judged(epoch, indices, labels, predictions)
+
+
+def records_of(run: Run, epochs: Sequence[int]) -> dict[int, Predictions]:
+    """The records of these epochs, those that are missing left out."""
+    found = {epoch: load_predictions(run, epoch) for epoch in epochs}
+    return {epoch: record for epoch, record in found.items() if record is not None}
 
 
 @dataclass(frozen=True)
@@ -51,13 +77,6 @@ def judged_picture(workspace: Workspace, run: Run, position: int) -> JudgedPictu
     except InputError:
         picture = stored_picture(store, index)
     return JudgedPicture(picture, readable(store.key(index)), store.meta.class_names[labels[position]])
-
-
-def run_confusion(run: Run, epoch: int, num_classes: int) -> np.ndarray | None:
-    """(K, K) counts after an epoch, or None where there is no record of it."""
-    predictions = load_predictions(run, epoch)
-    _, labels = evaluated_pictures(run)
-    return None if predictions is None else confusion_matrix(labels, predictions.predicted, num_classes)
 
 
 def store_of(workspace: Workspace, run: Run) -> PictureStore | None:

@@ -3,6 +3,7 @@
 st.plotly_chart rebuilds its chart at every change (pull request 16052 upstream may mend that); this one calls Plotly.react.
 """
 
+from collections.abc import Callable
 from pathlib import Path
 
 import plotly.graph_objects as go
@@ -12,12 +13,22 @@ _js = (Path(__file__).parent / "live_chart.js").read_text()
 _chart = st.components.v2.component("trainscope.live_chart", js=_js, isolate_styles=False)
 
 
-def live_chart(figure: go.Figure, *, key: str, alt: str) -> None:
-    """Shows the figure; later calls with the same key change it in place. alt: what it shows, for screen readers."""
+def live_chart(figure: go.Figure, *, key: str, alt: str, on_click: Callable[[str, str], None] | None = None) -> None:
+    """Shows the figure; later calls with the same key change it in place. alt: what it shows, for screen readers.
+
+    on_click: called with x and y of a point or cell that was clicked, as the axes say them.
+    """
+
+    def clicked() -> None:
+        place = st.session_state[key].get("clicked")
+        if on_click and place:
+            on_click(*place)
+
     _chart(
-        data={"figure": figure.to_json(), "alt": alt, "height": figure.layout.height},
+        data={"figure": figure.to_json(), "alt": alt, "height": figure.layout.height, "canClick": on_click is not None},
         key=key,
         height=figure.layout.height,
+        on_clicked_change=clicked,
     )
 
 

@@ -35,10 +35,12 @@ async function draw(node) {
   const hoverlabel = { bgcolor: theme.background, font };
   const options = { responsive: true, displaylogo: false, displayModeBar: "hover" };
   await Plotly.react(node, data, { ...layout, font, hoverlabel, uirevision: "kept", autosize: true }, options);
+  node.removeAllListeners("plotly_click");
+  node.on("plotly_click", (event) => node.trainscopeClick(event));
   node.dataset.points = String(data.reduce((sum, trace) => sum + (trace.y?.length ?? trace.y?.bdata?.length ?? 0), 0));
 }
 
-export default function ({ parentElement, data }) {
+export default function ({ parentElement, data, setTriggerValue }) {
   if (!data.figure) return void loadPlotly();
   let node = parentElement.querySelector(".trainscope-chart");
   if (!node) {
@@ -55,6 +57,9 @@ export default function ({ parentElement, data }) {
     if (root) node.trainscopeWatch.observe(root, { attributes: true, attributeFilter: ["class", "style"] });
   }
   node.trainscopeData = data;
+  node.trainscopeClick = ({ points }) => {
+    if (data.canClick && points?.length) setTriggerValue("clicked", [points[0].x, points[0].y].map(String));
+  };
   draw(node);
   return () => {
     if (node.isConnected) return;

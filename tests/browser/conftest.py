@@ -123,6 +123,11 @@ def choose(page: Page, key: str, text: str) -> None:
     page.get_by_role("option", name=re.compile(f"^{re.escape(text)}")).click()
 
 
+def view(page: Page, name: str) -> None:
+    """Turns to one of a page's views."""
+    page.get_by_role("radiogroup", name="View").get_by_text(name, exact=True).click()
+
+
 def start_endless(page: Page) -> None:
     """Starts the digits recipe, chosen already, with so many epochs that it won't end by itself."""
     epochs = page.locator("[class*='-epochs']").get_by_role("spinbutton").first

@@ -15,7 +15,7 @@ from core.runs.notes import Notes, read_notes, write_notes
 from core.runs.session import train_in
 from core.runs.status import status_of
 from core.workspace import open_workspace
-from tests.browser.conftest import Server, choose, run_shown, start_server
+from tests.browser.conftest import Server, choose, run_shown, start_server, view
 from tests.test_launcher import tiny
 from tests.waiting import until
 
@@ -62,7 +62,8 @@ def test_weights_of_a_tutorial_become_a_run_with_results(page: Page, server: Ser
     until(lambda: status_of(run).state == "finished", timeout_s=60)
     assert history_of(run).evaluations[0]["accuracy"] > 0.5  # it had learned, and its weights are where they belong
     page.goto(f"/results?run={run.id}")
-    expect(page.get_by_text("What is taken for what")).to_be_visible()
+    view(page, "Confusion")
+    expect(page.get_by_text("Rows are true classes")).to_be_visible()
 
 
 def test_a_whole_pickled_model_is_refused_with_what_to_do_instead(page: Page, server: Server, tmp_path: Path) -> None:
@@ -98,7 +99,8 @@ def test_a_run_travels_to_another_installation_with_curves_records_and_checkpoin
             theirs, ours = (load_network(find_checkpoint(of, name))[0].state_dict() for of in (trained, run))
             assert all(torch.equal(theirs[key], ours[key]) for key in theirs)
         other.goto(f"/results?run={run.id}")
-        expect(other.get_by_text("What is taken for what")).to_be_visible()
+        view(other, "Confusion")
+        expect(other.get_by_text("Rows are true classes")).to_be_visible()
         other.goto(f"/train?run={run.id}")
         other.locator(".st-key-go-on button").first.click()
         other.locator("[class*='st-key-epochs-of-']").get_by_role("spinbutton").fill("4")

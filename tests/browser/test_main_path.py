@@ -18,7 +18,7 @@ from core.runs.session import train_in
 from core.runs.status import status_of
 from core.settings import changed
 from core.workspace import open_workspace
-from tests.browser.conftest import LOSS_POINT, Server, run_shown
+from tests.browser.conftest import LOSS_POINT, Server, run_shown, view
 from tests.waiting import until
 
 # a 7 as people draw it, corners in shares of the canvas
@@ -44,8 +44,9 @@ def test_one_click_trains_a_digits_model_to_97_per_cent_in_half_a_minute(page: P
     expect(page.get_by_text("Trained to the last epoch")).to_be_visible(timeout=30_000)
     assert status_of(run).accuracy >= 0.97
     page.get_by_role("button", name="See the results").click()
-    expect(page.get_by_text("What is taken for what")).to_be_visible()
     expect(page.get_by_test_id("stImageContainer").locator("img")).to_have_count(6)
+    view(page, "Confusion")
+    expect(page.get_by_text("Rows are true classes")).to_be_visible()
 
 
 def draw_a_seven(page: Page) -> None:
@@ -215,7 +216,8 @@ def test_a_class_name_that_looks_like_an_address_loads_and_links_nothing(page: P
     run = create_run(workspace, changed(recipe_named("cifar10-blitz").config, changes))
     train_in(workspace, run)
     page.goto(f"/results?run={run.id}")
-    expect(page.get_by_text("What is taken for what")).to_be_visible()
+    view(page, "Confusion")
+    expect(page.get_by_text("Rows are true classes")).to_be_visible()
     assert (
         page.locator("main a, [data-testid='stMain'] a").evaluate_all(
             "links => links.map(l => l.href).filter(h => h.includes('evil'))"

@@ -14,7 +14,7 @@ from core.data.edits import current_edits
 from core.data.imports import imported_sets
 from core.runs.status import status_of
 from core.workspace import open_workspace
-from tests.browser.conftest import Server, run_shown
+from tests.browser.conftest import Server, run_shown, view
 from tests.real_data import real_data
 from tests.waiting import until
 
@@ -31,10 +31,6 @@ def upload(page: Page, name: str, content: bytes) -> None:
     page.locator("input[type=file]").set_input_files({"name": f"{name}.zip", "mimeType": "application/zip", "buffer": content})
     page.get_by_role("button", name="Import", exact=True).click()
     expect(page.get_by_role("heading", name=name, level=1)).to_be_visible(timeout=60_000)
-
-
-def view(page: Page, name: str) -> None:
-    page.get_by_role("radiogroup", name="View").get_by_text(name, exact=True).click()
 
 
 def grid_pictures(page: Page):

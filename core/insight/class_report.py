@@ -1,0 +1,106 @@
+"""Per-class and overall figures of an evaluation with their uncertainty, from its confusion matrix."""
+
+import csv
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from core.insight.metrics import class_figures
+
+Z_95 = 1.959963984540054  # the standard normal's 97.5 % point
+
+
+@dataclass(frozen=True)
+class Share:
+    """value: right / total, NaN of nothing. low, high: the 95 % confidence interval of Wilson (1927)."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class ClassRow:
+    """recall is what people call the accuracy of a class. f1: NaN where the class neither occurs nor was predicted."""
+
+    name: str
+    recall: Share
+    precision: Share
+    f1: float
+    support: int
+
+
+@dataclass(frozen=True)
+class Means:
+    """Of recall, precision and F1 over the classes that occur or were predicted; 0 where a figure has nothing to divide by, as in scikit-learn."""
+
+    recall: float
+    precision: float
+    f1: float
+
+
+@dataclass(frozen=True)
+class ClassReport:
+    """macro: every class counts the same. weighted: by its number of pictures."""
+
+    accuracy: Share
+    rows: list[ClassRow]
+    macro: Means
+    weighted: Means
+
+
+def wilson(right: int, total: int) -> Share:
+    """A share with the interval that holds its true value in 95 of 100 such samples."""
+    if total == 0:
+        return Share(float("nan"), float("nan"), float("nan"))
+    share = right / total
+    denominator = 1 + Z_95**2 / total
+    middle = (share + Z_95**2 / (2 * total)) / denominator
+    half = Z_95 * np.sqrt(share * (1 - share) / total + Z_95**2 / (4 * total**2)) / denominator
+    return Share(share, max(0.0, float(middle - half)), min(1.0, float(middle + half)))
+
+
+def class_report(confusion: np.ndarray, names: Sequence[str]) -> ClassReport:
+    """confusion: (K, K) counts, row = true class."""
+    figures = class_figures(confusion)
+    right, predicted = np.diag(confusion).tolist(), confusion.sum(axis=0).tolist()
+    support = figures.support.tolist()
+    rows = [
+        ClassRow(name, wilson(right[k], support[k]), wilson(right[k], predicted[k]), float(figures.f1[k]), support[k])
+        for k, name in enumerate(names)
+    ]
+    occurs = figures.support + confusion.sum(axis=0) > 0
+    columns = [np.nan_to_num(column)[occurs] for column in (figures.recall, figures.precision, figures.f1)]
+    weights = figures.support[occurs]
+    return ClassReport(
+        wilson(sum(right), int(confusion.sum())), rows, Means(*(float(column.mean()) if len(column) else 0.0 for column in columns)),
+        Means(*(float(np.average(column, weights=weights)) if len(column) else 0.0 for column in columns)),
+    )  # fmt: skip
+
+
+def as_csv(report: ClassReport) -> str:
+    """One row a class, shares from 0 to 1."""
+    text = io.StringIO()
+    writer = csv.writer(text)
+    writer.writerow(
+        ["class", "recall", "recall_low", "recall_high", "precision", "precision_low", "precision_high", "f1", "support"]
+    )
+    for row in report.rows:
+        figures = (
+            row.recall.value,
+            row.recall.low,
+            row.recall.high,
+            row.precision.value,
+            row.precision.low,
+            row.precision.high,
+            row.f1,
+        )
+        writer.writerow([_inert_cell(row.name), *(f"{value:.6f}" for value in figures), row.support])
+    return text.getvalue()
+
+
+def _inert_cell(name: str) -> str:
+    """A name that a spreadsheet would take for a formula is put behind an apostrophe."""
+    return f"'{name}" if name[:1] in "=+-@\t\r" else name
