@@ -21,6 +21,7 @@ from core.wording import size
 
 PIECE_BYTES = 1 << 20
 SMALL_BYTES = 1 << 20  # what is no larger is never called a bomb
+MAX_LIST_BYTES = 64_000_000  # what 300,000 files with names of a hundred letters need
 MAX_PART_BYTES = 255  # of one folder's or file's name, as file systems have it
 LOCAL_HEADER, CENTRAL_HEADER = b"PK\x03\x04", b"PK\x01\x02"
 END, END_64, END_64_LOCATOR = b"PK\x05\x06", b"PK\x06\x06", b"PK\x06\x07"
@@ -131,16 +132,20 @@ def _checked_entries(file: BinaryIO, limits: ZipLimits) -> dict[str, ZipEntry]:
     entries: dict[str, ZipEntry] = {}
     folders: set[str] = set()
     spans = [(start, start + directory_bytes)]
-    for info in infos:
-        name = _name_of(info, limits)
-        if limits.is_lenient and info.orig_filename in ("./", ".\\"):
-            continue  # the zip's own folder
+    own_folder = ("./", ".\\") if limits.is_lenient else ()
+    named = [(info, _name_of(info, limits)) for info in infos if info.orig_filename not in own_folder]
+    for info, name in named:  # all of them before any is looked for in the file
         _check_name(name, limits)
         _check_kind(info, limits)
+    for info, name in named:
         is_folder = name.endswith("/")
         name = name.removesuffix("/")
-        parents = name.split("/")[:-1]
-        folders.update("/".join(parents[: n + 1]) for n in range(len(parents)))
+        parent = name.rpartition("/")[0]
+        while parent and parent not in folders:
+            folders.add(parent)
+            parent = parent.rpartition("/")[0]
+        if len(folders) > limits.num_entries:
+            raise _refusal(f"it holds more than {limits.num_entries:,} folders", hint="Split it into smaller ones.")
         entry = _located(file, info, name, start)
         spans.append((info.header_offset, entry.offset + entry.packed_bytes))
         if is_folder:
@@ -188,8 +193,10 @@ def _directory(file: BinaryIO) -> tuple[int, int, int]:
 
 def _count_headers(file: BinaryIO, start: int, directory_bytes: int, limits: ZipLimits) -> int:
     """How many files the list names, counted before anything is built from it."""
-    if directory_bytes > limits.num_entries * (46 + 2 * limits.name_bytes):
-        raise _refusal(f"its list of files has {size(directory_bytes)}, far more than {limits.num_entries:,} files need")
+    if directory_bytes > min(limits.num_entries * (46 + 2 * limits.name_bytes), MAX_LIST_BYTES):
+        raise _refusal(
+            f"its list of files has {size(directory_bytes)}, far more than is needed", hint="Split it into smaller ones."
+        )
     file.seek(start)
     directory = file.read(directory_bytes)
     position = count = 0
@@ -206,7 +213,7 @@ def _count_headers(file: BinaryIO, start: int, directory_bytes: int, limits: Zip
 def _name_of(info: zipfile.ZipInfo, limits: ZipLimits) -> str:
     """The name as text: UTF-8 where it is that, also where the zip does not say so, as those of macOS don't."""
     name = info.orig_filename  # `filename` ends at the first zero byte
-    if not info.flag_bits & 0x800:
+    if not info.flag_bits & 0x800 and not name.isascii():
         with suppress(UnicodeError):
             name = name.encode("cp437").decode("utf-8")
     return _full_name(info, name).replace("\\", "/").removeprefix("./") if limits.is_lenient else name

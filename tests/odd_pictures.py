@@ -124,7 +124,7 @@ def _deep() -> Iterator[Odd]:
         yield Odd(f"16-bits-{kind}", saved(GREY_16, kind), GREY)
         yield Odd(f"16-bits-dark-{kind}", saved(dark, kind), np.full((HEIGHT, WIDTH), 200 / 257))
     yield Odd(
-        "16-bits-png-clear", png(GREY_16, 16, 0, struct.pack(">H", int(GREY_16[3, 3]))), np.where(GREY == GREY[3, 3], 255, GREY)
+        "16-bits-png-clear", png(GREY_16, 16, 0, struct.pack(">H", int(GREY_16[3, 3]))), np.where(GREY[3, 3] == GREY, 255, GREY)
     )
     yield Odd("colour-png-16-bits", png(COLOUR.astype(np.uint16) * 257, 16, 2), COLOUR)
     clear = COLOUR[2, 3].astype(np.uint16) * 257
@@ -291,7 +291,17 @@ def _bmp(bits: int, body: bytes, table: bytes = b"", compression: int = 0, heigh
 def _tiff_white_first(values: np.ndarray, photometric: int) -> bytes:
     """Big-endian, 8 bits."""
     height, width = values.shape
-    tags = [(256, width), (257, height), (258, 8), (259, 1), (262, photometric), (273, 8), (277, 1), (278, height), (279, values.size)]
+    tags = [
+        (256, width),
+        (257, height),
+        (258, 8),
+        (259, 1),
+        (262, photometric),
+        (273, 8),
+        (277, 1),
+        (278, height),
+        (279, values.size),
+    ]
     directory = struct.pack(">H", len(tags)) + b"".join(struct.pack(">HHII", tag, 4, 1, value) for tag, value in tags) + bytes(4)
     return b"MM\0*" + struct.pack(">I", 8 + values.size) + values.tobytes() + directory
 

@@ -90,3 +90,96 @@ def test_missing_split_is_refused_with_the_ways_out():
 
 def test_names_of_the_splits_are_the_three_words():
     assert SPLITS == ("train", "validation", "test")
+
+
+# --- duplicates and edits
+
+
+def grouped(seed: int, size: int = 600) -> np.ndarray:
+    """(size,) groups of one to nine pictures, anywhere in the set."""
+    random = np.random.default_rng(seed)
+    groups = np.arange(size)
+    for _ in range(60):
+        members = np.sort(random.choice(size, random.integers(2, 10), replace=False))
+        groups[members] = groups[members].min()
+    for _ in range(10):  # until each points at the first of its own
+        groups = groups[groups]
+    return groups
+
+
+def splits_with(groups, labels=LABELS[:600], delivered=None, kept=None, **settings):
+    delivered = delivered or {"train": (0, len(labels))}
+    return split_indices(np.asarray(labels), delivered, DataConfig(**settings), kept, groups)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_duplicates_are_never_drawn_apart(seed):
+    groups = grouped(seed)
+    splits = splits_with(groups, validation_fraction=0.2, test_fraction=0.2, split_seed=seed)
+    sides = [set(groups[indices]) for indices in splits.values()]
+    assert len(splits) == 3
+    assert sum(map(len, sides)) == len(set.union(*sides)) == len(np.unique(groups))
+    assert np.array_equal(np.sort(np.concatenate(list(splits.values()))), np.arange(600))
+
+
+@pytest.mark.parametrize("fraction", [0.1, 0.3, 0.5])
+def test_share_held_out_is_near_what_was_asked_for_though_duplicates_stay_together(fraction):
+    held = splits_with(grouped(1), validation_fraction=fraction)["validation"]
+    assert abs(len(held) - 600 * fraction) < 60
+
+
+def test_set_of_one_picture_many_times_keeps_both_sides():
+    labels = np.repeat([0, 1], 20)
+    groups = np.where(labels == 0, 0, np.arange(40))
+    splits = splits_with(groups, labels, validation_fraction=0.5)
+    assert set(labels[splits["train"]]) == {0, 1}, "a class that can't be divided stays in training"
+    assert set(labels[splits["validation"]]) == {1}
+
+
+def test_shares_divide_all_pictures_anew_whatever_was_delivered():
+    delivered = {"train": (0, 300), "validation": (300, 400), "test": (400, 600)}
+    splits = splits_with(np.arange(600), delivered=delivered, split_by="shares", test_fraction=0.2, validation_fraction=0.1)
+    assert {name: len(indices) for name, indices in splits.items()} == pytest.approx(
+        {"train": 432, "test": 120, "validation": 48}, abs=6
+    )
+    assert splits["test"].min() < 300
+    again = splits_with(np.arange(600), delivered=delivered, split_by="shares", test_fraction=0.2, validation_fraction=0.1)
+    assert all(np.array_equal(indices, again[name]) for name, indices in splits.items())
+
+
+def test_shares_of_nothing_make_all_of_it_training():
+    splits = splits_with(np.arange(600), delivered={"train": (0, 300), "test": (300, 600)}, split_by="shares")
+    assert list(splits) == ["train"]
+    assert len(splits["train"]) == 600
+
+
+def test_pictures_left_out_are_in_no_split_and_the_shares_are_of_the_rest():
+    kept = np.ones(600, bool)
+    kept[::3] = False
+    for delivered in ({"train": (0, 600)}, {"train": (0, 400), "test": (400, 600)}):
+        splits = splits_with(grouped(2), delivered=delivered, kept=kept, validation_fraction=0.25)
+        assert np.array_equal(np.sort(np.concatenate(list(splits.values()))), np.flatnonzero(kept))
+    assert len(splits_with(np.arange(600), kept=kept, validation_fraction=0.25)["validation"]) == pytest.approx(100, abs=5)
+
+
+def test_split_whose_pictures_are_all_left_out_is_drawn_if_a_share_is_given():
+    kept = np.arange(600) < 400
+    delivered = {"train": (0, 400), "test": (400, 600)}
+    assert list(splits_with(np.arange(600), delivered=delivered, kept=kept)) == ["train"]
+    assert len(splits_with(np.arange(600), delivered=delivered, kept=kept, test_fraction=0.5)["test"]) == pytest.approx(
+        200, abs=5
+    )
+
+
+def test_everything_left_out_is_no_split_at_all():
+    assert splits_with(np.arange(600), kept=np.zeros(600, bool), validation_fraction=0.2) == {}
+
+
+def test_corrected_labels_decide_what_is_held_out_of_each_class():
+    labels = np.zeros(100, int)
+    labels[:10] = 1
+    held = split(labels, {"train": (0, 100)}, validation_fraction=0.2)["validation"]
+    assert np.bincount(labels[held]).tolist() == [18, 2]
+    labels[:50] = 1
+    held = split(labels, {"train": (0, 100)}, validation_fraction=0.2)["validation"]
+    assert np.bincount(labels[held]).tolist() == [10, 10]

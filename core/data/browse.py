@@ -1,5 +1,6 @@
 """Looking through a set: which pictures are asked for, and what they have in common."""
 
+import unicodedata
 from dataclasses import dataclass
 from typing import Literal
 
@@ -39,7 +40,8 @@ class Browser:
         if wanted.split:
             fits &= self.splits == SPLITS.index(wanted.split)
         if wanted.class_name:
-            fits &= self.labels == self.store.meta.class_names.index(wanted.class_name)
+            names = self.store.meta.class_names
+            fits &= self.labels == (names.index(wanted.class_name) if wanted.class_name in names else -1)
         match wanted.show:
             case "in use":
                 fits &= self.kept
@@ -53,8 +55,8 @@ class Browser:
                 groups = self.store.duplicates.groups
                 fits &= np.bincount(groups, minlength=len(groups))[groups] > 1
         found = np.flatnonzero(fits)
-        if text := wanted.text.strip().lower():
-            found = np.array([i for i in found.tolist() if text in self.store.key(i).lower()], np.int64)
+        if text := _as_typed(wanted.text.strip()):
+            found = np.array([i for i in found.tolist() if text in _as_typed(self.store.key(i))], np.int64)
         return found
 
     def class_mean(self, label: int) -> np.ndarray | None:
@@ -72,3 +74,8 @@ class Browser:
         if not keys:
             return np.zeros(len(self.labels), bool)
         return np.array([self.store.key(i) in keys for i in range(len(self.labels))])
+
+
+def _as_typed(name: str) -> str:
+    """Whatever the case, and an é as one character, which some systems write as two."""
+    return unicodedata.normalize("NFC", name).lower()

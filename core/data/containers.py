@@ -102,6 +102,12 @@ def typed_path(text: str) -> Path:
         path = Path(text).expanduser().resolve()
         path.is_dir()
         str(path).encode()  # it is written into records; names below it may be any
+    except UnicodeEncodeError:
+        raise InputError(
+            f"The path {readable(text[:200])} is written in other letters than UTF-8.",
+            code="dataset",
+            hint="Rename the folder or zip.",
+        ) from None
     except (OSError, ValueError, RuntimeError) as error:
         raise InputError(f"{text[:200]!r} is not a path that can be used here ({error}).", code="dataset") from None
     return path

@@ -3,9 +3,11 @@
 Import of folders and prediction both come through here, so that the network sees the same picture in both.
 """
 
+import ctypes
 import io
 import logging
 import warnings
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +24,8 @@ MAX_FILE_BYTES = 100_000_000
 # Pillow tells of what is odd in a file; what is broken we say ourselves. For good: filters set for a while are not safe in threads.
 warnings.filterwarnings("ignore", module=r"PIL\.")
 logging.getLogger("PIL").setLevel(logging.CRITICAL)
+with suppress(OSError, AttributeError):  # libtiff writes what it finds to the terminal itself
+    ctypes.CDLL(Image.core.__file__).TIFFSetErrorHandler(None)
 
 
 def decode_picture(source: bytes | Path) -> Image.Image:
@@ -105,6 +109,9 @@ def _in_8_bits(picture: Image.Image, has_16_bits: bool) -> Image.Image:
     rows = max(1, 1_000_000 // picture.width)
     for start in range(0, picture.height, rows):  # a part at a time: 25 megapixels would take 600 MB
         part = values[start : start + rows]
-        shares = np.nan_to_num(part.astype(np.float64) / top, nan=0, posinf=1, neginf=0).clip(0, 1)
-        grey[start : start + rows] = np.where(part == transparent, 255, (shares * 255 + 0.5).astype(np.uint8))
+        with np.errstate(all="ignore"):  # numbers that are none are black
+            shares = np.nan_to_num(part.astype(np.float64) / top, nan=0, posinf=1, neginf=0).clip(0, 1)
+        grey[start : start + rows] = shares * 255 + 0.5
+        if transparent is not None:
+            grey[start : start + rows][part == transparent] = 255
     return Image.fromarray(grey)

@@ -39,17 +39,17 @@ def as_text(content: bytes) -> str:
         return content.decode("cp1252", errors="replace")
 
 
-def read_table(content: bytes) -> LabelTable:
+def read_table(content: bytes, max_rows: int = MAX_ROWS) -> LabelTable:
     """The rows of a table. Raises InputError, short enough for a list of skipped files, if it has no files and labels."""
     text = as_text(content).replace("\r\n", "\n").replace("\r", "\n").lstrip("\n")
     first = text.split("\n", 1)[0]
     delimiter = max(",;\t", key=first.count)
     try:
-        lines = list(islice(csv.reader(io.StringIO(text), delimiter=delimiter), MAX_ROWS + 1))
+        lines = list(islice(csv.reader(io.StringIO(text), delimiter=delimiter), max_rows + 1))
     except csv.Error as error:
         raise InputError(f"not a table that can be read ({error})", code="dataset") from None
-    if len(lines) > MAX_ROWS:
-        raise InputError(f"a table of more than {MAX_ROWS:,} rows", code="dataset")
+    if len(lines) > max_rows:
+        raise InputError(f"with this table there are more rows than are read ({MAX_ROWS:,})", code="dataset")
     lines = [line for line in lines if any(cell.strip() for cell in line)]
     if not lines:
         raise InputError("an empty table", code="dataset")

@@ -14,7 +14,7 @@ from typing import TypeVar
 
 from core.data.containers import readable
 from core.data.decoding import ENDINGS
-from core.data.label_table import LabelTable, Row, as_text, read_table
+from core.data.label_table import MAX_ROWS, LabelTable, Row, as_text, read_table
 from core.data.splits import SPLITS
 from core.errors import InputError
 
@@ -27,6 +27,7 @@ TABLE_ENDINGS = {".csv", ".tsv"}
 MAX_TABLE_BYTES = 100_000_000  # of all together
 MAX_LABEL_BYTES = 10_000
 FEW = 20
+LISTED_ROWS = 1000
 MAX_CLASSES = 10_000
 MAX_NAME = 200
 LABEL_WORDS = re.compile(r"[ _.-]*(images?|imgs?|pictures?|photos?|labels?|annotations?|txts?|classes)[ _.-]*", re.IGNORECASE)
@@ -140,7 +141,7 @@ def _by_folders(pictures: list[str], wrapper: str, layout: Layout) -> list[Pictu
 
 def _by_label_files(pictures: list[str], texts: list[str], wrapper: str, read: Read, layout: Layout) -> list[Picture]:
     """The class from the text file of the same stem; empty unless at least half of the pictures have one."""
-    chosen = _label_files(pictures, texts, wrapper)
+    chosen = _label_files(pictures, texts, wrapper) if texts else {}
     if 2 * len(chosen) < max(1, len(pictures)):
         return []
     labels = {text: _label_in(text, read) for text in set(chosen.values())}  # (class, "") or ("", why there is none)
@@ -180,7 +181,7 @@ def _label_files(pictures: list[str], texts: list[str], wrapper: str) -> dict[st
 
 
 def _split_around(name: str, wrapper: str) -> str:
-    """"train", …, or "" where no folder says so."""
+    """ "train", …, or "" where no folder says so."""
     folders = name.removeprefix(wrapper).split("/")[:-1]
     return next((SPLIT_FOLDERS[part.lower()] for part in folders[:2] if _is_split(part)), "")
 
@@ -216,19 +217,21 @@ class _Said:
 
 def _by_tables(pictures: list[str], tables: list[str], read: Read, layout: Layout) -> list[Picture]:
     """By tables of file names and labels; empty unless they name at least half of the pictures. Lists the tables it does not use."""
+    if not tables:
+        return []
     said: dict[str, _Said] = {}
     missing: list[str] = []
     problems = {}
-    room = MAX_TABLE_BYTES  # for all of them
+    room, num_rows = MAX_TABLE_BYTES, MAX_ROWS  # for all of them
     index = _Index(pictures)
     for name in tables:
         try:
             content = read(name, room)
-            table = read_table(content)
+            table = read_table(content, num_rows)
         except (InputError, OSError) as error:
             problems[name] = error.message if isinstance(error, InputError) else "can't be read"
             continue
-        room -= len(content)
+        room, num_rows = room - len(content), num_rows - len(table.rows)
         matched, unknown = index.matched(table, _folder(name))
         if not matched:
             problems[name] = "names no picture that is here"
@@ -246,15 +249,19 @@ def _by_tables(pictures: list[str], tables: list[str], read: Read, layout: Layou
             layout.skip(name, problems.get(name, "names too few of the pictures"))
     if not is_used:
         return []
-    for name in dict.fromkeys(missing):
-        layout.skip(name, "a row for a picture that is not here")
+    missing = list(dict.fromkeys(missing))
+    for row in missing[:LISTED_ROWS]:
+        layout.skip(row, "a row for a picture that is not here")
+    if more := len(missing[LISTED_ROWS:]):
+        layout.skip(f"{more:,} more rows", "rows for pictures that are not here")
     for name in pictures:
         if problem := said[name].problem if name in said else "stands in no row of the table":
             layout.skip(name, problem)
     used = [readable(name) for name in tables if name not in problems]
     layout.summary = f"Pictures, their classes in the table {', '.join(used[:3])}{' and others' if len(used) > 3 else ''}."
     return [
-        Picture(next(iter(said[name].splits), "") or _split_on_the_way(name), next(iter(said[name].labels)), name) for name in good
+        Picture(next(iter(said[name].splits), "") or _split_on_the_way(name), next(iter(said[name].labels)), name)
+        for name in good
     ]
 
 

@@ -65,7 +65,8 @@ def split_indices(
 def hold_out(
     indices: np.ndarray, labels: np.ndarray, fraction: float, random: np.random.Generator, groups: np.ndarray | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """(kept, held): of each class the fraction, rounded; a class of two or more keeps one picture at least on each side.
+    """(kept, held): of each class the fraction, rounded; a class of two or more keeps one picture at least on each side, one of a
+    single picture stays.
 
     Duplicates go to one side together, as part of the class of the first of them.
     """
@@ -76,11 +77,10 @@ def hold_out(
     is_held = np.zeros(len(units), bool)
     for label in np.unique(unit_labels):
         members = np.flatnonzero(unit_labels == label)
-        count = round(int(sizes[members].sum()) * fraction)
-        order = random.permutation(members)
-        taken = int(np.searchsorted(np.cumsum(sizes[order]), count, side="right"))  # as many as stay within the count
-        if len(members) > 1:
-            taken = min(max(taken, 1), len(members) - 1)
-        is_held[order[:taken]] = True
+        num_kept, room = len(members), max(round(int(sizes[members].sum()) * fraction), int(sizes[members].min()))
+        for unit in random.permutation(members).tolist():
+            if num_kept > 1 and sizes[unit] <= room:
+                is_held[unit] = True
+                num_kept, room = num_kept - 1, room - sizes[unit]
     held = is_held[unit_of]
     return indices[~held], indices[held]
