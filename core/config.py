@@ -38,7 +38,7 @@ class DataConfig(Section):
     split_seed: int = setting(0, "Split seed", "The same seed holds out the same pictures.", ge=0, le=2**32 - 1)
     split_by: Literal["delivered", "shares"] = setting(
         "delivered", "Splits", "Delivered: the splits that the set brings; shares are held out only of what it lacks. Shares: all its "
-        "pictures together, divided anew by the shares.",
+        "pictures together, divided anew; both shares are then of all pictures.",
     )  # fmt: skip
     edits: str = setting(
         "", "Edits", "Which revision of your changes to the set (labels corrected, pictures left out) is used. Empty: as it is "
@@ -52,6 +52,12 @@ class DataConfig(Section):
         "test", "Evaluate on", "The pictures that judge the network after each epoch. Tutorials use the test split; "
         "choosing settings by it makes its figure too good, so use validation when you compare.", basic=True,
     )  # fmt: skip
+
+    @model_validator(mode="after")
+    def _shares_leave_something_to_learn_from(self) -> "DataConfig":
+        if self.split_by == "shares" and self.validation_fraction + self.test_fraction > 0.9:
+            raise ValueError("validation and test share together must leave a tenth of the pictures to learn from")
+        return self
 
 
 class Preprocessing(Section):

@@ -112,7 +112,10 @@ def config_from(values: Mapping[str, Any]) -> TrainConfig:
     try:
         return TrainConfig.model_validate(values)
     except ValidationError as error:
-        raise InputError(" ".join(_sentence(problem) for problem in error.errors()), code="config") from None
+        by_field: dict[str, str] = {}
+        for sentence in map(_sentence, error.errors()):
+            by_field.setdefault(sentence.partition(":")[0], sentence)
+        raise InputError(" ".join(by_field.values()), code="config") from None
 
 
 def config_from_json(text: str | bytes) -> TrainConfig:

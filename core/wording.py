@@ -48,3 +48,8 @@ def size(num_bytes: float) -> str:
         if num_bytes >= 0.99995 * factor:
             return f"{num_bytes / factor:.1f} {unit}"
     return f"{num_bytes:,.0f} bytes"
+
+
+def counted(count: int, noun: str) -> str:
+    """1 as "1 step", 2,000 as "2,000 steps"."""
+    return f"{count:,} {noun}" + ("" if count == 1 else "s")

@@ -117,9 +117,15 @@ def _resume_from(run_id: str, checkpoint: str, settings: dict[str, Any]) -> None
 
 def for_people(error: InputError) -> str:
     """Its sentences, with settings called as the forms call them."""
-    text = str(error)
+    return in_words(str(error))
+
+
+def in_words(text: str) -> str:
+    """A text with settings called as the forms call them."""
     for item in all_settings():
         text = text.replace(f"{item.path}:", f"{item.title}:")
+        if not item.path.isalpha():  # "epochs" and "seed" are words of their own
+            text = re.sub(rf"(?<![\w.]){re.escape(item.path)}(?![\w])", f"'{item.title}'", text)
     return text
 
 

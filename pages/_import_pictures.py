@@ -7,6 +7,7 @@ import streamlit as st
 
 from core.data.sets import import_set
 from core.data.store import Progress
+from core.errors import InputError
 from core.files import write_new
 from pages._common import with_bar, workspace
 
@@ -63,7 +64,11 @@ def _import(file, path: str, name: str, size_px: int | None, fit: str) -> None:
             with tempfile.TemporaryDirectory(prefix="upload-", dir=workspace().home) as folder:
                 target = Path(folder) / "upload.zip"
                 write_new(target, file.getbuffer())
-                imported, _ = import_set(workspace(), target, name, size_px, fit, progress, is_upload=True)
+                try:
+                    imported, _ = import_set(workspace(), target, name, size_px, fit, progress, is_upload=True)
+                except InputError as error:
+                    message = error.message.replace(str(target), file.name)
+                    raise InputError(message, code=error.code, hint=error.hint) from None
         st.query_params["set"] = imported
 
     if with_bar(take):

@@ -24,20 +24,30 @@ def set_splits(name: str, browser: Browser) -> None:
     )
     way = "shares"
     if delivered:
-        way = st.radio("Splits", list(WAYS), format_func=WAYS.get, key="split-way", horizontal=True)
-    first, second, third = st.columns(3)
+        way = st.radio("Splits", list(WAYS), format_func=WAYS.get, key="split-way", horizontal=True, persist_state="session")
     lacks_test = way == "shares" or "test" not in delivered
     lacks_validation = way == "shares" or "validation" not in delivered
+    of = "all pictures" if way == "shares" else "the training pictures"
+    first, second, third = st.columns(3)
     validation = first.number_input(
-        "Validation share (%)", 0, 90, 20 if lacks_validation and not delivered else 0, key="split-validation", disabled=not lacks_validation,
-        help="Held out of the training pictures, class by class.",
+        "Validation share (%)", 0, 90, 20 if way == "shares" else 0, key=f"split-validation-{way}", disabled=not lacks_validation,
+        help=f"Of {of}, class by class. Judges the network while it learns.", persist_state="session",
     )  # fmt: skip
-    test = second.number_input("Test share (%)", 0, 90, 0, key="split-test", disabled=not lacks_test)
-    seed = third.number_input("Seed", 0, 2**32 - 1, 0, key="split-seed", help="The same seed holds out the same pictures.")
-    config = DataConfig(
-        dataset=name, split_by=way if delivered else "delivered", validation_fraction=validation / 100 if lacks_validation else 0,
-        test_fraction=test / 100 if lacks_test else 0, split_seed=seed, edits=keep_revision(workspace(), name),
+    test = second.number_input(
+        "Test share (%)", 0, 90, 0, key=f"split-test-{way}", disabled=not lacks_test, persist_state="session",
+        help=f"Of {of}, class by class. Kept for the last word on a network whose settings were chosen by the validation split.",
     )  # fmt: skip
+    seed = third.number_input(
+        "Seed", 0, 2**32 - 1, 0, key="split-seed", help="The same seed holds out the same pictures.", persist_state="session"
+    )
+    try:
+        config = DataConfig(
+            dataset=name, split_by=way, validation_fraction=validation / 100 if lacks_validation else 0,
+            test_fraction=test / 100 if lacks_test else 0, split_seed=seed, edits=keep_revision(workspace(), name),
+        )  # fmt: skip
+    except ValueError:
+        st.error(f"Validation and test share together take {validation + test} %: at most 90 % can be held out.")
+        return
     division = divide(workspace(), store, config)
     counts = {
         split: dict(zip(store.meta.class_names, _counts(division.labels[indices], store.num_classes), strict=True))

@@ -8,7 +8,6 @@ from core.config import VARIANTS, Augmentation, Preprocessing, TrainConfig
 from core.data.catalogue import DATASETS
 from core.data.imports import imported_sets
 from core.data.presets import list_presets
-from core.data.sets import suiting
 from core.data.transforms import Composition
 from core.errors import InputError
 from core.intake.pretrained import make_pretrained_ready
@@ -16,9 +15,9 @@ from core.models.catalogue import MODELS
 from core.recipes import RECIPES, recipe_named
 from core.runs.branch import config_to_branch
 from core.runs.directory import Run, find_run
-from core.runs.starting import start_from
+from core.runs.starting import start_from, suited_to
 from core.settings import Setting, changed, get, parse_numbers, sections
-from pages._common import do, inert, workspace
+from pages._common import do, in_words, inert, workspace
 from pages._run_row import title_of
 
 # Kept in the session: the recipe's name, and what was changed since, by path. A counter renews the widgets with the recipe.
@@ -85,7 +84,7 @@ def settings_form() -> TrainConfig | None:
     if state.changes:
         st.button("Back to the recipe", on_click=_forget_changes, key="back-to-recipe")
     if problem:
-        st.error(inert(problem))
+        st.error(inert(in_words(problem)))
     return config
 
 
@@ -232,21 +231,15 @@ def begin_with_set(name: str) -> None:
 
 def _suited(name: str) -> dict[str, Any]:
     try:
-        suited = suiting(workspace(), name)
+        return suited_to(workspace(), _base(), name)
     except InputError:  # a folder that is gone: the plan will say so
         return {"data.dataset": name}
-    if suited["preprocessing.size_px"] is None and name in imported_sets(workspace()):
-        del suited["preprocessing.size_px"]  # the recipe's own
-    if _base().model.weights == "pretrained":  # by whose pictures the weights were learned
-        del suited["preprocessing.mean"], suited["preprocessing.std"]
-    return suited
 
 
 def begin_with_transforms(dataset: str, preprocessing: Preprocessing, augmentation: Augmentation) -> None:
     """Has the form stand for a training on this set with these transforms."""
-    state = _form_state()
-    state.changes = {**state.changes, **_suited(dataset), **Composition(preprocessing, augmentation).changes()}
-    state.form += 1
+    begin_with_set(dataset)
+    st.session_state.changes |= Composition(preprocessing, augmentation).changes()
 
 
 def _transforms_choice(shown: TrainConfig) -> None:
@@ -259,14 +252,15 @@ def _transforms_choice(shown: TrainConfig) -> None:
     key = f"transforms-{st.session_state.form}"
     st.selectbox(
         "Transforms", names, index=next((i for i, name in enumerate(names) if presets[name] == current), None), key=key,
-        placeholder="as set below", on_change=_take_transforms, args=(key, presets, shown.data.dataset),
+        placeholder="as set below", on_change=_take_transforms, args=(key, presets),
         help="How pictures are prepared and changed at random: compositions saved in the transform lab of the Data page.",
     )  # fmt: skip
 
 
-def _take_transforms(key: str, presets: dict[str, Composition], dataset: str) -> None:
+def _take_transforms(key: str, presets: dict[str, Composition]) -> None:
     if name := st.session_state[key]:
-        begin_with_transforms(dataset, presets[name].preprocessing, presets[name].augmentation)
+        st.session_state.changes |= presets[name].changes()
+        _renew()
 
 
 def _dataset_choice(shown: TrainConfig) -> None:

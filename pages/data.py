@@ -8,8 +8,9 @@ from core.data.edits import current_edits
 from core.data.imports import imported_sets, remove_import
 from core.data.originals import original_picture, stored_picture
 from core.data.sets import own_preprocessing, own_store, prepare_store
+from core.data.store import PictureStore
 from core.errors import InputError
-from core.wording import large
+from core.wording import counted, large
 from pages._common import do, inert, with_bar, workspace
 from pages._import_pictures import import_form
 from pages._set_figures import set_figures
@@ -30,23 +31,26 @@ def catalogue() -> None:
     if imported:
         st.subheader("Yours")
         for entry in imported.values():
-            set_row(entry.name, entry.name, f"From {entry.path}.", "ready" if own_store(workspace(), entry.name) else "")
+            origin = "An uploaded zip." if entry.is_upload else f"From {entry.path}."
+            set_row(entry.name, entry.name, origin, own_store(workspace(), entry.name), "to be read")
     st.subheader("Built in")
     for record in DATASETS.values():
-        here = own_store(workspace(), record.name) is not None
-        state = "ready" if here else f"{record.download_mb} MB to download" if record.download_mb else ""
-        _, height, width = record.shape
-        about = f"{record.summary} {record.num_classes} classes, {height} × {width} pixels."
-        set_row(record.name, record.title, about, state)
+        is_near = not record.download_mb or (workspace().datasets / record.folder).is_dir()
+        state = "to be read" if is_near else f"{record.download_mb} MB to download"
+        set_row(record.name, record.title, record.summary, own_store(workspace(), record.name), state)
 
 
-def set_row(name: str, title: str, about: str, state: str) -> None:
+def set_row(name: str, title: str, about: str, store: PictureStore | None, otherwise: str) -> None:
+    """A set in a line: what it is and how much of it there is. otherwise: its state while it is not here."""
+    if store:
+        height, width = store.meta.shape[1:]
+        total = sum(end - first for first, end in store.meta.splits.values())
+        about += f" {counted(total, 'picture')}, {store.num_classes:,} classes, {width} × {height} pixels."
     with st.container(border=True, horizontal=True, vertical_alignment="center"):
         with st.container(width="stretch", gap=None):
             st.markdown(f"**{inert(title)}**")
             st.caption(inert(about))
-        if state:
-            st.caption(state, width="content")
+        st.caption("ready" if store else otherwise, width="content")
         if st.button("Open", key=f"open-{name}"):
             st.query_params["set"] = name
             st.rerun()
@@ -54,6 +58,7 @@ def set_row(name: str, title: str, about: str, state: str) -> None:
 
 def back_to_all() -> None:
     st.query_params.pop("set", None)
+    st.query_params.pop("view", None)
     st.session_state.pop("data-view", None)
 
 
@@ -70,7 +75,7 @@ def one_set(name: str) -> None:
         if entry:
             with st.popover("Remove", key="remove-set"):
                 st.markdown(
-                    "Its runs stay, and so does the folder it came from. Your changes to it (labels, pictures left out) are forgotten."
+                    "Its runs and their results stay, and so does the folder it came from. Your changes to it are forgotten."
                 )
                 if st.button("Remove it from the list", key="remove-set-now"):
                     back_to_all()
@@ -92,8 +97,10 @@ def one_set(name: str) -> None:
         f"{len(store.labels):,} pictures, {large(store.num_classes)} classes, stored at {width} × {height} pixels{fitted}, {colours}. "
         f"{inert(store.meta.layout)}{edited}"
     )
-    st.session_state.setdefault("data-view", VIEWS[0])
+    asked = st.query_params.get("view")
+    st.session_state.setdefault("data-view", asked if asked in VIEWS else VIEWS[0])
     view = st.segmented_control("View", VIEWS, key="data-view", label_visibility="collapsed", required=True)
+    st.query_params["view"] = view
     match view:
         case "Report":
             set_report(name, browser, report_of(browser))
@@ -109,7 +116,8 @@ def one_set(name: str) -> None:
 
 def read_pictures(name: str) -> None:
     """Of a set that is known but not here yet."""
-    size = DATASETS[name].download_mb if name in DATASETS else 0
+    record = DATASETS.get(name)
+    size = record.download_mb if record and not (workspace().datasets / record.folder).is_dir() else 0
     st.info(f"Its pictures are not here yet. {f'{size} MB are downloaded once.' if size else 'They are read once.'}")
     if not st.button("Get the pictures" if size else "Read the pictures", type="primary", key="read-set"):
         return

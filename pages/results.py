@@ -2,6 +2,8 @@
 
 import streamlit as st
 
+from core.data.edits import edits_at
+from core.errors import InputError
 from core.figures import runs as figures
 from core.figures.look import COLOURS
 from core.insight.run_results import judged_after, samples
@@ -72,7 +74,7 @@ def results(run: Run, shown_state: str) -> None:
         st.metric("Time", duration(status.seconds), width="content")
     st.caption(
         f"Judged on {history.started['num_evaluated']:,} pictures of the {last['split']} split of "
-        f"{inert(history.started['dataset'])}, after epoch {last['epoch']}."
+        f"{inert(history.started['dataset'])}, after epoch {last['epoch']}.{edits_of_run(run)}"
     )
 
     st.session_state.setdefault("result-view", VIEWS[0])
@@ -90,6 +92,16 @@ def results(run: Run, shown_state: str) -> None:
         confusion(run, judged, names)
     else:
         gallery(run, judged, names)
+
+
+def edits_of_run(run: Run) -> str:
+    """What had been changed by hand about the set that the run learned from, as a sentence."""
+    data = run.config.data
+    try:
+        summary = edits_at(workspace(), data.dataset, data.edits).summary
+    except InputError:  # made in another workspace
+        summary = f"revision {data.edits}"
+    return f" The set was used as edited: {summary}." if summary else ""
 
 
 def curves(run: Run, history: History) -> None:

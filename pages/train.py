@@ -5,6 +5,7 @@ import streamlit as st
 from core.config import TrainConfig
 from core.data.browse import Browser
 from core.data.catalogue import DATASETS
+from core.data.doubts import doubts_about
 from core.data.edits import edits_at
 from core.data.imports import imported_sets
 from core.data.sets import find_store, own_store, settled
@@ -18,8 +19,8 @@ from core.runs.directory import Run, list_runs
 from core.runs.forecast import forecast_s
 from core.runs.plan import Plan, plan_run
 from core.runs.status import status_of
-from core.wording import large, rough_duration
-from pages._common import choose_run, chosen_run, do, inert, launcher, workspace
+from core.wording import counted, large, rough_duration
+from pages._common import choose_run, chosen_run, do, for_people, in_words, inert, launcher, workspace
 from pages._live import live_run
 from pages._run_row import title_of
 from pages._set_report import report_of
@@ -61,7 +62,7 @@ def preview(config: TrainConfig, is_busy: bool) -> None:
         config = settled(workspace(), config)
         plan = plan_run(workspace(), config)
     except InputError as error:
-        st.error(inert(str(error)))
+        st.error(inert(for_people(error)))
         return
     about_the_set(config)
     if config.model.weights == "pretrained" and not are_at_hand(workspace(), config.model.name):
@@ -74,7 +75,7 @@ def preview(config: TrainConfig, is_busy: bool) -> None:
         try:
             renewed = check_fit(config, plan.spec.shape, plan.spec.num_classes, *parent)
         except InputError as error:
-            st.error(inert(str(error)))
+            st.error(inert(for_people(error)))
             return
         st.markdown(f"It begins with the chosen weights. {inert(renewed)}")
     if st.button("Start training", type="primary", key="start"):
@@ -101,14 +102,14 @@ def what_will_happen(config: TrainConfig, plan: Plan, is_busy: bool) -> str:
     _, height, width = spec.shape
     words = [
         f"**{MODELS[config.model.name].title}** with {large(plan.model.num_parameters)} parameters learns {spec.num_classes} classes",
-        f"from **{plan.num_train:,} pictures** of {inert(spec.title)} ({height} × {width} pixels),",
-        f"{config.epochs} epochs of {plan.steps_per_epoch:,} steps.",
+        f"from **{plan.num_train:,} pictures** of {inert(spec.title)} ({width} × {height} pixels),",
+        f"{counted(config.epochs, 'epoch')} of {counted(plan.steps_per_epoch, 'step')}.",
         f"After each epoch it is judged on {plan.num_evaluated:,} pictures of the **{config.data.evaluate_on}** split.",
     ]
     if spec.edits:
         words.append(f"The set is used **as you edited it**: {spec.edits}.")
     if not spec.is_ready:
-        words.append("The pictures are downloaded or read first.")
+        words.append("The pictures are downloaded or read at this size first.")
     if is_busy:
         words.append("It waits until the training before it has ended.")
     else:
@@ -133,6 +134,8 @@ def about_the_set(config: TrainConfig) -> None:
             if store:
                 browser = Browser(store, edits_at(workspace(), name, config.data.edits))
                 st.caption(inert(report_of(browser).headline), width="stretch")
+                for doubt in doubts_about(config, store):
+                    st.warning(inert(in_words(doubt.sentence)))
         except InputError as error:
             st.caption(inert(str(error)), width="stretch")
         if st.button("Look at the data", key="look-at-data"):

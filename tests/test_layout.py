@@ -123,7 +123,7 @@ def test_class_names_are_composed_readable_and_different():
 
 @pytest.mark.parametrize("names", [[], ["a.png"], ["notes.md"], ["a/b.txt"], [".a/b.png"]])
 def test_nothing_to_find_is_said_with_the_number_of_files(names):
-    with pytest.raises(InputError, match=f"among {len(names)} files") as refusal:
+    with pytest.raises(InputError, match=f"among {len(names)} file") as refusal:
         laid_out(*names)
     assert "one folder per class" in refusal.value.hint
 

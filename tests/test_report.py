@@ -80,7 +80,7 @@ def test_everything_that_was_planted_is_found_and_counted(workspace, tmp_path):
     store = built(workspace, make(tmp_path / "pets", planted))
     report = report_on(store, NO_EDITS)
     assert set(codes(report)) == {
-        "unreadable", "duplicates-between-splits", "contradicting-labels", "empty-classes", "tiny-classes", "imbalance"
+        "unreadable", "duplicates-between-splits", "contradicting-labels", "empty-classes", "tiny-classes", "imbalance", "duplicates"
     }  # fmt: skip
     assert codes(report).count("empty-classes") == 2
     assert {store.files[i] for i in report.leaking} == {"train/cat/3.png", "train/cat/4.png"}
@@ -189,3 +189,28 @@ def test_copies_planted_across_splits_of_a_real_set_are_found_and_removed(worksp
     assert {name: len(indices) > 10 for name, indices in division.splits.items()} == dict.fromkeys(
         ("train", "validation", "test"), True
     )
+
+
+def test_classes_of_which_nothing_can_be_read_are_named_and_are_no_classes(workspace, tmp_path):
+    planted = clean() | {
+        "train/broken/1.png": b"x",
+        "train/broken/2.png": b"x",
+        "train/notes/a.txt": b"x",
+        "train/loose.png": scene(9),
+    }
+    root = make(tmp_path / "pets", planted)
+    (root / "train" / "leer").mkdir()
+    store = built(workspace, root)
+    assert store.meta.class_names == ["cat", "dog"]
+    report = report_on(store, NO_EDITS)
+    messages = [finding.message for finding in report.findings if finding.code == "no-pictures"]
+    assert messages == ["'leer', 'notes', 'broken' have no picture that can be read. They are left out."]
+    assert set(store.labels.tolist()) == {0, 1}
+
+
+def test_pictures_that_got_no_class_are_a_finding(workspace, tmp_path):
+    root = make(tmp_path / "pets", {f"images/{n}.png": scene(n) for n in range(12)})
+    rows = [f"{n}.png,{'cat' if n % 2 else 'dog'}" for n in range(9)] + ["10.png,cat", "10.png,dog"]
+    (root / "labels.csv").write_text("\n".join(["file,label", *rows]))
+    report = report_on(built(workspace, root), NO_EDITS)
+    assert "3 pictures could be given no class and are left out." in [finding.message for finding in report.findings]

@@ -19,7 +19,7 @@ def progress() -> Callable[[str, int, int], None]:
 
     def tell(what: str, done: int, total: int) -> None:
         nonlocal last
-        if time.monotonic() - last > 1:
+        if time.monotonic() - last > 1 or (total and done == total):
             last = time.monotonic()
             say(f"{what} …" + (f" {done:,} of {total:,}" if total else ""))
 

@@ -40,7 +40,7 @@ def show_report(result: Result) -> None:
 
     channels, height, width = result["shape"]
     print(
-        f"{result['dataset']}: {height} × {width} pixels, {'colour' if channels == 3 else 'grey'}, {len(result['class_names'])} classes"
+        f"{result['dataset']}: {width} × {height} pixels, {'colour' if channels == 3 else 'grey'}, {len(result['class_names'])} classes"
     )
     if result["layout"]:
         print(f"  {result['layout']}")

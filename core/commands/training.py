@@ -24,9 +24,14 @@ def train(workspace: Workspace, options: argparse.Namespace) -> Result:
     from core.runs.branch import branch
     from core.runs.directory import create_run, find_run
     from core.runs.plan import plan_run
+    from core.runs.starting import suited_to
 
     changes = dict(parse_assignment(text) for text in options.set)
-    config = settled(workspace, changed(_starting_point(workspace, options), changes))
+    config = _starting_point(workspace, options)
+    dataset = changes.get("data.dataset", config.data.dataset)
+    if dataset != config.data.dataset:  # what suits the other set, but for what is asked for
+        changes = {**suited_to(workspace, config, dataset), **changes}
+    config = settled(workspace, changed(config, changes))
     make_pretrained_ready(workspace, config, progress())
     prepare_store(workspace, config.data.dataset, config.preprocessing, progress())
     plan_run(workspace, config)

@@ -1,12 +1,13 @@
 """Looking through a set: which pictures are asked for, and what they have in common."""
 
 import unicodedata
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 
-from core.data.edits import Edits, applied
+from core.data.edits import Action, Edits, Kind, applied
 from core.data.report import split_codes
 from core.data.splits import SPLITS
 from core.data.store import PictureStore
@@ -58,6 +59,19 @@ class Browser:
         if text := _as_typed(wanted.text.strip()):
             found = np.array([i for i in found.tolist() if text in _as_typed(self.store.key(i))], np.int64)
         return found
+
+    def change(self, kind: Kind, indices: Sequence[int], label: str = "") -> Action | None:
+        """The action on those of the pictures that it would change; None if that is none. label: the new class of a relabelling."""
+        names, key = self.store.meta.class_names, self.store.key
+        if kind == "relabel":
+            to = names.index(label)
+            changed = [i for i in indices if self.labels[i] != to]
+            as_delivered = tuple(key(i) for i in changed if self.store.labels[i] == to)
+        else:
+            now = {"exclude": self.kept, "include": ~self.kept}
+            fits = now[kind] if kind in now else self._are_in(self.edits.flagged) == (kind == "unflag")
+            changed, as_delivered = [i for i in indices if fits[i]], ()
+        return Action(kind, tuple(map(key, changed)), label, as_delivered=as_delivered) if changed else None
 
     def class_mean(self, label: int) -> np.ndarray | None:
         """(C, H, W) uint8, the mean of up to a thousand training pictures of a class spread over it; None without any."""

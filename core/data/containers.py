@@ -28,7 +28,10 @@ class StoredFile:
 
 
 class Container(Protocol):
+    """empty_folders: those in which nothing lies, known once the files were listed."""
+
     path: Path
+    empty_folders: list[str]
 
     def files(self, skipped: list[dict[str, str]]) -> Iterable[StoredFile]:
         """Every file; what can't be looked at is added to `skipped`."""
@@ -40,6 +43,7 @@ class Container(Protocol):
 class PictureFolder:
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.empty_folders: list[str] = []
 
     def files(self, skipped: list[dict[str, str]]) -> Iterable[StoredFile]:
         cut = len(str(self.path).rstrip(os.sep)) + 1
@@ -52,6 +56,8 @@ class PictureFolder:
             except OSError as error:
                 skipped.append({"file": readable(folder[cut:]) or ".", "reason": f"can't be read ({error.strerror})"})
                 continue
+            if not found:
+                self.empty_folders.append(folder[cut:])
             for entry in found:
                 if entry.is_symlink():
                     skipped.append({"file": readable(entry.path[cut:]), "reason": "a link, which is not followed"})
@@ -81,6 +87,7 @@ class PictureZip:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._zip = open_zip(path, PICTURE_ZIP)
+        self.empty_folders: list[str] = []
         self._lock = threading.Lock()  # one place in the file is read at a time
 
     def files(self, skipped: list[dict[str, str]]) -> Iterable[StoredFile]:

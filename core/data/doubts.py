@@ -4,7 +4,10 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from core.config import Augmentation, Preprocessing
+import numpy as np
+
+from core.config import Augmentation, Preprocessing, TrainConfig
+from core.data.store import PictureStore
 from core.data.transforms import Composition
 from core.wording import percent
 
@@ -49,6 +52,17 @@ def doubts(composition: Composition, facts: SetFacts) -> list[Doubt]:
         *_of_colour(composition.augmentation, facts),
         *_of_strength(composition.augmentation, facts),
     ]
+
+
+def doubts_about(config: TrainConfig, store: PictureStore) -> list[Doubt]:
+    """The same for a training on a set, of which this store holds the pictures at whatever size."""
+    chosen, (channels, *stored) = config.preprocessing, store.meta.shape
+    channels = {"grey": 1, "rgb": 3}.get(chosen.colour, channels)
+    size = (chosen.size_px, chosen.size_px) if chosen.size_px else tuple(stored)
+    width, height = np.median(store.sizes, axis=0).astype(int).tolist()
+    mean = tuple(store.meta.mean) if channels == len(store.meta.mean) else (float(np.mean(store.meta.mean)),) * channels
+    facts = SetFacts(shows_characters(store.meta.drawing, store.meta.class_names), (channels, *size), (height, width), mean)
+    return doubts(Composition(chosen, config.augmentation), facts)
 
 
 def _of_preparation(settings: Preprocessing, facts: SetFacts) -> list[Doubt]:

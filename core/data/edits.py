@@ -21,16 +21,26 @@ from core.workspace import Workspace
 
 Kind = Literal["relabel", "exclude", "include", "flag", "unflag"]
 AS_DELIVERED = "none"  # as a revision: no edits, whatever there are
+WORDS = {"relabel": "relabelled", "exclude": "left out", "include": "taken back in", "flag": "flagged", "unflag": "unflagged"}
 
 
 @dataclass(frozen=True)
 class Action:
-    """pictures: by their keys in the store. label: the new class; reason: why, both for people."""
+    """pictures: by their keys in the store. label: the new class; reason: why, both for people.
+
+    as_delivered: those of the pictures that came with this label, so that they are no longer relabelled.
+    """
 
     kind: Kind
     pictures: tuple[str, ...]
     label: str = ""
     reason: str = ""
+    as_delivered: tuple[str, ...] = ()
+
+    @property
+    def summary(self) -> str:
+        """In words: "12 relabelled to cat"."""
+        return f"{len(self.pictures):,} {WORDS[self.kind]}" + (f" to {self.label}" if self.label else "")
 
 
 @dataclass(frozen=True)
@@ -73,6 +83,8 @@ def edits_of(actions: Sequence[Action]) -> Edits:
         match action.kind:
             case "relabel":
                 relabelled.update(dict.fromkeys(action.pictures, action.label))
+                for picture in action.as_delivered:
+                    relabelled.pop(picture, None)
             case "exclude":
                 excluded.update(action.pictures)
             case "include":
@@ -88,7 +100,10 @@ def actions_on(workspace: Workspace, dataset: str) -> list[Action]:
     """Everything done to a set and not undone, in order."""
     try:
         content = json.loads((_folder(workspace, dataset) / "actions.json").read_text())
-        return [Action(a["kind"], tuple(a["pictures"]), a["label"], a["reason"]) for a in content["actions"]]
+        return [
+            Action(a["kind"], tuple(a["pictures"]), a["label"], a["reason"], tuple(a.get("as_delivered", ())))
+            for a in content["actions"]
+        ]
     except FileNotFoundError:
         return []
     except (ValueError, KeyError, TypeError) as error:
@@ -110,14 +125,33 @@ def edit(workspace: Workspace, dataset: str, action: Action) -> Edits:
     return edits_of(actions)
 
 
-def undo(workspace: Workspace, dataset: str) -> Action | None:
-    """Takes the last action back and returns it; None if there is none."""
+def undo(workspace: Workspace, dataset: str, expected: Action | None = None) -> Action | None:
+    """Takes the last action back and returns it; None if there is none.
+
+    expected: the action that is meant. Raises InputError if the last one is another by now.
+    """
     with _locked(workspace, dataset):
         actions = actions_on(workspace, dataset)
+        if expected is not None and expected not in actions[-1:]:
+            raise InputError(_moved_on(actions), code="dataset")
         if not actions:
             return None
         _save(workspace, dataset, actions[:-1])
     return actions[-1]
+
+
+def undo_all(workspace: Workspace, dataset: str, expected: Sequence[Action]) -> None:
+    """Takes these actions back, all there are. Raises InputError if there are others by now."""
+    with _locked(workspace, dataset):
+        actions = actions_on(workspace, dataset)
+        if actions != list(expected):
+            raise InputError(_moved_on(actions), code="dataset")
+        _save(workspace, dataset, [])
+
+
+def _moved_on(actions: Sequence[Action]) -> str:
+    now = f"The last one is now: {actions[-1].summary}." if actions else "There are none any more."
+    return f"Nothing was undone: the changes to this set are others by now, made or undone elsewhere. {now}"
 
 
 def keep_revision(workspace: Workspace, dataset: str) -> str:
@@ -177,7 +211,10 @@ def _locked(workspace: Workspace, dataset: str) -> FileLock:
 
 
 def _save(workspace: Workspace, dataset: str, actions: list[Action]) -> None:
-    rows = [{"kind": a.kind, "pictures": list(a.pictures), "label": a.label, "reason": a.reason} for a in actions]
+    rows = [
+        {"kind": a.kind, "pictures": list(a.pictures), "label": a.label, "reason": a.reason, "as_delivered": list(a.as_delivered)}
+        for a in actions
+    ]  # fmt: skip
     _write(_folder(workspace, dataset) / "actions.json", {"dataset": dataset, "actions": rows})
 
 

@@ -28,6 +28,7 @@ class ImportedSet:
     fingerprint: str = ""
     size_px: int | None = None
     fit: str = "crop"
+    is_upload: bool = False
 
 
 def imported_sets(workspace: Workspace) -> dict[str, ImportedSet]:
@@ -67,7 +68,9 @@ def import_pictures(
     if place != path and not place.exists():
         place.parent.mkdir(exist_ok=True)
         os.replace(path, place)
-    entry = ImportedSet(name, str(place), listing.fingerprint, size_px, fit)
+    if before and size_px is None:  # imported again, to see what is new: not to be stored otherwise
+        size_px, fit = before.size_px, before.fit
+    entry = ImportedSet(name, str(place), listing.fingerprint, size_px, fit, is_upload)
     if entry != before:
         put_entry(workspace, entry)
     return entry

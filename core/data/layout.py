@@ -17,12 +17,14 @@ from core.data.decoding import ENDINGS
 from core.data.label_table import MAX_ROWS, LabelTable, Row, as_text, read_table
 from core.data.splits import SPLITS
 from core.errors import InputError
+from core.wording import counted
 
 SPLIT_FOLDERS = {
     "train": "train", "training": "train", "test": "test", "testing": "test",
     "val": "validation", "valid": "validation", "validation": "validation",
 }  # fmt: skip
 LEFT_BY_SYSTEMS = {"thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r", "__macosx", "$recycle.bin", "@eadir"}
+ARCHIVE_ENDINGS = {".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar"}
 TABLE_ENDINGS = {".csv", ".tsv"}
 MAX_TABLE_BYTES = 100_000_000  # of all together
 MAX_LABEL_BYTES = 10_000
@@ -44,18 +46,40 @@ class Picture:
 
 @dataclass
 class Layout:
-    """pictures: by split, then by name. skipped: {"file", "reason"}. summary: how it was understood, as a sentence."""
+    """pictures: by split, then by name. skipped: {"file", "reason"}, and "kind": "unlabelled" for pictures that got no class.
+
+    summary: how it was understood, as a sentence. class_folders: paths of the folders whose names are the classes.
+    """
 
     summary: str
     pictures: list[Picture]
     skipped: list[dict[str, str]] = field(default_factory=list)
+    class_folders: set[str] = field(default_factory=set)
 
     @property
     def class_names(self) -> list[str]:
         return sorted({picture.class_name for picture in self.pictures})
 
-    def skip(self, name: str, reason: str) -> None:
-        self.skipped.append({"file": readable(name), "reason": reason})
+    def skip(self, name: str, reason: str, kind: str = "") -> None:
+        self.skipped.append({"file": readable(name), "reason": reason, **({"kind": kind} if kind else {})})
+
+    def without_pictures(self, paths: Iterable[str]) -> list[str]:
+        """Names of folders that stand beside class folders and hold none of the set's pictures. paths: of files, or of empty folders."""
+        parents = {_folder(path) for path in self.class_folders}
+        found = set()
+        for path in paths:
+            parts = path.split("/")
+            for depth in range(len(parts) - 1):
+                folder = "/".join(parts[: depth + 1])
+                is_hidden = parts[depth].startswith(".") or parts[depth].lower() in LEFT_BY_SYSTEMS
+                if (
+                    "/".join(parts[:depth]) in parents
+                    and folder not in self.class_folders
+                    and not is_hidden
+                    and not _is_split(parts[depth])
+                ):
+                    found.add(readable(parts[depth]))
+        return sorted(found - set(self.class_names))
 
 
 def arrange(names: Sequence[str], read: Read) -> Layout:
@@ -73,6 +97,8 @@ def arrange(names: Sequence[str], read: Read) -> Layout:
             tables.append(name)
         elif ending == ".txt":
             texts.append(name)
+        elif ending in ARCHIVE_ENDINGS:
+            layout.skip(name, "an archive of its own: import it by itself")
         else:
             layout.skip(name, "not a picture by its ending")
     wrapper = _wrapper(pictures)
@@ -128,13 +154,15 @@ def _by_folders(pictures: list[str], wrapper: str, layout: Layout) -> list[Pictu
         folders = places.get(name, [])
         level = 0 if at_top else 1  # at which the split stands, if any
         if not folders or (at_top and _is_split(folders[0]) and len(folders) < 2):
-            layout.skip(name, "lies in no class folder")
+            layout.skip(name, "lies in no class folder", "unlabelled")
         elif not at_top and not within:
             found.append(Picture("train", folders[0], name))
+            layout.class_folders.add(wrapper + folders[0])
         elif len(folders) < 2 or not _is_split(folders[level]):
             layout.skip(name, "lies outside of the split folders")
         else:
             found.append(Picture(SPLIT_FOLDERS[folders[level].lower()], folders[1 - level], name))
+            layout.class_folders.add(wrapper + "/".join(folders[: 2 - level]))
     layout.summary = f"A folder for each class{' within each split' if at_top or within else ''}."
     return found
 
@@ -151,9 +179,9 @@ def _by_label_files(pictures: list[str], texts: list[str], wrapper: str, read: R
         return []
     for name in pictures:
         if name not in chosen:
-            layout.skip(name, "has no label file of its own")
+            layout.skip(name, "has no label file of its own", "unlabelled")
         elif problem := labels[chosen[name]][1]:
-            layout.skip(name, problem)
+            layout.skip(name, problem, "unlabelled")
     for text in texts:
         if text not in labels:
             layout.skip(text, "belongs to no picture")
@@ -256,7 +284,7 @@ def _by_tables(pictures: list[str], tables: list[str], read: Read, layout: Layou
         layout.skip(f"{more:,} more rows", "rows for pictures that are not here")
     for name in pictures:
         if problem := said[name].problem if name in said else "stands in no row of the table":
-            layout.skip(name, problem)
+            layout.skip(name, problem, "unlabelled")
     used = [readable(name) for name in tables if name not in problems]
     layout.summary = f"Pictures, their classes in the table {', '.join(used[:3])}{' and others' if len(used) > 3 else ''}."
     return [
@@ -312,7 +340,7 @@ def _as_named(file: str) -> str:
 def _check(layout: Layout, num_files: int) -> None:
     if not layout.pictures:
         raise InputError(
-            f"No pictures in class folders were found among {num_files:,} files.", code="dataset",
+            f"No pictures in class folders were found among {counted(num_files, 'file')}.", code="dataset",
             hint="Expected one folder per class, for example ants/ and bees/, by themselves or inside train/ and test/ or val/; "
             "or pictures with a text file of the same name each; or a CSV of file names and labels.",
         )  # fmt: skip

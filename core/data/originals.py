@@ -27,7 +27,8 @@ def original_picture(store: PictureStore, index: int) -> Image.Image:
     picture = stored_picture(store, index)
     if store.files is None:
         return picture
-    return read_picture(_container(Path(store.meta.origin)), store.files[index])
+    path = Path(store.meta.origin)
+    return read_picture(_container(path, path.stat().st_mtime_ns if path.exists() else 0), store.files[index])
 
 
 def as_png(picture: Image.Image) -> bytes:
@@ -39,5 +40,5 @@ def as_png(picture: Image.Image) -> bytes:
 
 
 @lru_cache(maxsize=4)
-def _container(path: Path) -> Container:
+def _container(path: Path, mtime_ns: int) -> Container:
     return open_container(path)

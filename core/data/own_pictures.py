@@ -35,6 +35,7 @@ class Listing:
     container: Container
     layout: Layout
     fingerprint: str
+    empty_classes: list[str]
 
     @property
     def path(self) -> Path:
@@ -51,7 +52,9 @@ def list_pictures(path: Path) -> Listing:
     except InputError as error:
         raise InputError(f"{readable(str(path))}: {error.message}", code=error.code, hint=error.hint) from None
     layout.skipped.extend(unseen)
-    return Listing(container, layout, _fingerprint(layout, files))
+    taken = {picture.name for picture in layout.pictures}
+    others = [name for name in files if name not in taken] + [f"{folder}/" for folder in container.empty_folders]
+    return Listing(container, layout, _fingerprint(layout, files), layout.without_pictures(others))
 
 
 def _fingerprint(layout: Layout, files: dict[str, StoredFile]) -> str:
@@ -137,4 +140,15 @@ def source_of(listing: Listing, title: str, preprocessing: Preprocessing) -> Sou
                         )  # fmt: skip
 
     counts = Counter(picture.split for picture in pictures)
-    return Source(title, class_names, shape, dict(counts), "none", str(listing.path), blocks, skipped, listing.layout.summary)
+    return Source(
+        title,
+        class_names,
+        shape,
+        dict(counts),
+        "none",
+        str(listing.path),
+        blocks,
+        skipped,
+        listing.layout.summary,
+        listing.empty_classes,
+    )

@@ -58,6 +58,7 @@ class Report:
     leaking: np.ndarray
     contradicting: np.ndarray
     imbalance: float
+    empty_classes: list[str] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
 
     @property
@@ -116,7 +117,7 @@ def report_on(store: PictureStore, edits: Edits) -> Report:
         [s for s in store.skipped if s.get("kind") == "unreadable"],
         [s for s in store.skipped if s.get("kind") != "unreadable"],
         tuple(by_area[0].tolist()), tuple(by_area[-1].tolist()), len(sizes), num_pairs, pairs, leaking, contradicting,
-        max(present) / min(present) if present else 1.0,
+        max(present) / min(present) if present else 1.0, store.meta.empty_classes,
     )  # fmt: skip
     report.findings.extend(_findings(report))
     return report
@@ -186,6 +187,17 @@ def _findings(report: Report) -> list[Finding]:
                 "flag",
             )
         )
+    if report.empty_classes:
+        left_out = _stand(len(report.empty_classes), "It is", "They are")
+        found.append(
+            Finding("no-pictures", f"{_classes(report.empty_classes)} no picture that can be read. {left_out} left out.")
+        )
+    if unlabelled := sum(1 for entry in report.skipped if entry.get("kind") == "unlabelled"):
+        found.append(
+            Finding(
+                "unlabelled", f"{_pictures(unlabelled)} could be given no class and {_stand(unlabelled, 'is', 'are')} left out."
+            )
+        )
     train = report.counts["train"]
     for split, classes in report.counts.items():
         if empty := [name for name, count in classes.items() if not count]:
@@ -201,8 +213,10 @@ def _findings(report: Report) -> list[Finding]:
                 "balance",
             )
         )
-    if report.num_pairs["same class"] and not len(report.leaking):
-        found.append(Finding("duplicates", f"{report.num_pairs['same class']:,} pairs within a class are copies of one another."))
+    if copies := report.num_pairs["same class"]:
+        found.append(
+            Finding("duplicates", f"{_pictures(copies)} {_stand(copies, 'is a copy', 'are copies')} of others of the same class.")
+        )
     return found
 
 

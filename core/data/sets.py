@@ -59,6 +59,13 @@ def place_of(workspace: Workspace, dataset: str) -> Path | None:
     )  # fmt: skip
 
 
+def title_of(workspace: Workspace, dataset: str) -> str:
+    """What people call a set."""
+    if record := DATASETS.get(dataset):
+        return record.title
+    return dataset if dataset in imported_sets(workspace) else place_of(workspace, dataset).name
+
+
 def settled(workspace: Workspace, config: TrainConfig) -> TrainConfig:
     """The configuration with all that depends on the moment made explicit, so that it means the same tomorrow and anywhere:
     a path absolute, the size that the set was imported at, the edits as they are now."""
@@ -102,16 +109,13 @@ def prepare_store(
         return store
     if place is None:
         return build_store(path, _brought_to(DATASETS[dataset].source(workspace.datasets, progress), preprocessing), progress)
-    listing = _listing(place, LISTING_S)
-    if listing.fingerprint != fingerprint:
-        listing = _listing(place)  # imported again within these seconds, perhaps
+    listing = _listing(place)  # what is read now must be what the store is named after
     if listing.fingerprint != fingerprint:
         raise InputError(
             f"The pictures in {place} are not those that were imported as '{dataset}': files were added, removed or changed.",
             code="dataset", hint="Import it again.",
         )  # fmt: skip
-    title = dataset if dataset in imported_sets(workspace) else place.name
-    return build_store(path, source_of(listing, title, preprocessing), progress)
+    return build_store(path, source_of(listing, title_of(workspace, dataset), preprocessing), progress)
 
 
 def import_set(
@@ -119,11 +123,10 @@ def import_set(
     progress: Progress = no_progress, is_upload: bool = False,
 ) -> tuple[str, PictureStore]:  # fmt: skip
     """A folder or zip as a set: its name and its store. What can't be read leaves everything as it was before."""
-    preprocessing = Preprocessing(size_px=size_px, fit=fit)
     before = imported_sets(workspace)
     entry = import_pictures(workspace, path, name, size_px, fit, is_upload)
     try:
-        return entry.name, prepare_store(workspace, entry.name, preprocessing, progress)
+        return entry.name, prepare_store(workspace, entry.name, own_preprocessing(workspace, entry.name), progress)
     except BaseException:  # also when the visitor has left the page meanwhile
         if earlier := before.get(entry.name):
             put_entry(workspace, earlier)
@@ -145,17 +148,17 @@ def divide(workspace: Workspace, store: PictureStore, config: DataConfig) -> Div
 
 def suiting(workspace: Workspace, dataset: str) -> dict[str, Any]:
     """What to change in a configuration that is to use this set instead of its own: size, normalisation, what it is judged on."""
-    record, own = DATASETS.get(dataset), own_preprocessing(workspace, dataset)
-    store = None if record else find_store(workspace, dataset, own)
-    has_test = record.num_test > 0 if record else store is not None and "test" in store.meta.splits
-    has_validation = store is not None and "validation" in store.meta.splits
+    record, own, delivered = DATASETS.get(dataset), own_preprocessing(workspace, dataset), _delivered(workspace, dataset)
+    judges = [split for split in ("test", "validation") if split in delivered]
     return {
         "data.dataset": dataset,
         "data.edits": "",
-        "data.evaluate_on": "test" if has_test else "validation",
-        "data.validation_fraction": 0.0 if has_test or has_validation else HELD_OUT,
+        "data.split_by": "delivered",
+        "data.evaluate_on": judges[0] if judges else "validation",
+        "data.validation_fraction": 0.0 if judges else HELD_OUT,
         "data.test_fraction": 0.0,
         "preprocessing.size_px": own.size_px,
+        "preprocessing.short_side_px": None,
         "preprocessing.fit": own.fit,
         "preprocessing.mean": None,
         "preprocessing.std": None,
@@ -164,16 +167,28 @@ def suiting(workspace: Workspace, dataset: str) -> dict[str, Any]:
     }
 
 
+def _delivered(workspace: Workspace, dataset: str) -> set[str]:
+    """The splits that a set brings."""
+    if record := DATASETS.get(dataset):
+        return {"train", "test"} if record.num_test else {"train"}
+    if store := own_store(workspace, dataset):
+        return set(store.meta.splits)
+    return {picture.split for picture in _listing(place_of(workspace, dataset), LISTING_S).layout.pictures}
+
+
 def data_spec(workspace: Workspace, config: TrainConfig) -> DataSpec:
     """Shape, classes and split sizes of what this configuration would train on, without building anything."""
     edits = edits_at(workspace, config.data.dataset, config.data.edits)
     store = find_store(workspace, config.data.dataset, config.preprocessing, LISTING_S)
     if store:
         counts = {name: len(indices) for name, indices in divide(workspace, store, config.data).splits.items()}
-        return DataSpec(store.meta.title, store.meta.shape, store.num_classes, counts, True, edits.summary)
+        return DataSpec(
+            title_of(workspace, config.data.dataset), store.meta.shape, store.num_classes, counts, True, edits.summary
+        )
     record = DATASETS.get(config.data.dataset)
     if record is None:
-        return _unread_spec(_listing(place_of(workspace, config.data.dataset), LISTING_S), config, edits)
+        listing = _listing(place_of(workspace, config.data.dataset), LISTING_S)
+        return _unread_spec(title_of(workspace, config.data.dataset), listing, config, edits)
     counts = {"train": record.num_train, "test": record.num_test}
     for name, fraction in (("test", config.data.test_fraction), ("validation", config.data.validation_fraction)):
         if not counts.get(name) and fraction:
@@ -184,7 +199,7 @@ def data_spec(workspace: Workspace, config: TrainConfig) -> DataSpec:
     return DataSpec(record.title, shape, record.num_classes, counts, False, edits.summary)
 
 
-def _unread_spec(listing: Listing, config: TrainConfig, edits: Edits) -> DataSpec:
+def _unread_spec(title: str, listing: Listing, config: TrainConfig, edits: Edits) -> DataSpec:
     """What a folder or zip holds by its files' names, before the pictures are read at this size."""
     pictures, class_names = listing.layout.pictures, listing.layout.class_names
     number = {name: index for index, name in enumerate(class_names)}
@@ -197,7 +212,6 @@ def _unread_spec(listing: Listing, config: TrainConfig, edits: Edits) -> DataSpe
         first += counts[split]
     splits = split_indices(labels, delivered, config.data, kept)
     shape = shape_of(listing, config.preprocessing)
-    title = config.data.dataset if "/" not in config.data.dataset else listing.path.name
     return DataSpec(title, shape, len(number), {name: len(indices) for name, indices in splits.items()}, False, edits.summary)
 
 
@@ -205,7 +219,7 @@ def _store_path(workspace: Workspace, dataset: str, place: Path | None, fingerpr
     """Where the store of these pictures at this size lies; the name is ours, whatever the set is called."""
     wanted = preprocessing.model_dump_json(include=set(STORED_FIELDS))
     key = hashlib.sha256(f"{place or dataset}\0{fingerprint}\0{wanted}".encode(errors="surrogateescape")).hexdigest()[:16]
-    slug = re.sub(r"[^a-z0-9]+", "-", Path(dataset).name.lower()).strip("-")[:30] or "set"
+    slug = re.sub(r"[^a-z0-9]+", "-", (place.stem if place else dataset).lower()).strip("-")[:30] or "set"
     return workspace.stores / f"{slug}-{key}"
 
 

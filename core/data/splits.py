@@ -53,7 +53,10 @@ def split_indices(
     if kept is not None:
         splits = {name: indices[kept[indices]] for name, indices in splits.items()}
     splits = {name: indices for name, indices in splits.items() if len(indices)}
-    for name, fraction in (("test", config.test_fraction), ("validation", config.validation_fraction)):
+    validation = config.validation_fraction
+    if config.split_by == "shares":
+        validation /= 1 - config.test_fraction  # of what the test share leaves
+    for name, fraction in (("test", config.test_fraction), ("validation", validation)):
         if name not in splits and fraction > 0 and "train" in splits:
             random = np.random.default_rng([config.split_seed, SPLITS.index(name)])
             rest, held = hold_out(splits["train"], labels, fraction, random, groups)

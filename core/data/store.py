@@ -61,11 +61,15 @@ class Source:
     blocks: Callable[[Progress], Iterator[Block]]
     skipped: list[dict[str, str]] = field(default_factory=list)  # {"file", "reason"}; grows while blocks are read
     layout: str = ""
+    empty_classes: list[str] = field(default_factory=list)  # named by a folder in which no picture lies
 
 
 @dataclass(frozen=True)
 class StoreMeta:
-    """What a store says of itself. splits: first and past-the-last index; mean, std: of the training pictures, 0..1."""
+    """What a store says of itself. splits: first and past-the-last index; mean, std: of the training pictures, 0..1.
+
+    empty_classes: those named by a folder or a table of which no picture could be read; they are no classes of the set.
+    """
 
     title: str
     class_names: list[str]
@@ -77,6 +81,7 @@ class StoreMeta:
     origin: str
     checksums: dict[str, str]
     layout: str = ""
+    empty_classes: list[str] = field(default_factory=list)
     format: int = FORMAT
 
 
@@ -208,6 +213,16 @@ def _write(folder: Path, source: Source, progress: Progress) -> StoreMeta:
         file.flush()
         os.fsync(file.fileno())
     labels, sizes, digests, hashes = (np.concatenate(arrays) for arrays in about.values())
+    names = source.class_names
+    if files:  # a built-in set's classes are what they are; of one's own, those remain of which a picture could be read
+        present, labels = np.unique(labels, return_inverse=True)
+        names = [names[k] for k in present.tolist()]
+        if len(names) < 2:
+            raise InputError(
+                f"Pictures of one class only could be read in {source.origin}: {names[0]!r}.",
+                code="dataset",
+                hint="Two classes are needed.",
+            )
     np.save(folder / "labels.npy", labels.astype(np.int64))
     np.save(folder / "sizes.npy", sizes.astype(np.uint32))
     if files:
@@ -221,9 +236,9 @@ def _write(folder: Path, source: Source, progress: Progress) -> StoreMeta:
     std = np.sqrt(np.maximum(total[1] / pixels - mean**2, 0))
     checksums = {name: _sha256(folder / name) for name in ("images.npy", "labels.npy")}
     return StoreMeta(
-        source.title, source.class_names, source.shape, {name: splits[name] for name in SPLITS if name in splits},
+        source.title, names, source.shape, {name: splits[name] for name in SPLITS if name in splits},
         [round(float(v), 6) for v in mean], [round(max(float(v), 1e-3), 6) for v in std],
-        source.drawing, source.origin, checksums, source.layout,
+        source.drawing, source.origin, checksums, source.layout, [*source.empty_classes, *(name for name in source.class_names if name not in names)],
     )  # fmt: skip
 
 

@@ -29,7 +29,8 @@ def make_pretrained_ready(workspace: Workspace, config: TrainConfig, progress: P
         try:
             fetch([weights.url], original, weights.sha256_prefix, f"Weights of {model}", progress, algorithm="sha256")
         except InputError as error:
-            raise missing(workspace, model, error.message) from None
+            why = error.message.partition("downloaded (")[2].rstrip(").") or error.message
+            raise missing(workspace, model, why) from None
     spec = NetworkSpec(
         model=ModelConfig(name=model), shape=(3, 224, 224), class_names=tuple(map(str, range(IMAGENET_CLASSES))),
         preprocessing=Preprocessing(),

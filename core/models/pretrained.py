@@ -71,8 +71,9 @@ def missing(workspace: Workspace, model: str, reason: str = "") -> InputError:
             hint=f"There are for {', '.join(PRETRAINED)}.",
         )
     weights = PRETRAINED[model]
+    why = f" and can't be downloaded ({reason})" if reason else ""
     return InputError(
-        f"The pretrained weights of {model} are not on this machine{f' and can not be downloaded ({reason})' if reason else ''}.",
+        f"The pretrained weights of {model} are not on this machine{why}.",
         code="weights-offline",
         hint=f"Put {weights.file} ({weights.megabytes} MB, {weights.url}) into {workspace.models}, or set model.weights to fresh.",
     )

@@ -1,9 +1,11 @@
 """A recipe as this machine can run it: with its pretrained weights and its set where they are here, else with what there is."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from core.config import TrainConfig
 from core.data.imports import imported_sets
+from core.data.sets import data_spec, settled, suiting
 from core.data.store import stores_of
 from core.models.pretrained import PRETRAINED, are_at_hand
 from core.recipes import recipe_named
@@ -36,6 +38,22 @@ def start_from(workspace: Workspace, name: str) -> Start:
     if config.data.dataset == "ants-bees" and (own := _ants_and_bees(workspace)):
         config = changed(config, {"data.dataset": own})
     return Start(config, note, missing)
+
+
+def suited_to(workspace: Workspace, config: TrainConfig, dataset: str) -> dict[str, Any]:
+    """What to change in a configuration that is to learn from another set than its own, by setting."""
+    changes = suiting(workspace, dataset)
+    if config.model.weights == "pretrained":
+        # the pictures are brought to what the weights were learned by; a size that was chosen at the import is respected
+        for name in ("size_px", "short_side_px", "mean", "std"):
+            if name != "size_px" or changes["preprocessing.size_px"] is None:
+                del changes[f"preprocessing.{name}"]
+        if "preprocessing.size_px" in changes:
+            changes["preprocessing.short_side_px"] = None
+    num_train = data_spec(workspace, settled(workspace, changed(config, changes))).splits.get("train", 0)
+    if num_train < 4 * config.batch_size:  # a few updates an epoch at least
+        changes["batch_size"] = max(2, 2 ** max(0, num_train // 4).bit_length() // 2)
+    return changes
 
 
 def _ants_and_bees(workspace: Workspace) -> str:
