@@ -184,6 +184,28 @@ def test_imported_folder_is_reported_and_can_be_trained_on_by_name(home, tmp_pat
     assert result["final"]["per_class"][1] == {"class": "dog", "accuracy": None, "correct": 0, "support": 0}
 
 
+def test_small_set_without_splits_trains_by_a_recipe_made_for_another(home, tmp_path):
+    folder = picture_folder(tmp_path / "pets", {"cat": 8, "dog": 7})
+    home.run("import", folder)
+    result = home.run(
+        "train",
+        "--recipe",
+        "ants-bees",
+        "--set",
+        "data.dataset=pets",
+        "--set",
+        "epochs=1",
+        "--set",
+        "threads=1",
+        "--set",
+        "model.name=mlp",
+    )
+    run = find_run(open_workspace(home.path), result["run"])
+    assert run.config.data.validation_fraction == 0.2
+    assert run.config.batch_size == 2
+    assert sum(row["support"] for row in result["final"]["per_class"]) == 3
+
+
 def test_size_of_an_import_is_the_stored_one(home, tmp_path):
     folder = picture_folder(tmp_path / "pets", {"cat": 2, "dog": 2})
     assert home.run("import", folder, "--size", 16)["shape"] == [3, 16, 16]

@@ -152,3 +152,13 @@ def test_remedies_of_imbalance_help_the_rare_classes(workspace, remedy):
     config = changed(config, {"preprocessing.mean": None, "preprocessing.std": None})
     helped = changed(config, {"loss.class_weights": "balanced"} if "loss" in remedy else remedy)
     assert rare_accuracy(helped) > rare_accuracy(config)
+
+
+def test_results_say_that_the_set_was_edited(workspace, monkeypatch):
+    from tests.test_pages import texts, visit
+
+    monkeypatch.setenv("TRAINSCOPE_HOME", str(workspace.home))
+    monkeypatch.setenv("TRAINSCOPE_RESERVE", "0")
+    edited(workspace)
+    run = finished(workspace, tiny())
+    assert "The set was used as edited: 2 relabelled, 200 left out." in texts(visit("results", run=run.id))
