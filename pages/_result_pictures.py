@@ -1,5 +1,7 @@
 """The pictures behind the numbers: chosen by what the network made of them, opened with their probabilities and their history."""
 
+from collections.abc import Sequence
+
 import streamlit as st
 
 from core.data.browse import Browser
@@ -19,6 +21,7 @@ from core.wording import percent
 from pages._common import inert, workspace
 from pages._routes import picture_url
 from pages._set_pictures import edit_buttons, last_action
+from pages.large_picture import begin_at, large_picture, one_of
 from pages.picture_grid import Tile, picture_grid
 
 PAGE = 60
@@ -65,8 +68,9 @@ def gallery(run: Run, judged: Judged, names: list[str]) -> None:
         side_px=110, ratio=width / height, on_open=lambda position: st.session_state.update({"open-judged": position}),
     )  # fmt: skip
     position = st.session_state.pop("open-judged", None)
-    if position is not None and 0 <= position < len(judged.labels):
-        one_picture(run, store, judged, names, position, learning)
+    if position in found:
+        begin_at("judged-shown", found.tolist().index(position))
+        one_picture(run, store, judged, found, learning)
 
 
 def filters(names: list[str]) -> Wanted:
@@ -99,16 +103,15 @@ def tile(store: PictureStore, judged: Judged, names: list[str], position: int) -
 
 
 @st.dialog("Picture", width="large")
-def one_picture(run: Run, store: PictureStore, judged: Judged, names: list[str], position: int, learning: Learning) -> None:
+def one_picture(run: Run, store: PictureStore, judged: Judged, found: Sequence[int], learning: Learning) -> None:
+    """One of those that were found, with its neighbours a click away."""
+    position = int(found[one_of(len(found), "judged-shown")])
     index = int(judged.indices[position])
     picture = judged_picture(workspace(), run, position)
-    left, right = st.columns(2)
+    left, right = st.columns([3, 2])
     with left:
-        width, height = picture.picture.size
-        picture_grid(
-            [Tile(index, (picture_url(store.path.name, index, "originals"),), ())], key=f"judged-{run.id}-{position}", label="The picture, large",
-            side_px=220, ratio=width / max(1, height),
-        )  # fmt: skip
+        large_picture(store, index, key="judged-picture", alt=picture.file, height_share=0.5)
+        width, height = store.sizes[index].tolist()
         st.markdown(f"True class: **{inert(picture.true)}**  \n{inert(picture.file)}, {width} × {height} pixels")
     with right:
         try:
@@ -119,17 +122,17 @@ def one_picture(run: Run, store: PictureStore, judged: Judged, names: list[str],
             )
         except InputError as error:
             st.caption(inert(str(error)))
-    records = records_of(run, learning.epochs)
-    if len(records) > 1:
-        epochs = sorted(records)
-        st.plotly_chart(
-            figures.picture_history(
-                epochs, [float(records[e].true_probability[position]) for e in epochs],
-                [records[e].predicted[position] == judged.labels[position] for e in epochs],
-            ),
-            key=f"judged-history-{position}", config={"displayModeBar": False},
-        )  # fmt: skip
-        st.caption(_course(learning, position))
+        records = records_of(run, learning.epochs)
+        if len(records) > 1:
+            epochs = sorted(records)
+            st.plotly_chart(
+                figures.picture_history(
+                    epochs, [float(records[e].true_probability[position]) for e in epochs],
+                    [records[e].predicted[position] == judged.labels[position] for e in epochs],
+                ),
+                key=f"judged-history-{position}", config={"displayModeBar": False},
+            )  # fmt: skip
+            st.caption(_course(learning, position))
     dataset = run.config.data.dataset
     st.caption("Changes are kept with the set, and new runs use them; this run stays as it is.")
     with st.container(horizontal=True, vertical_alignment="bottom"):

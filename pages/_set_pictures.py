@@ -1,45 +1,47 @@
 """The pictures of a set, a page at a time: found, opened, relabelled, left out, flagged."""
 
+from collections.abc import Callable, Sequence
+from typing import Any
+
 import streamlit as st
 
 from core.data.browse import Browser, Filter
 from core.data.containers import readable
-from core.data.edits import Action, Kind, actions_on, edit, undo
+from core.data.edits import Kind, actions_on, edit, undo, undo_all
 from core.data.splits import SPLITS
 from pages._common import do, inert, workspace
 from pages._routes import picture_url
-from pages.picture_grid import Tile, picture_grid
+from pages.large_picture import begin_at, large_picture, one_of
+from pages.picture_grid import Tile, clear_marks, marks, picture_grid
 
 PAGE = 60
 SHOWS = {
     "all": "All", "in use": "In use", "left out": "Left out", "relabelled": "Relabelled", "flagged": "Flagged",
     "duplicates": "With duplicates",
 }  # fmt: skip
-WORDS = {"relabel": "relabelled", "exclude": "left out", "include": "taken back in", "flag": "flagged", "unflag": "unflagged"}
 
 
 def set_pictures(name: str, browser: Browser) -> None:
+    store = browser.store
     wanted = filters(browser)
     found = browser.select(wanted)
-    last_action(name)
-    if not len(found):
-        st.info("No picture fits. Choose another split or class, or clear the name.")
-        return
-    page = pager(len(found), f"{name}-{wanted}")
+    with st.container(horizontal=True, vertical_alignment="center", key="pager"):
+        page = pager(len(found), f"{name}-{wanted}")
+        last_action(name)
     shown = found[page * PAGE : (page + 1) * PAGE].tolist()
-    _, height, width = browser.store.meta.shape
-    marked = picture_grid(
-        [tile(browser, index) for index in shown], key=f"pictures-{abs(hash((name, wanted, page, browser.edits.revision)))}",
-        label="Pictures of the set", ratio=width / height, can_mark=True, on_open=lambda index: open_picture(index),
+    grid = f"pictures-{store.path.name}"  # one for the set, whatever is shown: its tiles stay, and so do the marks
+    actions(name, browser, grid, shown)
+    if not shown:
+        st.info("No picture fits. Choose another split or class, or clear the name.")
+    _, height, width = store.meta.shape
+    picture_grid(
+        [tile(browser, index) for index in shown], key=grid, label="Pictures of the set", ratio=width / height, can_mark=True,
+        on_open=lambda index: st.session_state.update({"open-picture": index}),
     )  # fmt: skip
-    actions(name, browser, marked, shown)
     index = st.session_state.pop("open-picture", None)
-    if index is not None and 0 <= index < len(browser.labels):
-        large_picture(name, browser, index)
-
-
-def open_picture(index: int) -> None:
-    st.session_state["open-picture"] = index
+    if index in found:
+        begin_at("picture-shown", found.tolist().index(index))
+        one_picture(name, browser, found)
 
 
 def filters(browser: Browser) -> Filter:
@@ -62,7 +64,7 @@ def filters(browser: Browser) -> Filter:
 
 def pager(total: int, key: str) -> int:
     """The page that is shown, from 0; a new filter begins with the first."""
-    pages = (total + PAGE - 1) // PAGE
+    pages = max(1, (total + PAGE - 1) // PAGE)
     state = st.session_state
     if state.get("pictures-of") != key:
         state["pictures-of"], state["pictures-page"] = key, 0
@@ -72,17 +74,17 @@ def pager(total: int, key: str) -> int:
         state["pictures-page"] = to
 
     page = state["pictures-page"]
-    with st.container(horizontal=True, vertical_alignment="center", key="pager"):
-        st.button("Back", key="page-back", disabled=page == 0, on_click=move, args=(page - 1,))
-        st.button("Next", key="page-next", disabled=page == pages - 1, on_click=move, args=(page + 1,))
-        st.caption(f"{page * PAGE + 1:,} to {min(total, (page + 1) * PAGE):,} of {total:,} pictures", width="content")
-        if pages > 2:
-            number = st.number_input(
-                "Page", 1, pages, page + 1, key=f"go-to-page-{key}-{page}", label_visibility="collapsed", width=140
-            )
-            if number - 1 != page:
-                move(number - 1)
-                st.rerun()
+    st.button("Back", key="page-back", disabled=page == 0, on_click=move, args=(page - 1,))
+    st.button("Next", key="page-next", disabled=page == pages - 1, on_click=move, args=(page + 1,))
+    first = min(total, page * PAGE + 1)
+    st.caption(f"{first:,} to {min(total, (page + 1) * PAGE):,} of {total:,} pictures", width="content")
+    if pages > 2:
+        number = st.number_input(
+            "Page", 1, pages, page + 1, key=f"go-to-page-{key}-{page}", label_visibility="collapsed", width=140
+        )
+        if number - 1 != page:
+            move(number - 1)
+            st.rerun()
     return page
 
 
@@ -102,70 +104,100 @@ def tile(browser: Browser, index: int) -> Tile:
 
 def last_action(name: str) -> None:
     """What was done last, and the way back."""
+    if asked := st.session_state.pop("undo-asked", None):
+        take_back, shown = asked
+        do(lambda: take_back(workspace(), name, shown), "Undone.")
     done = actions_on(workspace(), name)
     if not done:
         return
-    action = done[-1]
-    to = f" to {action.label}" if action.label else ""
-    with st.container(horizontal=True, vertical_alignment="center"):
-        st.caption(inert(f"Last: {len(action.pictures):,} {WORDS[action.kind]}{to}."), width="content")
-        if st.button("Undo", key="undo-edit"):
-            do(lambda: undo(workspace(), name), "Undone.")
+
+    def ask(take_back: Callable, shown: Any) -> None:
+        st.session_state["undo-asked"] = (take_back, shown)  # as the page showed it: by now another tab may have acted
+
+    with st.container(horizontal=True, vertical_alignment="center", width="content", key="undo"):
+        st.caption(f"Last: {inert(done[-1].summary)}.", width="content")
+        st.button("Undo", key="undo-edit", on_click=ask, args=(undo, done[-1]))
+        if len(done) > 1:
+            with st.popover("Undo all", key="undo-all"):
+                st.markdown(
+                    f"Takes back all {len(done):,} changes to this set: labels, pictures left out, flags. Its runs stay as they are."
+                )
+                st.button(f"Undo {len(done):,} changes", key="undo-all-now", on_click=ask, args=(undo_all, done))
 
 
-def actions(name: str, browser: Browser, marked: list[int], shown: list[int]) -> None:
-    """What can be done with the marked pictures."""
-    if not marked:
-        st.caption("Click a picture to see it large; tick pictures (or press space on them) to relabel, leave out or flag them.")
-        return
-    with st.container(horizontal=True, vertical_alignment="bottom", key="picture-actions"):
-        st.markdown(f"**{len(marked):,} marked**", width="content")
-        edit_buttons(name, browser, marked, "marked")
+def actions(name: str, browser: Browser, grid: str, shown: list[int]) -> None:
+    """What can be done with the marked pictures. It is there before any is marked, so that nothing moves when one is."""
+    marked = [index for index in marks(grid) if 0 <= index < len(browser.labels)]
+    elsewhere = len(set(marked) - set(shown))
+    with st.container(horizontal=True, vertical_alignment="center", key="picture-actions"):
+        if marked:
+            others = f", {elsewhere:,} not on this page" if elsewhere else ""
+            st.markdown(f"**{len(marked):,} marked**{others}", width="content")
+            st.button("Unmark all", key="unmark-all", on_click=clear_marks, args=(grid,))
+        else:
+            st.caption("Tick pictures (or press space on them) to change them.", width="content")
+        edit_buttons(name, browser, marked, "marked", lambda: clear_marks(grid))
 
 
-def edit_buttons(name: str, browser: Browser, indices: list[int], key: str) -> None:
+def edit_buttons(
+    name: str, browser: Browser, indices: Sequence[int], key: str, then: Callable[[], None] = lambda: None
+) -> None:  # fmt: skip
+    """Buttons that change these pictures, switched off if there are none. then: is called after a change."""
     store = browser.store
-    keys = tuple(store.key(i) for i in indices)
 
     def act(kind: Kind, label: str = "") -> None:
-        do(lambda: edit(workspace(), name, Action(kind, keys, label)), f"{len(keys):,} {WORDS[kind]}.")
+        change = browser.change(kind, indices, label)
+        if change is None:
+            st.toast(inert(f"Nothing to change: {'it is' if len(indices) == 1 else 'all are'} {label or 'so'} already."))
+            return
+        same = len(indices) - len(change.pictures)
+        already = f" {same:,} {'was' if same == 1 else 'were'} so already." if same else ""
+
+        def apply() -> None:
+            edit(workspace(), name, change)
+            then()
+
+        do(apply, f"{change.summary}.{already}")
 
     label = st.selectbox(
-        "New class", store.meta.class_names, index=None, key=f"new-class-{key}", placeholder="relabel to …", width=220,
-        label_visibility="collapsed",
+        "New class", store.meta.class_names, index=None, key=f"new-class-{key}", placeholder="relabel to …", width=180,
+        label_visibility="collapsed", disabled=not indices,
     )  # fmt: skip
-    if st.button("Relabel", key=f"relabel-{key}", disabled=label is None):
+    if st.button("Relabel", key=f"relabel-{key}", disabled=label is None or not indices):
         act("relabel", label)
-    if any(browser.kept[i] for i in indices):
-        if st.button("Leave out", key=f"exclude-{key}"):
+    if not indices or any(browser.kept[i] for i in indices):
+        if st.button("Leave out", key=f"exclude-{key}", disabled=not indices):
             act("exclude")
     elif st.button("Take back in", key=f"include-{key}"):
         act("include")
-    if any(k not in browser.edits.flagged for k in keys):
-        if st.button("Flag", key=f"flag-{key}"):
+    if not indices or any(store.key(i) not in browser.edits.flagged for i in indices):
+        if st.button("Flag", key=f"flag-{key}", disabled=not indices):
             act("flag")
     elif st.button("Unflag", key=f"unflag-{key}"):
         act("unflag")
 
 
 @st.dialog("Picture", width="large")
-def large_picture(name: str, browser: Browser, index: int) -> None:
-    store = browser.store
-    width, height = store.sizes[index].tolist()
-    names = store.meta.class_names
-    picture_grid(
-        [Tile(index, (picture_url(store.path.name, index, "originals"),), ())], key=f"large-{index}", label="The picture, large",
-        side_px=360, ratio=width / max(1, height),
-    )  # fmt: skip
-    delivered = f" (delivered as {inert(names[store.labels[index]])})" if browser.labels[index] != store.labels[index] else ""
-    out = "" if browser.kept[index] else " It is left out."
-    st.markdown(
-        f"**{inert(names[browser.labels[index]])}**{delivered}, {SPLITS[browser.splits[index]]}, {width} × {height} pixels, "
-        f"number {index + 1:,}.{out}  \n{inert(readable(store.key(index)))}"
-    )
+def one_picture(name: str, browser: Browser, found: Sequence[int]) -> None:
+    """One of those that were found, with its neighbours a click away."""
+    index = int(found[one_of(len(found), "picture-shown")])
+    large_picture(browser.store, index, key="large-picture", alt=readable(browser.store.key(index)))
+    st.markdown(described(browser, index))
     with st.container(horizontal=True, vertical_alignment="bottom"):
         edit_buttons(name, browser, [index], f"one-{index}")
         st.button("Try transforms on it", key=f"lab-{index}", on_click=_to_the_lab, args=(index,))
+
+
+def described(browser: Browser, index: int) -> str:
+    """Its class, split, size, number and file, as Markdown."""
+    store, names = browser.store, browser.store.meta.class_names
+    width, height = store.sizes[index].tolist()
+    delivered = f" (delivered as {inert(names[store.labels[index]])})" if browser.labels[index] != store.labels[index] else ""
+    out = "" if browser.kept[index] else " It is left out."
+    return (
+        f"**{inert(names[browser.labels[index]])}**{delivered}, {SPLITS[browser.splits[index]]}, {width} × {height} pixels, "
+        f"number {index + 1:,}.{out}  \n{inert(readable(store.key(index)))}"
+    )
 
 
 def _to_the_lab(index: int) -> None:

@@ -6,13 +6,15 @@ import streamlit as st
 
 from core.data.browse import Browser
 from core.data.containers import readable
-from core.data.edits import Action, edit
+from core.data.edits import edit
 from core.data.report import Pair, Report, by_reason, report_on, separation
 from core.data.splits import SPLITS
 from core.figures import sets as figures
 from pages._common import do, inert, workspace
 from pages._routes import picture_url
+from pages._set_pictures import described, edit_buttons
 from pages._settings_form import begin_with_set
+from pages.large_picture import begin_at, large_picture, one_of
 from pages.picture_grid import Tile, picture_grid
 
 SHOWN_PAIRS = 24
@@ -48,7 +50,7 @@ def set_report(name: str, browser: Browser, report: Report) -> None:
     ]
     with st.expander("As a table", key="class-counts"):
         st.dataframe(rows, hide_index=True, key="class-count-table")
-    duplicates(browser, report)
+    duplicates(name, browser, report)
     left_out(report)
     st.download_button(
         "Download the report (JSON)", lambda: json.dumps(report.as_dict(browser.store), ensure_ascii=False, indent=2),
@@ -66,9 +68,11 @@ def remedy(name: str, browser: Browser, report: Report, kind: str) -> None:
         if st.button(label, key="separate", help=help_text):
             do(lambda: edit(workspace(), name, separation(browser.store, report)), "Left out. Undo stands under Pictures.")
     elif kind == "flag":
-        if st.button("Flag them", key="flag-contradicting", help="To find them again under Pictures."):
-            keys = tuple(browser.store.key(i) for i in report.contradicting.tolist())
-            do(lambda: edit(workspace(), name, Action("flag", keys)), "Flagged.")
+        change = browser.change("flag", report.contradicting.tolist())
+        if change is None:
+            st.caption("All flagged", width="content")
+        elif st.button("Flag them", key="flag-contradicting", help="To find them again under Pictures."):
+            do(lambda: edit(workspace(), name, change), f"{change.summary}.")
     elif kind == "balance":
         ways = {"class_weights": "with class weights", "sampling": "with a balanced sampler"}
         for setting, words in ways.items():
@@ -79,7 +83,7 @@ def remedy(name: str, browser: Browser, report: Report, kind: str) -> None:
                 st.switch_page("train.py")
 
 
-def duplicates(browser: Browser, report: Report) -> None:
+def duplicates(name: str, browser: Browser, report: Report) -> None:
     total = sum(report.num_pairs.values())
     if not total:
         return
@@ -90,13 +94,19 @@ def duplicates(browser: Browser, report: Report) -> None:
         format_func=lambda k: f"{BETWEEN[k]} ({report.num_pairs[k]:,})",
     ) or kinds[0]  # fmt: skip
     chosen = [pair for pair in report.pairs if pair.between == kind]
-    if len(chosen) > SHOWN_PAIRS:
-        st.caption(f"The first {SHOWN_PAIRS} of {report.num_pairs[kind]:,} pairs; the report as JSON lists more.")
+    more = f" The first {SHOWN_PAIRS} of {report.num_pairs[kind]:,} pairs; the report as JSON lists more."
+    st.caption(f"Click a pair to see both large and to change either.{more if len(chosen) > SHOWN_PAIRS else ''}")
+    chosen = chosen[:SHOWN_PAIRS]
     _, height, width = browser.store.meta.shape
     picture_grid(
-        [pair_tile(browser, number, pair) for number, pair in enumerate(chosen[:SHOWN_PAIRS])], key=f"pairs-{kind}",
+        [pair_tile(browser, number, pair) for number, pair in enumerate(chosen)], key="pairs",
         label="Pairs of duplicates, side by side", side_px=260, ratio=width / height,
+        on_open=lambda number: st.session_state.update({"open-pair": number}),
     )  # fmt: skip
+    number = st.session_state.pop("open-pair", None)
+    if number is not None and 0 <= number < len(chosen):
+        begin_at("pair-shown", number)
+        one_pair(name, browser, chosen)
 
 
 def pair_tile(browser: Browser, number: int, pair: Pair) -> Tile:
@@ -107,8 +117,24 @@ def pair_tile(browser: Browser, number: int, pair: Pair) -> Tile:
         f"{side}: {names[browser.labels[i]]}, {SPLITS[browser.splits[i]]}, {readable(store.key(i))}"
         for side, i in zip(("Left", "Right"), both, strict=True)
     ]
-    how = "The same pixels" if pair.is_exact else "Nearly the same"
-    return Tile(number, tuple(picture_url(store.path.name, i) for i in both), (how, *lines))
+    return Tile(number, tuple(picture_url(store.path.name, i) for i in both), (alike(pair), *lines))
+
+
+def alike(pair: Pair) -> str:
+    return "The same pixels" if pair.is_exact else "Nearly the same"
+
+
+@st.dialog("Two copies of a picture", width="large")
+def one_pair(name: str, browser: Browser, pairs: list[Pair]) -> None:
+    """Both as they came, each with what it is and what can be done with it."""
+    pair = pairs[one_of(len(pairs), "pair-shown")]
+    st.caption(f"{alike(pair)}.")
+    for side, column, index in zip(("left", "right"), st.columns(2), (pair.first, pair.second), strict=True):
+        with column:
+            large_picture(browser.store, index, key=f"pair-{side}", alt=readable(browser.store.key(index)), height_share=0.5)
+            st.markdown(described(browser, index))
+            with st.container(horizontal=True, vertical_alignment="bottom"):
+                edit_buttons(name, browser, [index], f"{side}-{index}")
 
 
 def left_out(report: Report) -> None:

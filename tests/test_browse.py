@@ -89,3 +89,29 @@ def test_set_without_files_is_found_by_number(tmp_path):
     browser = Browser(store, edits_of([Action("exclude", ("#17",))]))
     assert browser.select(Filter(show="left out")).tolist() == [17]
     assert browser.select(Filter(text="#1796")).tolist() == [1796]
+
+
+def test_a_change_is_of_those_pictures_alone_that_it_changes(store):
+    browser, everything = Browser(store, EDITS), range(8)
+    label = browser.change("relabel", everything, "ants")
+    assert set(label.pictures) == {f for f in store.files if "/ants/" not in f} - {
+        "train/bees/one.png"
+    }  # that one is an ant already
+    assert set(browser.change("include", everything).pictures) == {"train/ants/one.png"}
+    assert set(browser.change("exclude", everything).pictures) == set(store.files) - {"train/ants/one.png"}
+    assert set(browser.change("unflag", everything).pictures) == set(EDITS.flagged)
+    assert set(browser.change("flag", everything).pictures) == set(store.files) - EDITS.flagged
+    one = store.files.index("train/ants/one.png")
+    for kind in ("exclude", "flag"):
+        assert browser.change(kind, [one]) is None
+    assert browser.change("relabel", [one], "ants") is None
+
+
+def test_relabelling_back_to_the_delivered_class_leaves_nothing_edited(store):
+    bee = store.files.index("val/bees/deeper/two.png")
+    there = Browser(store, NO_EDITS).change("relabel", [bee], "ants")
+    back = Browser(store, edits_of([there])).change("relabel", [bee, 0], store.meta.class_names[store.labels[bee]])
+    assert edits_of([there, back]).relabelled == {store.files[0]: "bees"}
+    alone = Browser(store, edits_of([there])).change("relabel", [bee], "bees")
+    assert edits_of([there, alone]) == NO_EDITS
+    assert edits_of([there, alone]).revision == edits_of([there, alone]).summary == ""

@@ -21,6 +21,7 @@ from core.data.edits import (
     forget_edits,
     keep_revision,
     undo,
+    undo_all,
 )
 from core.errors import InputError
 
@@ -53,6 +54,48 @@ def test_later_actions_count_and_earlier_ones_come_back_with_undo(workspace):
     assert undo(workspace, "pets") == first
     assert undo(workspace, "pets") is None
     assert current_edits(workspace, "pets") == NO_EDITS
+
+
+def test_an_action_that_is_not_the_last_any_more_is_not_undone(workspace):
+    shown, later = Action("exclude", ("a/1.png",)), Action("relabel", ("a/2.png",), "b")
+    edit(workspace, "pets", shown)
+    edit(workspace, "pets", later)
+    with pytest.raises(InputError, match=r"Nothing was undone.*now: 1 relabelled to b"):
+        undo(workspace, "pets", shown)
+    assert actions_on(workspace, "pets") == [shown, later]
+    assert undo(workspace, "pets", later) == later
+    assert undo(workspace, "pets", shown) == shown
+    with pytest.raises(InputError, match="none any more"):
+        undo(workspace, "pets", shown)
+
+
+def test_all_actions_are_taken_back_at_once_unless_there_are_others_by_now(workspace):
+    edit(workspace, "pets", Action("exclude", ("a/1.png",)))
+    shown = actions_on(workspace, "pets")
+    edit(workspace, "pets", Action("flag", ("a/2.png",)))
+    with pytest.raises(InputError, match=r"Nothing was undone.*now: 1 flagged"):
+        undo_all(workspace, "pets", shown)
+    assert len(actions_on(workspace, "pets")) == 2
+    undo_all(workspace, "pets", actions_on(workspace, "pets"))
+    assert current_edits(workspace, "pets") == NO_EDITS
+
+
+def test_a_label_put_back_to_the_delivered_one_is_no_edit(workspace):
+    edit(workspace, "pets", Action("relabel", ("a/1.png", "b/3.png"), "b"))
+    edit(workspace, "pets", Action("relabel", ("a/1.png", "a/2.png"), "a", as_delivered=("a/1.png",)))
+    assert current_edits(workspace, "pets").relabelled == {"a/2.png": "a", "b/3.png": "b"}
+    edit(workspace, "pets", Action("relabel", ("a/2.png", "b/3.png"), "b", as_delivered=("a/2.png", "b/3.png")))
+    assert current_edits(workspace, "pets") == NO_EDITS
+    assert keep_revision(workspace, "pets") == ""
+
+
+def test_actions_of_before_this_was_noted_are_read(workspace):
+    edit(workspace, "pets", Action("relabel", ("a/1.png",), "b", as_delivered=("a/1.png",)))
+    (file,) = (workspace.datasets / "edits").rglob("actions.json")
+    content = json.loads(file.read_text())
+    del content["actions"][0]["as_delivered"]
+    file.write_text(json.dumps(content))
+    assert current_edits(workspace, "pets").relabelled == {"a/1.png": "b"}
 
 
 def test_labels_and_use_follow_from_the_actions():

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import streamlit as st
 
@@ -23,10 +24,10 @@ class Tile:
 def picture_grid(
     tiles: Sequence[Tile], *, key: str, label: str, side_px: int = 96, ratio: float = 1.0, on_open: Callable[[int], None] | None = None,
     can_mark: bool = False,
-) -> list[int]:  # fmt: skip
-    """Shows the tiles; returns the ids of those that are marked. on_open: called with the id of one that was clicked.
+) -> None:  # fmt: skip
+    """Shows the tiles; tiles that are shown already stay as they are, and marks stay while others are shown under the same key.
 
-    label: what they are, for screen readers. ratio: width to height of the pictures.
+    label: what they are, for screen readers. ratio: width to height of the pictures. on_open: called with the id of one that was clicked.
     """
 
     def opened() -> None:
@@ -34,13 +35,31 @@ def picture_grid(
         if on_open and number is not None:
             on_open(int(number))
 
-    shown = {tile.id for tile in tiles}
-    marked = [n for n in (st.session_state.get(key) or {}).get("marked") or [] if n in shown]
-    result = _grid(
+    _grid(
         data={
             "tiles": [asdict(tile) for tile in tiles], "label": label, "side": side_px, "ratio": ratio, "canMark": can_mark,
-            "marked": marked,
+            "generation": _generation(key), "marked": marks(key),
         },
-        key=key, default={"marked": []}, on_opened_change=opened, on_marked_change=lambda: None,
+        key=key, on_opened_change=opened, on_marked_change=lambda: None,
     )  # fmt: skip
-    return [n for n in (result.marked or []) if n in shown]
+
+
+def marks(key: str) -> list[int]:
+    """Ids of all that are marked under this key, also of tiles that are not shown now."""
+    return marks_of((st.session_state.get(key) or {}).get("marked"), _generation(key))
+
+
+def marks_of(said: Any, generation: int) -> list[int]:
+    """The ids that the browser says are marked; none if it speaks of marks that have been cleared since."""
+    if not said or said["generation"] != generation:
+        return []
+    return sorted({int(number) for number in said["ids"]})
+
+
+def clear_marks(key: str) -> None:
+    """Nothing is marked any more. The browser, which holds the marks, drops those of an earlier generation."""
+    st.session_state[f"{key}-generation"] = _generation(key) + 1
+
+
+def _generation(key: str) -> int:
+    return st.session_state.get(f"{key}-generation", 0)

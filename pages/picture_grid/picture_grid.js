@@ -1,9 +1,11 @@
 // Tiles that open on click or Enter and are marked by their box or the space bar; shift marks all from the last one on.
-// Everything from outside is set as text, never as markup.
+// The grid is one stop of the Tab key, arrows move within it. Tiles that stay keep their nodes, so that nothing flickers or
+// loses the focus. Everything from outside is set as text, never as markup.
 const CSS = `
-.tiles { display: grid; grid-template-columns: repeat(auto-fill, minmax(var(--side), 1fr)); gap: 0.75rem; }
+.tiles { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, var(--side)), 1fr)); gap: 0.75rem; }
 .tile { position: relative; min-width: 0; }
-.tile button { all: unset; box-sizing: border-box; display: block; width: 100%; cursor: pointer; border-radius: 0.4rem; }
+.tile button { all: unset; box-sizing: border-box; display: block; width: 100%; cursor: pointer; border-radius: 0.4rem;
+  scroll-margin: 8.5rem 0 1rem; }
 .tile button:focus-visible { outline: 2px solid var(--st-primary-color); outline-offset: 2px; }
 .tile .images { display: flex; gap: 0.25rem; }
 .tile img { display: block; flex: 1; width: 100%; min-width: 0; aspect-ratio: var(--ratio); object-fit: contain; image-rendering: pixelated;
@@ -17,6 +19,100 @@ const CSS = `
   color: var(--st-text-color); unicode-bidi: plaintext; }
 .tile .line + .line { opacity: 0.65; }
 `;
+const ids = (grid) => grid.data.tiles.map((tile) => tile.id);
+const buttonOf = (grid, id) => grid.nodes.get(id)?.querySelector("button");
+
+function show(grid, id) {
+  const node = grid.nodes.get(id), on = grid.marked.has(id);
+  node.classList.toggle("marked", on);
+  const box = node.querySelector("input");
+  if (box) box.checked = on;
+}
+
+function mark(grid, id, on, through) {
+  const order = ids(grid), here = order.indexOf(id), last = order.indexOf(grid.last);
+  const [from, to] = through && last >= 0 ? [Math.min(last, here), Math.max(last, here)] : [here, here];
+  for (const other of order.slice(from, to + 1)) {
+    if (on) grid.marked.add(other);
+    else grid.marked.delete(other);
+    show(grid, other);
+  }
+  grid.last = id;
+  grid.setStateValue("marked", { generation: grid.data.generation, ids: [...grid.marked] });
+}
+
+function makeCurrent(grid, id) {
+  grid.current = id;
+  for (const other of ids(grid)) buttonOf(grid, other).tabIndex = other === id ? 0 : -1;
+}
+
+function onKey(grid, id, event) {
+  if (event.key === " " && grid.data.canMark) {
+    event.preventDefault();
+    mark(grid, id, !grid.marked.has(id), event.shiftKey);
+    return;
+  }
+  if (event.altKey || event.ctrlKey || event.metaKey) return;
+  const order = ids(grid), here = order.indexOf(id);
+  const columns = getComputedStyle(grid.root).gridTemplateColumns.split(" ").length;
+  const steps = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -columns, ArrowDown: columns, Home: -here, End: order.length - 1 - here };
+  if (!(event.key in steps)) return;
+  event.preventDefault();
+  buttonOf(grid, order[here + steps[event.key]])?.focus();
+}
+
+function build(grid, id) {
+  const node = document.createElement("div");
+  node.className = "tile";
+  node.setAttribute("role", "listitem");
+  const button = document.createElement("button");
+  button.type = "button";
+  button.dataset.id = String(id);
+  const images = document.createElement("span");
+  images.className = "images";
+  button.append(images);
+  button.onclick = () => grid.setTriggerValue("opened", id);
+  button.onkeydown = (event) => onKey(grid, id, event);
+  button.onfocus = () => makeCurrent(grid, id);
+  node.append(button);
+  return node;
+}
+
+function update(grid, node, tile) {
+  node.classList.toggle("dimmed", Boolean(tile.dimmed));
+  const button = node.querySelector("button"), images = node.querySelector(".images");
+  const urls = tile.urls.map((url) => new URL(url, document.baseURI).href);
+  const there = [...images.children];
+  if (urls.join() !== there.map((image) => image.src).join()) {
+    images.replaceChildren(
+      ...urls.map((url) => {
+        const image = document.createElement("img");
+        image.loading = "lazy";
+        image.decoding = "async";
+        image.src = url;
+        return image;
+      }),
+    );
+  }
+  for (const image of images.children) image.alt = tile.lines.join(", ");
+  const lines = [...node.querySelectorAll(".line")];
+  while (lines.length > tile.lines.length) lines.pop().remove();
+  tile.lines.forEach((text, number) => {
+    const line = lines[number] ?? button.appendChild(document.createElement("span"));
+    line.className = "line";
+    line.textContent = text;
+    line.title = text;
+  });
+  let box = node.querySelector("input");
+  if (grid.data.canMark && !box) {
+    box = document.createElement("input");
+    box.type = "checkbox";
+    box.tabIndex = -1;
+    box.onclick = (event) => mark(grid, tile.id, box.checked, event.shiftKey);
+    node.append(box);
+  }
+  box?.setAttribute("aria-label", `Mark ${tile.lines.join(", ")}`);
+}
 
 export default function ({ parentElement, data, setStateValue, setTriggerValue }) {
   let root = parentElement.querySelector(".tiles");
@@ -26,77 +122,37 @@ export default function ({ parentElement, data, setStateValue, setTriggerValue }
     root = document.createElement("div");
     root.className = "tiles";
     root.setAttribute("role", "list");
+    root.trainscope = { root, nodes: new Map(), marked: new Set(data.marked), last: null, current: null, data: null, state: "" };
     parentElement.append(style, root);
   }
+  const grid = root.trainscope;
+  Object.assign(grid, { setStateValue, setTriggerValue });
   const state = JSON.stringify({ ...data, marked: null }); // marks are set here first: they alone are no reason to draw anew
-  if (root.trainscopeState === state) return;
-  root.trainscopeState = state;
+  if (grid.state === state) return;
+  const isCleared = grid.data !== null && grid.data.generation !== data.generation;
+  if (isCleared) {
+    grid.marked.clear();
+    grid.last = null;
+  }
+  Object.assign(grid, { state, data });
   root.style.setProperty("--side", `${data.side}px`);
   root.style.setProperty("--ratio", String(data.ratio));
   root.setAttribute("aria-label", data.label);
-  const marked = new Set(data.marked);
-  root.trainscopeLast = null;
-  function mark(position, on, through) {
-    const last = root.trainscopeLast ?? null;
-    const [from, to] = through && last !== null ? [Math.min(last, position), Math.max(last, position)] : [position, position];
-    for (let n = from; n <= to; n++) {
-      const { id } = data.tiles[n];
-      if (on) marked.add(id);
-      else marked.delete(id);
-      const tile = root.children[n];
-      tile.classList.toggle("marked", on);
-      const box = tile.querySelector("input");
-      if (box) box.checked = on;
-    }
-    root.trainscopeLast = position;
-    setStateValue("marked", [...marked]);
-  }
-
-  root.replaceChildren(
-    ...data.tiles.map((tile, position) => {
-      const element = document.createElement("div");
-      element.className = "tile";
-      element.setAttribute("role", "listitem");
-      element.classList.toggle("marked", marked.has(tile.id));
-      element.classList.toggle("dimmed", Boolean(tile.dimmed));
-      const button = document.createElement("button");
-      button.type = "button";
-      button.dataset.id = String(tile.id);
-      const images = document.createElement("span");
-      images.className = "images";
-      for (const url of tile.urls) {
-        const image = document.createElement("img");
-        image.src = new URL(url, document.baseURI).href;
-        image.alt = tile.lines.join(", ");
-        image.loading = "lazy";
-        image.decoding = "async";
-        images.append(image);
-      }
-      button.append(images);
-      for (const text of tile.lines) {
-        const line = document.createElement("span");
-        line.className = "line";
-        line.textContent = text;
-        line.title = text;
-        button.append(line);
-      }
-      button.onclick = () => setTriggerValue("opened", tile.id);
-      button.onkeydown = (event) => {
-        if (event.key !== " " || !data.canMark) return;
-        event.preventDefault();
-        mark(position, !marked.has(tile.id), event.shiftKey);
-      };
-      element.append(button);
-      if (data.canMark) {
-        const box = document.createElement("input");
-        box.type = "checkbox";
-        box.checked = marked.has(tile.id);
-        box.tabIndex = -1;
-        box.setAttribute("aria-label", `Mark ${tile.lines[0] ?? ""}`);
-        box.onclick = (event) => mark(position, box.checked, event.shiftKey);
-        element.append(box);
-      }
-      return element;
-    }),
-  );
+  const position = [...root.children].findIndex((node) => node.contains(document.activeElement));
+  const before = grid.nodes;
+  grid.nodes = new Map(data.tiles.map((tile) => [tile.id, before.get(tile.id) ?? build(grid, tile.id)]));
+  for (const [id, node] of before) if (!grid.nodes.has(id)) node.remove();
+  data.tiles.forEach((tile, number) => {
+    const node = grid.nodes.get(tile.id);
+    update(grid, node, tile);
+    show(grid, tile.id);
+    if (root.children[number] !== node) root.insertBefore(node, root.children[number] ?? null);
+  });
+  if (!data.tiles.length) return;
+  const order = ids(grid);
+  makeCurrent(grid, order.includes(grid.current) ? grid.current : order[Math.max(0, Math.min(position, order.length - 1))]);
+  // who acted on the marked by keyboard stands on a button that is switched off now
+  const active = document.activeElement;
+  const isLost = isCleared && (!active || active === document.body || active.closest(".st-key-picture-actions"));
+  if ((position >= 0 && !root.contains(active)) || isLost) buttonOf(grid, grid.current).focus({ preventScroll: true });
 }

@@ -133,7 +133,7 @@ def start_endless(page: Page) -> None:
     epochs = page.locator("[class*='-epochs']").get_by_role("spinbutton").first
     epochs.fill("5000")
     epochs.press("Enter")
-    expect(page.get_by_text("5000 epochs of 23 steps")).to_be_visible()
+    expect(page.get_by_text("5,000 epochs of 23 steps")).to_be_visible()
     page.get_by_role("button", name="Start training").click()
 
 

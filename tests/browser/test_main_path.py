@@ -70,7 +70,7 @@ def test_a_digit_drawn_with_the_mouse_is_recognised_and_stays_until_it_is_cleare
     draw_a_seven(page)
     answer = page.locator(".st-key-answer-drawn")
     expect(answer).to_contain_text("7", timeout=10_000)
-    expect(page.get_by_text("What the network saw")).to_be_visible()
+    expect(page.get_by_role("tabpanel", name="Draw").get_by_text("What the network saw")).to_be_visible()
     page.get_by_role("link", name="Runs").click()
     expect(page.locator(f".st-key-run-{run.id}")).to_be_visible()
     page.get_by_role("link", name="Predict").click()

@@ -10,8 +10,9 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Page, expect
 
-from core.data.edits import current_edits
+from core.data.edits import Action, actions_on, current_edits, edit, forget_edits
 from core.data.imports import imported_sets
+from core.data.sets import import_set
 from core.runs.status import status_of
 from core.workspace import open_workspace
 from tests.browser.conftest import Server, run_shown, view
@@ -51,7 +52,7 @@ def test_ants_and_bees_from_their_zip_to_a_prediction(page: Page, server: Server
     dialog = page.get_by_role("dialog")
     expect(dialog.get_by_text(re.compile(r"ants, train, \d+ × \d+ pixels, number 1"))).to_be_visible()
     page.wait_for_function(
-        "document.querySelector('[role=dialog] .tiles img')?.naturalWidth > 64"
+        "document.querySelector('[role=dialog] .large-picture img')?.naturalWidth > 64"
     )  # the file's own, not the stored
     page.keyboard.press("Escape")
     page.get_by_role("button", name="Train on it").click()
@@ -153,6 +154,195 @@ def test_marked_pictures_are_relabelled_by_keyboard_and_mouse_and_undone(page: P
     page.get_by_role("button", name="Undo").click()
     expect(page.get_by_text("Edited:")).to_have_count(0)
     assert current_edits(workspace, "marks").is_empty
+
+
+def folder_of_noise(root: Path, count: int) -> Path:
+    """Two classes of so many training pictures each, on disk."""
+    rng = np.random.default_rng(2)
+    for split, number in (("train", count), ("val", 3)):
+        for name in ("cat", "dog"):
+            (root / split / name).mkdir(parents=True)
+            for i in range(number):
+                Image.fromarray(rng.integers(0, 255, (20, 30, 3)).astype(np.uint8)).save(root / split / name / f"{i:03}.png")
+    return root
+
+
+@pytest.fixture(scope="module")
+def noise(server: Server, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A set of 146 pictures, so three pages."""
+    import_set(open_workspace(server.home), folder_of_noise(tmp_path_factory.mktemp("sets") / "noise", 70))
+    return "noise"
+
+
+@pytest.fixture
+def pictures(page: Page, server: Server, noise: str) -> Page:
+    """The pictures of that set, as delivered."""
+    forget_edits(open_workspace(server.home), noise)
+    page.goto(f"/data?set={noise}")
+    view(page, "Pictures")
+    expect(page.locator(".tiles .tile")).to_have_count(60)
+    return page
+
+
+def test_what_is_done_with_marked_pictures_stands_above_the_grid_stays_in_sight_and_is_one_tab_away(pictures: Page) -> None:
+    tiles, bar = pictures.locator(".tiles .tile"), pictures.locator(".st-key-picture-actions")
+    place = tiles.first.bounding_box()
+    tiles.first.locator("input").click()
+    expect(bar.get_by_text("1 marked")).to_be_visible()
+    assert tiles.first.bounding_box() == place, "marking moves nothing"
+    assert bar.bounding_box()["y"] + bar.bounding_box()["height"] <= place["y"]
+    tiles.nth(58).locator("button").focus()
+    pictures.keyboard.press("ArrowRight")
+    pictures.keyboard.press("Space")
+    expect(bar.get_by_text("2 marked")).to_be_visible()
+    expect(tiles.nth(59).locator("button")).to_be_focused()
+    expect(bar).to_be_in_viewport(ratio=1)
+    pictures.keyboard.press("Shift+Tab")
+    expect(bar.get_by_role("button", name="Flag")).to_be_focused()
+    pictures.keyboard.press("Enter")
+    expect(pictures.get_by_text("Last: 2 flagged")).to_be_attached()
+    expect(tiles.nth(59).locator("button")).to_be_focused()
+
+
+def test_pictures_stay_where_they_are_when_marked_ones_are_changed(pictures: Page) -> None:
+    tiles = pictures.locator(".tiles .tile")
+    tiles.nth(30).locator("input").click()
+    expect(pictures.get_by_text("1 marked")).to_be_visible()
+    pictures.get_by_test_id("stMain").evaluate("main => main.scrollTo(0, 300)")
+    pictures.evaluate("""() => {
+        window.grid = document.querySelector('.tiles'), window.images = [...grid.querySelectorAll('img')];
+        window.heights = [], window.places = [];
+        (function look() {
+            heights.push(document.querySelector('.tiles')?.offsetHeight ?? 0);
+            places.push(document.querySelectorAll('.tile')[30]?.getBoundingClientRect().top);
+            requestAnimationFrame(look);
+        })();
+    }""")
+    pictures.get_by_role("button", name="Leave out").click()
+    expect(pictures.locator(".tile.dimmed")).to_have_count(1)
+    expect(pictures.locator(".tile.marked")).to_have_count(0)
+    assert pictures.evaluate("grid === document.querySelector('.tiles')")
+    assert pictures.evaluate("images.every((image, n) => image === grid.querySelectorAll('img')[n])")
+    assert pictures.evaluate("Math.min(...heights) > 0.95 * Math.max(...heights)")
+    places = pictures.evaluate("places")
+    assert max(places) - min(places) < 20, "nothing is seen to jump; the page scrolled to its top and back before"
+    pictures.evaluate("heights.length = 0")
+    pictures.get_by_role("button", name="Next", exact=True).click()
+    expect(pictures.get_by_text("61 to 120 of 146")).to_be_attached()
+    assert pictures.evaluate("Math.min(...heights) > 0.9 * Math.max(...heights)"), "no empty frame"
+
+
+def test_marks_outlive_the_page_until_they_are_acted_on_or_taken_off(pictures: Page, server: Server) -> None:
+    tiles = pictures.locator(".tiles .tile")
+    tiles.nth(0).locator("input").click()
+    tiles.nth(1).locator("input").click()
+    expect(pictures.get_by_text("2 marked")).to_be_visible()
+    pictures.get_by_role("button", name="Next", exact=True).click()
+    expect(pictures.get_by_text("2 marked, 2 not on this page")).to_be_visible()
+    expect(pictures.locator(".tile.marked")).to_have_count(0)
+    tiles.nth(0).locator("input").click()
+    expect(pictures.get_by_text("3 marked, 2 not on this page")).to_be_visible()
+    pictures.get_by_role("button", name="Back", exact=True).click()
+    expect(pictures.get_by_text("3 marked, 1 not on this page")).to_be_visible()
+    expect(pictures.locator(".tile.marked")).to_have_count(2)
+    pictures.get_by_role("button", name="Leave out").click()
+    expect(pictures.get_by_text("Last: 3 left out")).to_be_visible()
+    expect(pictures.get_by_text("marked")).to_have_count(0)
+    expect(pictures.locator(".tiles input:checked")).to_have_count(0)
+    tiles.nth(5).locator("input").click()
+    expect(pictures.get_by_text("1 marked")).to_be_visible()
+    pictures.get_by_role("button", name="Unmark all").click()
+    expect(pictures.get_by_text("marked")).to_have_count(0)
+    expect(pictures.locator(".tile.marked")).to_have_count(0)
+    excluded = current_edits(open_workspace(server.home), "noise").excluded
+    assert excluded == {"train/cat/000.png", "train/cat/001.png", "train/cat/060.png"}
+
+
+def test_relabelling_to_the_class_a_picture_has_is_no_edit_and_back_leaves_none(pictures: Page, server: Server) -> None:
+    tiles, workspace = pictures.locator(".tiles .tile"), open_workspace(server.home)
+
+    def relabel(class_name: str) -> None:
+        expect(pictures.locator(".tile.marked")).to_have_count(0)
+        tiles.nth(0).locator("input").click()
+        expect(pictures.get_by_text("1 marked")).to_be_visible()
+        pictures.locator("[class*='st-key-new-class-marked']").get_by_role("combobox").click()
+        pictures.get_by_role("option", name=class_name).click()
+        pictures.get_by_role("button", name="Relabel", exact=True).click()
+
+    relabel("cat")
+    expect(pictures.get_by_text("Nothing to change: it is cat already.")).to_be_visible()
+    assert actions_on(workspace, "noise") == []
+    pictures.get_by_role("button", name="Unmark all").click()
+    relabel("dog")
+    expect(pictures.get_by_text("Edited: 1 relabelled")).to_be_visible()
+    relabel("cat")
+    expect(pictures.get_by_text("Edited:")).to_have_count(0)
+    assert current_edits(workspace, "noise").is_empty
+
+
+def test_undo_of_something_else_than_is_shown_is_refused(pictures: Page, server: Server) -> None:
+    workspace = open_workspace(server.home)
+    edit(workspace, "noise", Action("exclude", ("train/cat/000.png",)))
+    pictures.get_by_role("button", name="Next", exact=True).click()
+    expect(pictures.get_by_text("Last: 1 left out.")).to_be_visible()
+    edit(workspace, "noise", Action("flag", ("train/cat/001.png", "train/cat/002.png")))
+    pictures.get_by_role("button", name="Undo", exact=True).click()
+    expect(pictures.get_by_text("Nothing was undone")).to_be_visible()
+    expect(pictures.get_by_text("Last: 2 flagged.")).to_be_visible()
+    assert len(actions_on(workspace, "noise")) == 2
+    pictures.get_by_role("button", name="Undo all").click()
+    pictures.get_by_role("button", name="Undo 2 changes").click()
+    expect(pictures.get_by_text("Last:")).to_have_count(0)
+    assert actions_on(workspace, "noise") == []
+
+
+def test_a_picture_is_shown_large_with_its_neighbours_and_as_stored_where_its_file_is_gone(
+    page: Page, server: Server, tmp_path: Path
+) -> None:
+    folder = folder_of_noise(tmp_path / "going", 5)
+    import_set(open_workspace(server.home), folder)
+    (folder / "train" / "cat" / "001.png").unlink()
+    page.goto("/data?set=going")
+    view(page, "Pictures")
+    tiles, dialog = page.locator(".tiles .tile"), page.get_by_role("dialog")
+    tiles.first.locator("button").focus()
+    page.keyboard.press("Enter")
+    image = dialog.locator(".large-picture img")
+    expect(image).to_have_js_property("naturalWidth", 30)
+    # 30 × 20 pixels: up to 65 % of 900 high and some 1,200 wide
+    size = image.bounding_box()
+    assert size["width"] % 30 == 0 and size["width"] / 30 == size["height"] / 20
+    assert size["height"] <= 585 < size["height"] + 20
+    expect(image).to_have_css("image-rendering", "pixelated")
+    expect(dialog.get_by_text("1 of 16")).to_be_visible()
+    expect(dialog.locator(".gone")).to_have_count(0)
+    page.keyboard.press("ArrowRight")
+    expect(dialog.get_by_text("train/cat/001.png")).to_be_visible()
+    expect(dialog.get_by_text("Its file is gone")).to_be_visible()
+    page.wait_for_function("document.querySelector('.large-picture img').naturalWidth > 0")
+    dialog.get_by_role("button", name="Next").click()
+    expect(dialog.get_by_text("train/cat/002.png")).to_be_visible()
+    expect(dialog.locator(".gone")).to_have_count(0)
+    dialog.get_by_role("button", name="Previous").click()
+    expect(dialog.get_by_text("2 of 16")).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(dialog).to_have_count(0)
+    expect(tiles.first.locator("button")).to_be_focused()
+
+
+def test_a_pair_opens_large_side_by_side_and_either_can_be_left_out(page: Page, server: Server) -> None:
+    upload(page, "twins", zip_of(("cat", "dog"), with_copy=True))
+    page.locator(".tiles .tile button").first.click()
+    dialog = page.get_by_role("dialog")
+    expect(dialog.locator(".large-picture img")).to_have_count(2)
+    left, right = (dialog.locator(".large-picture img").nth(n).bounding_box() for n in (0, 1))
+    assert left["y"] == right["y"] and left["x"] + left["width"] <= right["x"]
+    expect(dialog.get_by_text(re.compile("cat, train, 24 × 24 pixels"))).to_be_visible()
+    expect(dialog.get_by_text("val/cat/copy.png")).to_be_visible()
+    expect(dialog.get_by_text(re.compile("cat, validation, 24 × 24 pixels"))).to_be_visible()
+    dialog.get_by_role("button", name="Leave out").last.click()
+    expect(page.get_by_text("Edited: 1 left out")).to_be_visible()
+    assert current_edits(open_workspace(server.home), "twins").excluded == {"val/cat/copy.png"}
 
 
 def test_a_hostile_zip_is_refused_in_words_and_leaves_nothing(page: Page, server: Server) -> None:

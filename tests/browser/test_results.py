@@ -57,6 +57,15 @@ def test_an_open_picture_has_its_probabilities_and_history_and_can_be_relabelled
     dialog = page.get_by_role("dialog")
     expect(dialog.get_by_text("What the last checkpoint says of it")).to_be_visible()
     expect(dialog.locator(".js-plotly-plot")).to_have_count(2)
+    first = dialog.locator(".large-picture img")
+    expect(first).to_have_js_property("naturalWidth", 8)
+    assert first.bounding_box()["width"] % 8 == 0 and first.bounding_box()["width"] > 400
+    url = first.get_attribute("src")
+    page.keyboard.press("ArrowRight")
+    expect(dialog.get_by_text("2 of ")).to_be_visible()
+    expect(first).not_to_have_attribute("src", url)
+    dialog.get_by_role("button", name="Previous").click()
+    expect(first).to_have_attribute("src", url)
     dialog.get_by_role("button", name="Flag").click()
     expect(page.get_by_text("1 flagged.")).to_be_visible()
     assert len(current_edits(workspace, "digits").flagged) == 1
