@@ -83,11 +83,11 @@ class Preprocessing(Section):
     )
     invert: bool = setting(False, "Invert", "Light and dark change places in every picture, also in evaluation and prediction.")
     mean: tuple[Annotated[float, Ge(-100), Le(100)], ...] | None = setting(
-        None, "Mean", "Subtracted from each channel (pixels run from 0 to 1). Empty: measured on the training pictures.",
+        None, "Mean", "Subtracted from each channel (pixels run from 0 to 1). Empty: measured on the training split as delivered.",
         min_length=1, max_length=3,
     )  # fmt: skip
     std: tuple[Annotated[float, Ge(0.0001), Le(100)], ...] | None = setting(
-        None, "Standard deviation", "Each channel is divided by it. Empty: measured on the training pictures.",
+        None, "Standard deviation", "Each channel is divided by it. Empty: measured on the training split as delivered.",
         min_length=1, max_length=3,
     )  # fmt: skip
     drawing: Literal["auto", "none", "mnist", "digits"] = setting(

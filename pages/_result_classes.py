@@ -5,7 +5,7 @@ import streamlit as st
 
 from core.figures import runs as figures
 from core.insight.class_report import Means, as_csv, class_report
-from core.insight.metrics import confusion_matrix, most_confused, similarity_order
+from core.insight.metrics import confusion_among, most_confused_pairs, most_mistaken, similarity_order
 from core.insight.run_results import Judged
 from core.runs.directory import Run
 from core.wording import percent
@@ -13,12 +13,13 @@ from pages._common import background, inert
 from pages.live_chart import live_chart
 
 MOST_CONFUSED = 5
+MOST_CLASSES = 100  # in the matrix
 SHOWS = {"counts": "Counts", "true": "% of the true class", "predicted": "% of the predicted class"}
 ORDERS = {"given": "As given", "similar": "Confused classes side by side"}
 
 
 def class_table(judged: Judged, names: list[str], colour: str) -> None:
-    report = class_report(confusion_matrix(judged.labels, judged.predictions.predicted, len(names)), names)
+    report = class_report(judged.labels, judged.predictions.predicted, names)
     accuracy = report.accuracy
     st.markdown(
         f"**{percent(accuracy.value, 2)}** right overall; with as many other pictures it would lie between {percent(accuracy.low, 1)} "
@@ -58,26 +59,32 @@ def _means(means: Means) -> str:
 
 def confusion(run: Run, judged: Judged, names: list[str]) -> None:
     """The matrix; a click on a cell shows its pictures."""
-    counts = confusion_matrix(judged.labels, judged.predictions.predicted, len(names))
-    pairs = most_confused(counts, MOST_CONFUSED)
+    labels, predicted = judged.labels, judged.predictions.predicted
+    pairs = most_confused_pairs(labels, predicted, MOST_CONFUSED)
     if pairs:
         st.markdown(
             "Most often: " + "; ".join(f"**{inert(names[t])}** for **{inert(names[p])}**, {_times(n)}" for t, p, n in pairs) + "."
         )
     else:
         st.markdown("No picture was taken for another class.")
+    classes = np.arange(len(names))
+    if len(names) > MOST_CLASSES:
+        classes = most_mistaken(labels, predicted, len(names), MOST_CLASSES)
+        st.caption(f"The {MOST_CLASSES} of {len(names):,} classes with the most mistakes among one another are shown.")
+    counts = confusion_among(labels, predicted, classes)
     with st.container(horizontal=True):
         show = st.selectbox("Cells", list(SHOWS), format_func=SHOWS.get, key="confusion-show", persist_state="session", width=240)
         order = st.selectbox(
             "Order", list(ORDERS), format_func=ORDERS.get, key="confusion-order", persist_state="session", width=280
         )
-    places = similarity_order(counts) if order == "similar" else np.arange(len(names))
-    figure = figures.confusion_heatmap(counts[np.ix_(places, places)], [names[k] for k in places], background(), show)
+    places = similarity_order(counts) if order == "similar" else np.arange(len(classes))
+    shown_classes = classes[places]
+    figure = figures.confusion_heatmap(counts[np.ix_(places, places)], [names[k] for k in shown_classes], background(), show)
     shown = list(figure.data[0].x)
 
     def open_cell(x: str, y: str) -> None:
         if x in shown and y in shown:
-            show_pictures(int(places[shown.index(y)]), int(places[shown.index(x)]))
+            show_pictures(int(shown_classes[shown.index(y)]), int(shown_classes[shown.index(x)]))
 
     st.caption(
         "Rows are true classes. Click a cell to see its pictures; under Pictures, true and predicted class are chosen from lists as well."

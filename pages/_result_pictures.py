@@ -13,7 +13,7 @@ from core.figures import runs as figures
 from core.inference.predictor import predict
 from core.insight.gallery import Wanted, select
 from core.insight.learning import Learning, learning_of
-from core.insight.run_results import Judged, judged_picture, records_of, store_of
+from core.insight.run_results import Judged, is_still_its_set, judged_picture, records_of, store_of
 from core.runs.checkpoints import find_checkpoint
 from core.runs.directory import Run
 from core.runs.history import history_of
@@ -134,6 +134,9 @@ def one_picture(run: Run, store: PictureStore, judged: Judged, found: Sequence[i
             )  # fmt: skip
             st.caption(_course(learning, position))
     dataset = run.config.data.dataset
+    if not is_still_its_set(workspace(), run, store):
+        st.caption("The set of this name holds other pictures by now, so nothing can be changed about them from here.")
+        return
     st.caption("Changes are kept with the set, and new runs use them; this run stays as it is.")
     with st.container(horizontal=True, vertical_alignment="bottom"):
         edit_buttons(dataset, Browser(store, current_edits(workspace(), dataset)), [index], f"judged-{position}")

@@ -47,7 +47,8 @@ async def picture(request: Request) -> Response:
         content = await asyncio.to_thread(_picture, path["store"], path["index"], path["kind"] == "originals")
     except InputError as error:
         return PlainTextResponse(str(error), status_code=404)
-    headers = {"Cache-Control": "private, max-age=604800, immutable", "X-Content-Type-Options": "nosniff"}
+    keep = "private, max-age=604800, immutable" if path["kind"] == "pictures" else "no-cache"  # an original's file may change
+    headers = {"Cache-Control": keep, "X-Content-Type-Options": "nosniff"}
     return Response(content, media_type="image/png", headers=headers)
 
 

@@ -75,7 +75,8 @@ def one_set(name: str) -> None:
         if entry:
             with st.popover("Remove", key="remove-set"):
                 st.markdown(
-                    "Its runs and their results stay, and so does the folder it came from. Your changes to it are forgotten."
+                    "Its runs and their results stay, and so does the folder it came from. Runs on it that have not ended can't go on afterwards, "
+                    "and your changes to it are forgotten."
                 )
                 if st.button("Remove it from the list", key="remove-set-now"):
                     back_to_all()

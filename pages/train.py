@@ -65,7 +65,7 @@ def preview(config: TrainConfig, is_busy: bool) -> None:
         st.error(inert(for_people(error)))
         return
     about_the_set(config)
-    if config.model.weights == "pretrained" and not are_at_hand(workspace(), config.model.name):
+    if config.model.weights == "pretrained" and not parent_of_new_run() and not are_at_hand(workspace(), config.model.name):
         st.warning(inert(str(missing(workspace(), config.model.name))))
         if config.model.name in PRETRAINED and st.button("Get the weights", key="get-weights-now"):
             get_weights(config)
@@ -86,9 +86,9 @@ def preview(config: TrainConfig, is_busy: bool) -> None:
 
 def begin(config: TrainConfig) -> Run:
     """A new run in line, with fresh weights or with those of the chosen parent."""
-    make_pretrained_ready(workspace(), config)  # at hand, perhaps as the file that a person has put in place
     parent = parent_of_new_run()
     if parent is None:
+        make_pretrained_ready(workspace(), config)  # at hand, perhaps as the file that a person has put in place
         return launcher().submit(config)
     with st.spinner("Taking over the weights"):
         run = branch(workspace(), config, *parent)
@@ -133,7 +133,8 @@ def about_the_set(config: TrainConfig) -> None:
             store = find_store(workspace(), name, config.preprocessing) or own_store(workspace(), name)
             if store:
                 browser = Browser(store, edits_at(workspace(), name, config.data.edits))
-                st.caption(inert(report_of(browser).headline), width="stretch")
+                is_delivered = config.data.split_by == "delivered"  # else copies are drawn to one side together
+                st.caption(inert(report_of(browser).headline(with_leaks=is_delivered)), width="stretch")
                 for doubt in doubts_about(config, store):
                     st.warning(inert(in_words(doubt.sentence)))
         except InputError as error:

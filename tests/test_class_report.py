@@ -6,7 +6,6 @@ from scipy.stats import binomtest
 from sklearn.metrics import accuracy_score, precision_recall_fscore_support
 
 from core.insight.class_report import as_csv, class_report, wilson
-from core.insight.metrics import confusion_matrix
 
 
 def drawn(seed: int, classes: int = 7, count: int = 500) -> tuple[np.ndarray, np.ndarray]:
@@ -18,7 +17,7 @@ def drawn(seed: int, classes: int = 7, count: int = 500) -> tuple[np.ndarray, np
 @pytest.mark.parametrize("seed", range(5))
 def test_figures_are_those_of_scikit_learn(seed):
     labels, predicted = drawn(seed)
-    report = class_report(confusion_matrix(labels, predicted, 7), [str(k) for k in range(7)])
+    report = class_report(labels, predicted, [str(k) for k in range(7)])
     precision, recall, f1, support = precision_recall_fscore_support(labels, predicted)
     for k, row in enumerate(report.rows):
         assert (row.precision.value, row.recall.value, row.support) == (precision[k], recall[k], support[k])
@@ -31,10 +30,10 @@ def test_figures_are_those_of_scikit_learn(seed):
 
 def test_class_that_never_occurs_or_is_never_predicted_has_no_figure_and_spoils_no_mean():
     labels, predicted = np.array([0, 0, 1]), np.array([0, 0, 0])
-    report = class_report(confusion_matrix(labels, predicted, 3), ["a", "b", "c"])
+    report = class_report(labels, predicted, ["a", "b", "c"])
     assert np.isnan(report.rows[2].recall.value) and np.isnan(report.rows[1].precision.value)
     for labels, predicted in (([0, 0, 1], [0, 0, 0]), ([0, 0, 1], [0, 2, 0])):  # the third class is only predicted
-        report = class_report(confusion_matrix(np.array(labels), np.array(predicted), 4), ["a", "b", "c", "d"])
+        report = class_report(np.array(labels), np.array(predicted), ["a", "b", "c", "d"])
         expected = precision_recall_fscore_support(labels, predicted, average="macro", zero_division=0)[:3]
         assert (report.macro.precision, report.macro.recall, report.macro.f1) == pytest.approx(expected)
 
@@ -59,7 +58,7 @@ def test_interval_holds_the_truth_in_about_95_of_100_samples():
 
 def test_csv_has_a_row_a_class_and_no_formula():
     labels, predicted = drawn(1, 2)
-    lines = as_csv(class_report(confusion_matrix(labels, predicted, 2), ["=1+1", "b, c"])).splitlines()
+    lines = as_csv(class_report(labels, predicted, ["=1+1", "b, c"])).splitlines()
     assert lines[0].startswith("class,recall")
     assert lines[1].startswith("'=1+1,")
     assert lines[2].startswith('"b, c",')

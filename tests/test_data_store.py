@@ -102,6 +102,7 @@ def test_store_is_cut_to_the_pictures_that_could_be_read(tmp_path):
     np.testing.assert_array_equal(store.images, IMAGES)
     assert len(store.labels) == 50
     assert sorted(path.name for path in store.path.iterdir()) == [
+        "digests.npy",
         "duplicates.npz",
         "images.npy",
         "labels.npy",

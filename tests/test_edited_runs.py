@@ -1,22 +1,31 @@
 """A run learns from the set as it was edited when it began, says so, keeps which picture was used for what, and goes on with the same."""
 
+import shutil
+import threading
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from sklearn.utils.class_weight import compute_class_weight
 
 from core.config import Preprocessing, TrainConfig
 from core.data.edits import Action, current_edits, edit, undo
-from core.data.sets import data_spec, divide, prepare_store, settled
+from core.data.imports import imported_sets
+from core.data.sets import data_spec, divide, import_set, prepare_store, settled
 from core.errors import InputError
-from core.insight.run_results import samples, store_of
+from core.insight.run_results import is_still_its_set, samples, store_of
+from core.runs import session
 from core.runs.branch import config_to_branch
 from core.runs.directory import Run, create_run
+from core.runs.event_log import append_event
 from core.runs.history import history_of
 from core.runs.records import evaluated_pictures, load_division
 from core.runs.session import train_in
 from core.settings import changed, config_from
 from core.training.batches import class_weights, load_training_data, training_batches
+from core.training.events import Started
 from core.workspace import Workspace
 
 
@@ -162,3 +171,94 @@ def test_results_say_that_the_set_was_edited(workspace, monkeypatch):
     edited(workspace)
     run = finished(workspace, tiny())
     assert "The set was used as edited: 2 relabelled, 200 left out." in texts(visit("results", run=run.id))
+
+
+# --- pictures that change behind a run
+
+
+def coloured(root: Path, shade: int, names: tuple[str, str] = ("a", "b")) -> Path:
+    rng = np.random.default_rng(shade)
+    for name in names:
+        (root / name).mkdir(parents=True, exist_ok=True)
+        for i in range(20):
+            Image.fromarray(rng.integers(0, 255, (12, 12, 3)).astype(np.uint8)).save(root / name / f"{i}.png")
+    return root
+
+
+def own(workspace: Workspace, name: str) -> TrainConfig:
+    return settled(workspace, changed(tiny(epochs=4, batch_size=8), {"data.dataset": name}))
+
+
+def test_run_whose_pictures_were_exchanged_is_not_resumed_on_others(workspace, tmp_path, monkeypatch):
+    monkeypatch.setattr(session, "POLL_S", 0)
+    import_set(workspace, coloured(tmp_path / "pics", 1))
+    run = create_run(workspace, own(workspace, "pics"))
+    asked = iter(range(10**6))
+    assert train_in(workspace, run, should_pause=lambda: next(asked) > 2).reason == "paused"
+    import_set(workspace, coloured(tmp_path / "pics", 2))
+    ended = train_in(workspace, run)
+    assert ended.reason == "failed"
+    assert "are not those this run began with" in ended.message
+    assert store_of(workspace, run) is not None  # its own are still there to look at
+    assert not is_still_its_set(workspace, run, store_of(workspace, run))
+
+
+def test_pictures_of_a_set_of_the_same_name_elsewhere_are_not_taken_for_a_run_s(workspace, tmp_path):
+    import_set(workspace, coloured(tmp_path / "pics", 1))
+    run = create_run(workspace, own(workspace, "pics"))
+    assert train_in(workspace, run).reason == "finished"
+    store = store_of(workspace, run)
+    shutil.rmtree(store.path)
+    assert store_of(workspace, run) is None
+    import_set(workspace, coloured(tmp_path / "pics", 1))  # the very same pictures again
+    assert store_of(workspace, run) is not None
+    shutil.rmtree(workspace.stores)
+    workspace.stores.mkdir()
+    shutil.rmtree(tmp_path / "pics")
+    import_set(workspace, coloured(tmp_path / "pics", 1, ("cats", "dogs")))
+    assert store_of(workspace, run) is None
+
+
+def test_folder_that_a_run_from_outside_names_is_not_searched(workspace, tmp_path, monkeypatch):
+    from core.data import own_pictures
+
+    run = create_run(workspace, changed(tiny(), {"data.dataset": str(coloured(tmp_path / "big", 1))}))
+    append_event(run.events, history_row())
+    monkeypatch.setattr(own_pictures, "open_container", lambda path: pytest.fail("searched"))
+    assert store_of(workspace, run) is None
+
+
+def history_row() -> Started:
+    return Started(
+        dataset="x", class_names=["a", "b"], num_train=1, num_evaluated=1, evaluated_split="test", steps_per_epoch=1, num_parameters=1,
+        device="cpu", device_reason="", precision="float32", precision_reason="", threads=1, from_step=0, versions={}, epochs=1,
+        store="../../etc",
+    )  # fmt: skip
+
+
+def test_import_that_is_given_up_waits_for_the_other_and_takes_nothing_of_it_back(workspace, tmp_path):
+    folder = coloured(tmp_path / "pics", 1)
+    begun, go_on = threading.Event(), threading.Event()
+
+    def slow(what: str, done: int, total: int) -> None:
+        begun.set()
+        assert go_on.wait(20)
+        raise KeyboardInterrupt  # the visitor leaves
+
+    def first() -> None:
+        with pytest.raises(KeyboardInterrupt):
+            import_set(workspace, folder, progress=slow)
+
+    thread = threading.Thread(target=first)
+    thread.start()
+    assert begun.wait(20)
+    told = []
+
+    def waiting(what: str, done: int, total: int) -> None:
+        told.append(what)
+        go_on.set()
+
+    name, _ = import_set(workspace, folder, progress=waiting)
+    thread.join(20)
+    assert told[0] == "Waiting for another import to end"
+    assert list(imported_sets(workspace)) == [name]

@@ -90,7 +90,7 @@ def test_a_label_put_back_to_the_delivered_one_is_no_edit(workspace):
 
 
 def test_actions_of_before_this_was_noted_are_read(workspace):
-    edit(workspace, "pets", Action("relabel", ("a/1.png",), "b", as_delivered=("a/1.png",)))
+    edit(workspace, "pets", Action("relabel", ("a/1.png",), "b"))
     (file,) = (workspace.datasets / "edits").rglob("actions.json")
     content = json.loads(file.read_text())
     del content["actions"][0]["as_delivered"]

@@ -128,7 +128,7 @@ def test_changed_folder_is_used_as_it_was_imported_or_asked_to_be_imported_again
     store = built(workspace, "pets")
     (pets / "train" / "ants" / "new.png").write_bytes(png(99))
     assert built(workspace, "pets").path == store.path, "what was read is there"
-    with pytest.raises(InputError, match=r"not those that were imported as 'pets': files were added.*Import it again"):
+    with pytest.raises(InputError, match=r"not those that 'pets' was read from: files were added.*Import it again"):
         built(workspace, "pets", size_px=16)
     import_pictures(workspace, pets)
     assert len(built(workspace, "pets").files) == len(store.files) + 1

@@ -4,7 +4,14 @@ import numpy as np
 import pytest
 from sklearn import metrics
 
-from core.insight.metrics import class_figures, confusion_matrix, most_confused
+from core.insight.metrics import (
+    class_figures,
+    confusion_among,
+    confusion_matrix,
+    most_confused_pairs,
+    most_mistaken,
+    similarity_order,
+)
 
 
 def random_answers(seed: int, num_classes: int, count: int = 500) -> tuple[np.ndarray, np.ndarray]:
@@ -61,12 +68,32 @@ def test_class_without_pictures_has_no_recall_and_one_never_predicted_no_precisi
     np.testing.assert_array_equal(figures.support, [2, 1, 0, 0])
 
 
+def answers_of(confusion: list[list[int]]) -> tuple[np.ndarray, np.ndarray]:
+    """Labels and predictions that come to this matrix."""
+    places = np.array([(t, p) for t, row in enumerate(confusion) for p, count in enumerate(row) for _ in range(count)])
+    return places[:, 0], places[:, 1]
+
+
 def test_most_frequent_confusions_come_first_and_right_answers_never():
-    confusion = np.array([[90, 3, 0], [7, 50, 0], [1, 0, 99]])
-    assert most_confused(confusion, 2) == [(1, 0, 7), (0, 1, 3)]
-    assert most_confused(confusion, 10) == [(1, 0, 7), (0, 1, 3), (2, 0, 1)]
-    assert most_confused(np.diag([5, 5]), 3) == []
-    assert confusion[0, 0] == 90  # the matrix itself is left alone
+    labels, predicted = answers_of([[90, 3, 0], [7, 50, 0], [1, 0, 99]])
+    assert most_confused_pairs(labels, predicted, 2) == [(1, 0, 7), (0, 1, 3)]
+    assert most_confused_pairs(labels, predicted, 10) == [(1, 0, 7), (0, 1, 3), (2, 0, 1)]
+    assert most_confused_pairs(*answers_of([[5, 0], [0, 5]]), 3) == []
+
+
+def test_matrix_among_some_classes_leaves_the_others_out():
+    labels, predicted = answers_of([[9, 3, 0], [7, 5, 2], [1, 0, 4]])
+    assert confusion_among(labels, predicted, np.array([1, 0])).tolist() == [[5, 7], [3, 9]]
+    assert np.array_equal(confusion_among(labels, predicted, np.arange(3)), confusion_matrix(labels, predicted, 3))
+    assert most_mistaken(labels, predicted, 3, 2).tolist() == [0, 1]
+
+
+def test_classes_taken_for_one_another_stand_side_by_side():
+    confusion = np.eye(6, dtype=int) * 50
+    for one, other in ((0, 5), (1, 3), (2, 4)):
+        confusion[one, other] = confusion[other, one] = 20
+    order = similarity_order(confusion).tolist()
+    assert all(abs(order.index(one) - order.index(other)) == 1 for one, other in ((0, 5), (1, 3), (2, 4)))
 
 
 def test_classes_beyond_256_are_counted():

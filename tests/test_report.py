@@ -60,7 +60,7 @@ def clean(split: str = "train", start: int = 0, each: int = 10) -> dict[str, Ima
 def test_clean_set_has_nothing_found(workspace, tmp_path):
     report = report_on(built(workspace, make(tmp_path / "pets", clean() | clean("test", 1000, 3))), NO_EDITS)
     assert report.findings == []
-    assert "nothing that would spoil the result" in report.headline
+    assert "nothing that would spoil the result" in report.headline()
     assert report.counts == {"train": {"cat": 10, "dog": 10}, "test": {"cat": 3, "dog": 3}}
     assert (report.smallest, report.largest, report.num_sizes, report.imbalance) == ((40, 40), (40, 40), 1, 1.0)
     assert report.num_pairs == {"splits": 0, "classes": 0, "same class": 0}

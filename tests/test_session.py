@@ -196,6 +196,8 @@ EXACT_CASES = {
     "augmentation": {"augmentation": {"shift_px": 1, "rotate_deg": 10, "scale": 0.1, "erase_px": 2, "flip": True}},
     "dropout": {"model": {"name": "mnist-first-cnn", "width": 0.2}, "preprocessing": {"size_px": 16}},
     "batch norm": {"model": {"name": "mnist-batchnorm-cnn", "width": 0.5}},
+    "colours and crops": {"augmentation": {"crop_area": 0.5, "brightness": 0.3, "contrast": 0.2, "flip_vertical": True}},
+    "class weights": {"loss": {"class_weights": "balanced"}},
     "drop last": {"drop_last": True, "batch_size": 60},
     "bfloat16": {"precision": "bfloat16", "model": {"name": "mlp", "width": 0.1}},
 }

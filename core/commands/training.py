@@ -32,7 +32,8 @@ def train(workspace: Workspace, options: argparse.Namespace) -> Result:
     if dataset != config.data.dataset:  # what suits the other set, but for what is asked for
         changes = {**suited_to(workspace, config, dataset), **changes}
     config = settled(workspace, changed(config, changes))
-    make_pretrained_ready(workspace, config, progress())
+    if not options.from_run:  # else the weights are those of the run
+        make_pretrained_ready(workspace, config, progress())
     prepare_store(workspace, config.data.dataset, config.preprocessing, progress())
     plan_run(workspace, config)
     if options.from_run:

@@ -118,9 +118,12 @@ def current_edits(workspace: Workspace, dataset: str) -> Edits:
 
 
 def edit(workspace: Workspace, dataset: str, action: Action) -> Edits:
-    """Adds an action. Nothing about the pictures' files changes."""
+    """Adds an action, unless it changes nothing: two tabs may have done the same. Nothing about the pictures' files changes."""
     with _locked(workspace, dataset):
-        actions = [*actions_on(workspace, dataset), action]
+        before = actions_on(workspace, dataset)
+        actions = [*before, action]
+        if edits_of(actions) == edits_of(before):
+            return edits_of(before)
         _save(workspace, dataset, actions)
     return edits_of(actions)
 

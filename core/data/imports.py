@@ -84,15 +84,19 @@ def put_entry(workspace: Workspace, entry: ImportedSet) -> None:
 
 def remove_import(workspace: Workspace, name: str) -> None:
     """Forgets a set and its edits; a zip that was uploaded for it is deleted, a folder of the person's own is not touched."""
-    entry = imported_sets(workspace).get(name)
-    if entry is None:
+    if name not in imported_sets(workspace):
         raise InputError(f"There is no imported set '{readable(name)}'.", code="dataset")
-    _file(workspace, name).unlink(missing_ok=True)
+    drop_entry(workspace, name)
     forget_edits(workspace, name)
-    path = Path(entry.path)
+
+
+def drop_entry(workspace: Workspace, name: str) -> None:
+    """Forgets a set, and deletes the zip that was uploaded for it unless another set is from it too."""
+    entry = imported_sets(workspace).get(name)
+    _file(workspace, name).unlink(missing_ok=True)
     others = [other.path for other in imported_sets(workspace).values()]
-    if path.parent == workspace.datasets / UPLOADS and entry.path not in others:
-        path.unlink(missing_ok=True)
+    if entry and Path(entry.path).parent == workspace.datasets / UPLOADS and entry.path not in others:
+        Path(entry.path).unlink(missing_ok=True)
 
 
 def checked_name(name: str) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 from PIL import Image
 
 from core.data.containers import Container, open_container
+from core.data.duplicates import pixel_digest
 from core.data.own_pictures import read_picture
 from core.data.preprocessing import array_to_picture
 from core.data.store import PictureStore
@@ -28,7 +29,10 @@ def original_picture(store: PictureStore, index: int) -> Image.Image:
     if store.files is None:
         return picture
     path = Path(store.meta.origin)
-    return read_picture(_container(path, path.stat().st_mtime_ns if path.exists() else 0), store.files[index])
+    original = read_picture(_container(path, path.stat().st_mtime_ns if path.exists() else 0), store.files[index])
+    if pixel_digest(original) != store.digests[index].tobytes():
+        raise InputError("The file holds another picture than when it was read.", code="picture")
+    return original
 
 
 def as_png(picture: Image.Image) -> bytes:

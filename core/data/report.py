@@ -61,12 +61,10 @@ class Report:
     empty_classes: list[str] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
 
-    @property
-    def headline(self) -> str:
-        """In one line."""
-        if not self.findings:
-            return "Checked: nothing that would spoil the result was found."
-        return "Checked: " + " ".join(finding.message for finding in self.findings)
+    def headline(self, with_leaks: bool = True) -> str:
+        """In one line. with_leaks: whether the delivered splits are used, between which copies stand."""
+        messages = [f.message for f in self.findings if with_leaks or f.code != "duplicates-between-splits"]
+        return "Checked: " + (" ".join(messages) or "nothing that would spoil the result was found.")
 
     def as_dict(self, store: PictureStore) -> dict[str, Any]:
         """Plain values for JSON, pictures by their files."""

@@ -5,17 +5,20 @@ import os
 import re
 import time
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from filelock import FileLock, Timeout
 
 from core.config import DataConfig, Preprocessing, TrainConfig
 from core.data.catalogue import DATASETS
 from core.data.containers import typed_path
 from core.data.edits import Edits, applied, edits_at, keep_revision
-from core.data.imports import import_pictures, imported_sets, put_entry, remove_import
+from core.data.imports import drop_entry, import_pictures, imported_sets, put_entry
 from core.data.own_pictures import Listing, list_pictures, shape_of, source_of
 from core.data.preprocessing import STORED_FIELDS, array_to_picture, picture_to_array
 from core.data.splits import SPLITS, Division, split_indices
@@ -112,7 +115,7 @@ def prepare_store(
     listing = _listing(place)  # what is read now must be what the store is named after
     if listing.fingerprint != fingerprint:
         raise InputError(
-            f"The pictures in {place} are not those that were imported as '{dataset}': files were added, removed or changed.",
+            f"The pictures in {place} are not those that '{dataset}' was read from: files were added, removed or changed.",
             code="dataset", hint="Import it again.",
         )  # fmt: skip
     return build_store(path, source_of(listing, title_of(workspace, dataset), preprocessing), progress)
@@ -122,17 +125,36 @@ def import_set(
     workspace: Workspace, path: Path | str, name: str = "", size_px: int | None = None, fit: str = "crop",
     progress: Progress = no_progress, is_upload: bool = False,
 ) -> tuple[str, PictureStore]:  # fmt: skip
-    """A folder or zip as a set: its name and its store. What can't be read leaves everything as it was before."""
-    before = imported_sets(workspace)
-    entry = import_pictures(workspace, path, name, size_px, fit, is_upload)
+    """A folder or zip as a set: its name and its store. What can't be read leaves everything as it was before.
+
+    One import at a time: another one of the same set, given up, would take this one back.
+    """
+    with _alone(workspace, progress):
+        before = imported_sets(workspace)
+        entry = import_pictures(workspace, path, name, size_px, fit, is_upload)
+        try:
+            return entry.name, prepare_store(workspace, entry.name, own_preprocessing(workspace, entry.name), progress)
+        except BaseException:  # also when the visitor has left the page meanwhile
+            if earlier := before.get(entry.name):
+                put_entry(workspace, earlier)
+            else:
+                drop_entry(workspace, entry.name)
+            raise
+
+
+@contextmanager
+def _alone(workspace: Workspace, progress: Progress) -> Iterator[None]:
+    lock = FileLock(workspace.locks / "import.lock")
+    while True:
+        try:
+            lock.acquire(timeout=0.2)
+            break
+        except Timeout:
+            progress("Waiting for another import to end", 0, 0)
     try:
-        return entry.name, prepare_store(workspace, entry.name, own_preprocessing(workspace, entry.name), progress)
-    except BaseException:  # also when the visitor has left the page meanwhile
-        if earlier := before.get(entry.name):
-            put_entry(workspace, earlier)
-        else:
-            remove_import(workspace, entry.name)
-        raise
+        yield
+    finally:
+        lock.release()
 
 
 def divide(workspace: Workspace, store: PictureStore, config: DataConfig) -> Division:

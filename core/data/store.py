@@ -1,6 +1,6 @@
 """A picture store: one set at one size as memory-mapped uint8 arrays, built once, opened in a moment by any process.
 
-Where the pictures come from is in the sources (builtin.py, own_pictures.py); which set a name means is in catalogue.py.
+Where the pictures come from is in the sources (builtin.py, own_pictures.py); which set a name means is in sets.py.
 """
 
 import hashlib
@@ -16,14 +16,16 @@ from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
+from filelock import FileLock
 
 from core.data.duplicates import Duplicates, find_duplicates, perceptual_hashes, pixel_digests
 from core.data.splits import SPLITS
 from core.errors import InputError
-from core.files import write_bytes_atomically, write_json_atomically
+from core.files import is_locked, remove_quietly, write_bytes_atomically, write_json_atomically
 from core.workspace import Workspace
 
-FORMAT = 2
+FORMAT = 3
+BUILDING = ".building-"
 Progress = Callable[[str, int, int], None]  # what is being done, how much of it, of how much
 
 
@@ -117,6 +119,11 @@ class PictureStore:
         return np.load(self.path / "sizes.npy")
 
     @cached_property
+    def digests(self) -> np.ndarray:
+        """(N, 16) uint8, of each picture as it came."""
+        return np.load(self.path / "digests.npy", mmap_mode="r")
+
+    @cached_property
     def duplicates(self) -> Duplicates:
         with np.load(self.path / "duplicates.npz") as arrays:
             return Duplicates(**arrays)
@@ -135,13 +142,6 @@ def store_named(workspace: Workspace, name: str) -> PictureStore | None:
     return open_store(workspace.stores / name) if re.fullmatch(r"[a-z0-9-]{1,60}", name) else None
 
 
-def stores_of(workspace: Workspace) -> Iterator[PictureStore]:
-    """Every store there is."""
-    for path in sorted(workspace.stores.iterdir()):
-        if store := open_store(path):
-            yield store
-
-
 def open_store(path: Path) -> PictureStore | None:
     """The store in this folder, or None if there is none, or none of this format that is whole.
 
@@ -154,7 +154,7 @@ def open_store(path: Path) -> PictureStore | None:
         return None
 
 
-@lru_cache(maxsize=16)
+@lru_cache(maxsize=64)
 def _opened(path: Path, mtime_ns: int, inode: int) -> PictureStore:
     meta = json.loads((path / "meta.json").read_text())
     if meta["format"] != FORMAT:
@@ -168,9 +168,12 @@ def build_store(path: Path, source: Source, progress: Progress = no_progress) ->
     """Writes the store beside its place and renames it into it; a store that another process put there first is used."""
     if sum(source.counts.values()) == 0:
         raise InputError(f"No pictures were found in {source.origin}.", code="dataset")
-    aside = Path(tempfile.mkdtemp(prefix=".building-", dir=path.parent))
+    aside = Path(tempfile.mkdtemp(prefix=BUILDING, dir=path.parent))
+    lock = FileLock(aside / "lock")
     try:
-        meta = _write(aside, source, progress)
+        with lock:
+            meta = _write(aside, source, progress)
+        (aside / "lock").unlink(missing_ok=True)
         write_json_atomically(aside / "meta.json", asdict(meta))
         if open_store(path) is None:
             shutil.rmtree(path, ignore_errors=True)
@@ -182,6 +185,13 @@ def build_store(path: Path, source: Source, progress: Progress = no_progress) ->
     finally:
         shutil.rmtree(aside, ignore_errors=True)
     return open_store(path)
+
+
+def sweep_unfinished(workspace: Workspace) -> None:
+    """Removes what was being built when its process was killed."""
+    for folder in workspace.stores.glob(f"{BUILDING}*"):
+        if not is_locked(folder / "lock"):
+            remove_quietly(folder)
 
 
 def _write(folder: Path, source: Source, progress: Progress) -> StoreMeta:
@@ -225,6 +235,7 @@ def _write(folder: Path, source: Source, progress: Progress) -> StoreMeta:
             )
     np.save(folder / "labels.npy", labels.astype(np.int64))
     np.save(folder / "sizes.npy", sizes.astype(np.uint32))
+    np.save(folder / "digests.npy", digests)
     if files:
         write_bytes_atomically(folder / "files.json", json.dumps(files).encode())  # ASCII: names may be no UTF-8
     write_json_atomically(folder / "skipped.json", source.skipped)

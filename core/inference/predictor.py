@@ -31,7 +31,8 @@ class Prediction:
 
 def predict(checkpoint: Checkpoint, picture: Image.Image) -> Prediction:
     """What the checkpoint's network says of a decoded picture. Raises InputError if the checkpoint is unusable."""
-    model, spec = _network(checkpoint)
+    manifest = checkpoint.path / "manifest.json"  # a checkpoint may be replaced by another of its name
+    model, spec = _network(checkpoint, manifest.stat().st_mtime_ns if manifest.exists() else 0)
     seen, done = prepare(picture, spec.preprocessing, spec.shape[0], spec.shape[1:])
     mean, std = torch.tensor(spec.preprocessing.mean), torch.tensor(spec.preprocessing.std)
     with torch.inference_mode():
@@ -41,7 +42,7 @@ def predict(checkpoint: Checkpoint, picture: Image.Image) -> Prediction:
 
 
 @lru_cache(maxsize=4)
-def _network(checkpoint: Checkpoint) -> tuple[nn.Module, NetworkSpec]:
+def _network(checkpoint: Checkpoint, written_ns: int) -> tuple[nn.Module, NetworkSpec]:
     model, spec = load_network(checkpoint)
     if not all(bool(tensor.isfinite().all()) for tensor in model.state_dict().values()):
         raise InputError(

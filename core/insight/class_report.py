@@ -1,4 +1,4 @@
-"""Per-class and overall figures of an evaluation with their uncertainty, from its confusion matrix."""
+"""Per-class and overall figures of an evaluation with their uncertainty."""
 
 import csv
 import io
@@ -6,8 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-
-from core.insight.metrics import class_figures
 
 Z_95 = 1.959963984540054  # the standard normal's 97.5 % point
 
@@ -62,21 +60,24 @@ def wilson(right: int, total: int) -> Share:
     return Share(share, max(0.0, float(middle - half)), min(1.0, float(middle + half)))
 
 
-def class_report(confusion: np.ndarray, names: Sequence[str]) -> ClassReport:
-    """confusion: (K, K) counts, row = true class."""
-    figures = class_figures(confusion)
-    right, predicted = np.diag(confusion).tolist(), confusion.sum(axis=0).tolist()
-    support = figures.support.tolist()
+def class_report(labels: np.ndarray, predicted: np.ndarray, names: Sequence[str]) -> ClassReport:
+    """labels, predicted: (N,) class numbers. Nothing grows with the square of the classes."""
+    count = len(names)
+    right = np.bincount(labels[labels == predicted], minlength=count)
+    support, answered = np.bincount(labels, minlength=count), np.bincount(predicted, minlength=count)
+    with np.errstate(invalid="ignore"):
+        columns = right / support, right / answered, 2 * right / (support + answered)
+    f1 = columns[2].tolist()
     rows = [
-        ClassRow(name, wilson(right[k], support[k]), wilson(right[k], predicted[k]), float(figures.f1[k]), support[k])
-        for k, name in enumerate(names)
+        ClassRow(name, wilson(r, s), wilson(r, a), f, s)
+        for name, r, s, a, f in zip(names, right.tolist(), support.tolist(), answered.tolist(), f1, strict=True)
     ]
-    occurs = figures.support + confusion.sum(axis=0) > 0
-    columns = [np.nan_to_num(column)[occurs] for column in (figures.recall, figures.precision, figures.f1)]
-    weights = figures.support[occurs]
+    occurs = support + answered > 0
+    means = [np.nan_to_num(column)[occurs] for column in columns]
+    weights = support[occurs]
     return ClassReport(
-        wilson(sum(right), int(confusion.sum())), rows, Means(*(float(column.mean()) if len(column) else 0.0 for column in columns)),
-        Means(*(float(np.average(column, weights=weights)) if len(column) else 0.0 for column in columns)),
+        wilson(int(right.sum()), len(labels)), rows, Means(*(float(column.mean()) if len(column) else 0.0 for column in means)),
+        Means(*(float(np.average(column, weights=weights)) if len(column) else 0.0 for column in means)),
     )  # fmt: skip
 
 

@@ -31,13 +31,28 @@ def class_figures(confusion: np.ndarray) -> ClassFigures:
     return ClassFigures(recall, precision, f1, support)
 
 
-def most_confused(confusion: np.ndarray, count: int) -> list[tuple[int, int, int]]:
-    """(true class, predicted class, times) of the most frequent confusions, the most frequent first."""
-    wrong = confusion.copy()
-    np.fill_diagonal(wrong, 0)
-    order = np.argsort(-wrong, axis=None, kind="stable")[:count]
-    pairs = ((*divmod(int(i), len(wrong)), int(wrong.flat[i])) for i in order)
-    return [pair for pair in pairs if pair[2] > 0]
+def confusion_among(labels: np.ndarray, predicted: np.ndarray, classes: np.ndarray) -> np.ndarray:
+    """(k, k) counts among some classes, in their order; pictures of or taken for others are left out."""
+    place = np.full(max(int(labels.max(initial=0)), int(predicted.max(initial=0)), int(classes.max(initial=0))) + 1, -1)
+    place[classes] = np.arange(len(classes))
+    true, answer = place[labels], place[predicted]
+    inside = (true >= 0) & (answer >= 0)
+    return confusion_matrix(true[inside], answer[inside], len(classes))
+
+
+def most_confused_pairs(labels: np.ndarray, predicted: np.ndarray, count: int) -> list[tuple[int, int, int]]:
+    """(true class, predicted class, times) of the most frequent confusions, the most frequent first. Linear in the pictures."""
+    wrong = labels != predicted
+    pairs, times = np.unique(np.stack([labels[wrong], predicted[wrong]]).astype(np.int64), axis=1, return_counts=True)
+    order = np.argsort(-times, kind="stable")[:count]
+    return [(int(pairs[0, i]), int(pairs[1, i]), int(times[i])) for i in order]
+
+
+def most_mistaken(labels: np.ndarray, predicted: np.ndarray, num_classes: int, count: int) -> np.ndarray:
+    """The classes with the most mistakes, of them or for them, in their order."""
+    wrong = labels != predicted
+    mistakes = np.bincount(labels[wrong], minlength=num_classes) + np.bincount(predicted[wrong], minlength=num_classes)
+    return np.sort(np.argsort(-mistakes, kind="stable")[:count])
 
 
 def similarity_order(confusion: np.ndarray) -> np.ndarray:

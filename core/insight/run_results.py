@@ -2,19 +2,22 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from PIL import Image
 
+from core.data.catalogue import DATASETS
 from core.data.containers import readable
+from core.data.imports import imported_sets
 from core.data.originals import original_picture, stored_picture
 from core.data.preprocessing import array_to_picture
-from core.data.sets import LISTING_S, find_store
+from core.data.sets import find_store, own_store
 from core.data.store import PictureStore, store_named
 from core.errors import InputError
 from core.runs.directory import Run
 from core.runs.history import history_of
-from core.runs.records import NUM_SAMPLES, evaluated_pictures, load_division, load_predictions, spread
+from core.runs.records import NUM_SAMPLES, evaluated_pictures, load_predictions, spread
 from core.training.events import Predictions
 from core.workspace import Workspace
 
@@ -80,20 +83,36 @@ def judged_picture(workspace: Workspace, run: Run, position: int) -> JudgedPictu
 
 
 def store_of(workspace: Workspace, run: Run) -> PictureStore | None:
-    """The pictures that the run learned from; None where they are no longer there, or never were."""
+    """The pictures that the run learned from; None where they are no longer there, or never were.
+
+    The store that the run names, else its set's as it is now, if that is here; no folder is searched for them: a run from outside may name any.
+    """
     started = history_of(run).started
-    store = store_named(workspace, started["store"]) if started and started.get("store") else None
-    try:
-        store = store or find_store(workspace, run.config.data.dataset, run.config.preprocessing, LISTING_S)
-    except InputError:
+    if started is None:
         return None
-    indices, labels = evaluated_pictures(run)
-    division = load_division(run)
-    if store is None or (division and len(division.labels) != len(store.labels)) or (indices >= len(store.labels)).any():
-        return None
-    if division is None and not np.array_equal(store.labels[indices], labels):  # a run of before edits
-        return None
-    return store
+    dataset = run.config.data.dataset
+    store = store_named(workspace, started.get("store", ""))
+    if store is None and (dataset in DATASETS or dataset in imported_sets(workspace)):
+        store = find_store(workspace, dataset, run.config.preprocessing)
+    return store if store and _holds_the_pictures_of(store, run, started) else None
+
+
+def _holds_the_pictures_of(store: PictureStore, run: Run, started: dict[str, Any]) -> bool:
+    if store.meta.class_names != started["class_names"]:
+        return False
+    if checksum := started.get("pictures"):
+        return store.meta.checksums["images.npy"] == checksum
+    indices, labels = evaluated_pictures(run)  # a run of before this was noted
+    return not (indices >= len(store.labels)).any() and np.array_equal(store.labels[indices], labels)
+
+
+def is_still_its_set(workspace: Workspace, run: Run, store: PictureStore) -> bool:
+    """Whether the set of the run's name holds these pictures today, at whatever size."""
+    dataset = run.config.data.dataset
+    if dataset not in DATASETS and dataset not in imported_sets(workspace):
+        return False
+    own = own_store(workspace, dataset)
+    return own is not None and own.meta.origin == store.meta.origin and np.array_equal(own.digests, store.digests)
 
 
 def samples(workspace: Workspace, run: Run, epoch: int, count: int = NUM_SAMPLES) -> list[Sample]:

@@ -18,6 +18,7 @@ from core.training.events import Event
 MAX_LINE_BYTES = 1_000_000
 LARGEST = 2**53  # of whole numbers that every reader of JSON understands
 LISTED = 100_000
+MAX_CLASSES = 10_000
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,10 @@ def check_events(path: Path, config: TrainConfig) -> Checked:
                 row = decode_line(line)
                 if row is not None:
                     row = _complete(row)
-                    num_classes = len(row["class_names"]) if row["kind"] == "started" else num_classes
+                    if row["kind"] == "started":
+                        if num_classes not in (None, len(row["class_names"])) or len(row["class_names"]) > MAX_CLASSES:
+                            raise ValueError("classes that differ from those before, or too many")
+                        num_classes = len(row["class_names"])
                     _check_against_run(row, config, num_classes)
                     line = encode_line(row).rstrip(b"\n")
             except (ValueError, RecursionError, TypeError):  # ValidationError and InputError are ValueErrors

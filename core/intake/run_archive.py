@@ -83,7 +83,10 @@ def _verify(run: Run) -> None:
     last: dict[str, Any] | None = None
     if run.events.is_file():
         checked = check_events(run.events, config)
-        last, num_classes = checked.last, num_classes or checked.num_classes
+        last = checked.last
+        if checked.num_classes and num_classes and checked.num_classes != num_classes:
+            raise _refusal("its events and its checkpoints are of networks for different numbers of classes")
+        num_classes = num_classes or checked.num_classes
     check_records(run.records, num_classes or 0)
     # a pause that the server made itself would be ended by the next one; this run is to rest until somebody resumes it
     if last is None or last["kind"] != "ended" or last["cause"] == "server":

@@ -4,6 +4,7 @@ import logging
 from dataclasses import dataclass
 from pathlib import Path
 
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import nn
 
@@ -56,6 +57,12 @@ def begin_pretrained(network: nn.Module, workspace: Workspace, model: str) -> No
         weights = load_file(path)
     except FileNotFoundError:
         raise missing(workspace, model) from None
+    except SafetensorError as error:
+        raise InputError(
+            f"The pretrained weights in {path} are damaged ({error}).",
+            code="weights-offline",
+            hint="Remove the file and try again.",
+        ) from None
     own = network.state_dict()
     head = head_of(list(own))
     network.load_state_dict({name: own[name] if name in head else weights[name] for name in own})

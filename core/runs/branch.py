@@ -7,6 +7,7 @@ from safetensors.torch import load
 from torch import Tensor
 
 from core.config import ModelConfig, Origin, TrainConfig
+from core.data.edits import AS_DELIVERED
 from core.data.sets import prepare_store, settled
 from core.data.store import Progress, no_progress
 from core.errors import InputError
@@ -24,7 +25,8 @@ from core.workspace import Workspace
 def config_to_branch(run: Run) -> TrainConfig:
     """The configuration to begin a new run from: the run's own as it ended, with its set as it is now."""
     config = history_of(run).config(run.config)
-    return config.model_copy(update={"origin": None, "data": config.data.model_copy(update={"edits": ""})})
+    edits = AS_DELIVERED if config.data.edits == AS_DELIVERED else ""
+    return config.model_copy(update={"origin": None, "data": config.data.model_copy(update={"edits": edits})})
 
 
 def branch(

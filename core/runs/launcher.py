@@ -19,6 +19,7 @@ from filelock import FileLock
 
 from core.config import TrainConfig
 from core.data.sets import settled
+from core.data.store import sweep_unfinished
 from core.errors import InputError
 from core.files import disk_error, is_locked, sweep, write_json_atomically
 from core.runs.actions import make_ready, pause_run, stop_run
@@ -193,6 +194,7 @@ class Launcher:
         """Takes over what an earlier server left, and sweeps up after it."""
         sweep(self.workspace.runs, ".deleted-")
         sweep(self.workspace.home, "upload-")
+        sweep_unfinished(self.workspace)
         listed = self._noted()
         for run_id in listed:
             with suppress(InputError):  # deleted meanwhile

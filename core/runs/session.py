@@ -168,6 +168,7 @@ class Session:
                 device=str(compute.device), device_reason=compute.device_reason, precision=compute.precision,
                 precision_reason=compute.precision_reason, threads=threads, from_step=state.step,
                 versions=versions(), epochs=state.config.epochs, store=store.path.name,
+                pictures=store.meta.checksums["images.npy"],
                 inexact=why_inexact(before, environment) if state.step else "",
             )
         )  # fmt: skip
@@ -210,10 +211,12 @@ class Session:
     def _check_pictures(self, store: PictureStore, division: Division, evaluated: np.ndarray) -> None:
         """Raises InputError if a run that goes on would meet other pictures than those it began with."""
         indices, labels = evaluated_pictures(self.run)
-        is_other = len(indices) and not (
+        is_other = len(indices) > 0 and not (
             np.array_equal(indices, evaluated) and np.array_equal(labels, division.labels[evaluated])
         )
         before = load_division(self.run)
+        earlier = next(reversed(list(rows_of_kind(self.run.events, "started"))), {}).get("pictures", "")
+        is_other |= earlier not in ("", store.meta.checksums["images.npy"])
         if is_other or (before is not None and not is_same(before, division)):
             raise InputError(
                 f"The pictures of '{store.meta.title}' are not those this run began with.",

@@ -5,8 +5,7 @@ from typing import Any
 
 from core.config import TrainConfig
 from core.data.imports import imported_sets
-from core.data.sets import data_spec, settled, suiting
-from core.data.store import stores_of
+from core.data.sets import data_spec, own_store, settled, suiting
 from core.models.pretrained import PRETRAINED, are_at_hand
 from core.recipes import recipe_named
 from core.settings import changed
@@ -61,5 +60,8 @@ def _ants_and_bees(workspace: Workspace) -> str:
     imported = imported_sets(workspace)
     if "ants-bees" in imported:
         return ""
-    places = {store.meta.origin for store in stores_of(workspace) if sorted(map(str.lower, store.meta.class_names)) == ANTS_BEES}
-    return next((name for name, entry in imported.items() if entry.path in places), "")
+    for name in imported:
+        store = own_store(workspace, name)
+        if store and sorted(map(str.lower, store.meta.class_names)) == ANTS_BEES:
+            return name
+    return ""

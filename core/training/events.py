@@ -48,7 +48,8 @@ class Preparing(Event):
 class Started(Event):
     """What was chosen and found at the start, or at a resume.
 
-    from_step: 0 at the start. store: the folder's name of the pictures it learns from, in the workspace. inexact: why going on
+    from_step: 0 at the start. store: the folder's name of the pictures it learns from, in the workspace; pictures: their
+    checksum. inexact: why going on
     may differ in the last bits from never having been interrupted; empty if it won't.
     """
 
@@ -70,6 +71,7 @@ class Started(Event):
     epochs: int
     inexact: str = ""
     store: str = ""
+    pictures: str = ""
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from core.data.edits import current_edits, undo
-from core.insight.metrics import confusion_matrix, most_confused
+from core.insight.metrics import most_confused_pairs
 from core.insight.run_results import judged_after
 from core.recipes import recipe_named
 from core.runs.directory import Run, create_run
@@ -33,7 +33,7 @@ def click_cell(page: Page, true: int, predicted: int) -> None:
 
 def test_a_cell_of_the_confusion_matrix_shows_its_pictures(page: Page, judged_run: Run) -> None:
     judged = judged_after(judged_run, 1)
-    true, predicted, count = most_confused(confusion_matrix(judged.labels, judged.predictions.predicted, 10), 1)[0]
+    true, predicted, count = most_confused_pairs(judged.labels, judged.predictions.predicted, 1)[0]
     page.goto(f"/results?run={judged_run.id}")
     view(page, "Confusion")
     slider = page.get_by_role("slider")
