@@ -184,9 +184,24 @@ def pictures(page: Page, server: Server, noise: str) -> Page:
     return page
 
 
+def resting_place(page: Page, locator) -> dict[str, float]:
+    """Where it stands once the page has come to rest: the same in 20 frames one after another."""
+    box, same = locator.bounding_box(), 0
+
+    def is_at_rest() -> bool:
+        nonlocal box, same
+        page.evaluate("() => new Promise(requestAnimationFrame)")
+        now = locator.bounding_box()
+        box, same = now, same + 1 if now == box else 0
+        return same >= 20
+
+    until(is_at_rest)
+    return box
+
+
 def test_what_is_done_with_marked_pictures_stands_above_the_grid_stays_in_sight_and_is_one_tab_away(pictures: Page) -> None:
     tiles, bar = pictures.locator(".tiles .tile"), pictures.locator(".st-key-picture-actions")
-    place = tiles.first.bounding_box()
+    place = resting_place(pictures, tiles.first)
     tiles.first.locator("input").click()
     expect(bar.get_by_text("1 marked")).to_be_visible()
     assert tiles.first.bounding_box() == place, "marking moves nothing"
