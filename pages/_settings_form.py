@@ -223,6 +223,7 @@ def begin_with_set(name: str) -> None:
     """Has the form stand for a training on this set, begun from the recipe made for it: for one's own pictures that for photographs."""
     state = _form_state()
     state.pop("start-from", None)
+    state.pop("run", None)  # else the Train page would show a run that is still at work
     own = "ants-bees" if name in imported_sets(workspace()) else state.recipe
     state.recipe = next((recipe.name for recipe in RECIPES.values() if recipe.config.data.dataset == name), own)
     state.changes = {}

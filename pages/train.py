@@ -128,6 +128,7 @@ def about_the_set(config: TrainConfig) -> None:
     name = config.data.dataset
     if name not in DATASETS and name not in imported_sets(workspace()):
         return
+    doubts = []
     with st.container(horizontal=True, vertical_alignment="center", key="about-the-set"):
         try:
             store = find_store(workspace(), name, config.preprocessing) or own_store(workspace(), name)
@@ -135,12 +136,13 @@ def about_the_set(config: TrainConfig) -> None:
                 browser = Browser(store, edits_at(workspace(), name, config.data.edits))
                 is_delivered = config.data.split_by == "delivered"  # else copies are drawn to one side together
                 st.caption(inert(report_of(browser).headline(with_leaks=is_delivered)), width="stretch")
-                for doubt in doubts_about(config, store):
-                    st.warning(inert(in_words(doubt.sentence)))
+                doubts = doubts_about(config, store)
         except InputError as error:
             st.caption(inert(str(error)), width="stretch")
         if st.button("Look at the data", key="look-at-data"):
             st.switch_page("data.py", query_params={"set": name})
+    for doubt in doubts:
+        st.warning(inert(in_words(doubt.sentence)))
 
 
 st.title("Train")

@@ -92,6 +92,20 @@ def test_training_is_offered_at_the_size_of_the_import_with_its_report_and_room_
     assert app.button(key="start")
 
 
+def test_a_set_to_train_on_comes_before_a_run_that_is_being_watched(workspace: Workspace, tmp_path: Path) -> None:
+    app = imported(tmp_path)
+    app.session_state["run"] = "20261120-000000-something-0000"
+    app.button(key="train-on-set").click().run()
+    assert "run" not in app.session_state
+
+
+def test_doubtful_transforms_are_said_before_the_start(workspace: Workspace) -> None:
+    prepare_store(workspace, "digits", Preprocessing())
+    app = visit("train")
+    app.checkbox(key="set-0-augmentation.flip").set_value(True).run()
+    assert any("mirror" in warning.value.lower() for warning in app.warning)
+
+
 def test_a_set_imported_under_a_second_name_is_not_read_again(workspace: Workspace, tmp_path: Path) -> None:
     folder = picture_folder(tmp_path / "mine" / "colours")
     _, first = import_set(workspace, folder)
