@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from core.runs.control import send
-from core.runs.directory import Run, find_run
+from core.runs.actions import stop_run
+from core.runs.directory import Run, find_run, list_runs
 from core.runs.status import status_of
 from core.workspace import open_workspace
 from tests.waiting import until
@@ -146,6 +146,9 @@ def training(page: Page, server: Server) -> Iterator[Run]:
     run = run_shown(page, server)
     page.wait_for_selector(LOSS_POINT, state="attached")
     yield run
-    if run.path.exists() and status_of(run).is_active:
-        send(run, "stop")
-        until(lambda: not status_of(run).is_active)
+    # whatever the test has left, so that the next ones find the device free
+    workspace = open_workspace(server.home)
+    active = [other for other in list_runs(workspace) if status_of(other).is_active]
+    for other in active:
+        stop_run(other)
+    until(lambda: not any(status_of(other).is_active for other in active if other.path.exists()))
