@@ -9,12 +9,14 @@ import subprocess
 import sys
 import urllib.request
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
+from core.errors import InputError
 from core.runs.actions import stop_run
 from core.runs.directory import Run, find_run, list_runs
 from core.runs.status import status_of
@@ -137,6 +139,15 @@ def start_endless(page: Page) -> None:
     page.get_by_role("button", name="Start training").click()
 
 
+def stop_all(server: Server) -> list[Run]:
+    """Tells every run that trains or waits to stop; those that still did."""
+    active = [run for run in list_runs(open_workspace(server.home)) if status_of(run).is_active]
+    for run in active:
+        with suppress(InputError):  # it has ended meanwhile
+            stop_run(run)
+    return active
+
+
 @pytest.fixture
 def training(page: Page, server: Server) -> Iterator[Run]:
     """The digits recipe, started by clicks, with so many epochs that it is still at work when the test is done with it."""
@@ -146,9 +157,4 @@ def training(page: Page, server: Server) -> Iterator[Run]:
     run = run_shown(page, server)
     page.wait_for_selector(LOSS_POINT, state="attached")
     yield run
-    # whatever the test has left, so that the next ones find the device free
-    workspace = open_workspace(server.home)
-    active = [other for other in list_runs(workspace) if status_of(other).is_active]
-    for other in active:
-        stop_run(other)
-    until(lambda: not any(status_of(other).is_active for other in active if other.path.exists()))
+    until(lambda: not stop_all(server))  # whatever the test has left, so that the next ones find the device free
