@@ -1,6 +1,7 @@
 """A real file system of a few megabytes that becomes full while a run trains on it. Run in a mount namespace of its own,
 `unshare -rm python -m tests.reliability.full_disk checkpoints`; prints a report as JSON."""
 
+import gc
 import json
 import os
 import re
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from core.config import TrainConfig
+from core.data.store import _opened
 from core.errors import InputError
 from core.runs.checkpoints import list_checkpoints
 from core.runs.directory import create_run
@@ -46,6 +48,8 @@ def main(scenarios: list[str]) -> None:
             try:
                 reports[scenario] = trained_on(Path(mounted), scenario, course_of(whole))
             finally:
+                _opened.cache_clear()  # a store that is kept open keeps its file system busy
+                gc.collect()
                 subprocess.run(["umount", mounted], check=True)
     print(json.dumps(reports))
 
