@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import TimeoutError as PlaywrightTimeout
 
 from core.errors import InputError
 from core.runs.actions import stop_run
@@ -121,8 +122,17 @@ def run_shown(page: Page, server: Server) -> Run:
 
 def choose(page: Page, key: str, text: str) -> None:
     """Picks an option of a select box by the start of its text."""
-    page.locator(f"[class*='st-key-{key}']").get_by_role("combobox").click()
-    page.get_by_role("option", name=re.compile(f"^{re.escape(text)}")).click()
+    box = page.locator(f"[class*='st-key-{key}']").get_by_role("combobox")
+    option = page.get_by_role("option", name=re.compile(f"^{re.escape(text)}"))
+    for _ in range(4):
+        box.click()
+        box.press_sequentially(text)  # a long list shows only some of its options
+        try:
+            option.click(timeout=4000)
+            return
+        except PlaywrightTimeout:  # the form was drawn anew meanwhile, which closes the list
+            page.keyboard.press("Escape")
+    option.click()
 
 
 def view(page: Page, name: str) -> None:
