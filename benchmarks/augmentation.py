@@ -8,11 +8,11 @@ round by round, so that a noisy machine is equally unfair to all. The cost is by
 
 import argparse
 import json
-import os
 import statistics
-import subprocess
 import sys
 import time
+
+from benchmarks import interleaved
 
 JITTER = {"brightness": 0.4, "contrast": 0.4, "saturation": 0.4, "hue": 0.1}
 WAYS = {
@@ -53,7 +53,7 @@ def main() -> None:
 
 
 def measure(options: argparse.Namespace) -> dict[str, list[float]]:
-    processes = {}
+    commands = {}
     for way in WAYS:
         command = [sys.executable, "-m", "benchmarks.augmentation", "--cifar", options.cifar, "--seconds", str(options.seconds)]
         command += [
@@ -65,20 +65,8 @@ def measure(options: argparse.Namespace) -> dict[str, list[float]]:
             way,
             *(["--home", options.home] if options.home else []),
         ]
-        processes[way] = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env={**os.environ, "GOMP_SPINCOUNT": "10000"}
-        )
-        assert processes[way].stdout.readline() == "ready\n", way
-    speeds: dict[str, list[float]] = {way: [] for way in WAYS}
-    for _ in range(options.rounds):
-        for way, process in processes.items():
-            process.stdin.write("go\n")
-            process.stdin.flush()
-            speeds[way].append(json.loads(process.stdout.readline()))
-    for process in processes.values():
-        process.stdin.close()
-        process.wait()
-    return speeds
+        commands[way] = (command, {"GOMP_SPINCOUNT": "10000"})
+    return interleaved(commands, options.rounds)
 
 
 def serve(options: argparse.Namespace) -> None:

@@ -9,11 +9,11 @@ that a noisy machine is equally unfair to all. Needs MNIST in the workspace; CIF
 
 import argparse
 import json
-import os
 import statistics
-import subprocess
 import sys
 import time
+
+from benchmarks import delivered, interleaved
 
 WORKLOADS = ("mnist-first-cnn", "cifar10-quick")
 WAYS = {
@@ -50,7 +50,7 @@ def main() -> None:
 
 
 def measure(options: argparse.Namespace, workload: str) -> dict[str, list[float]]:
-    processes = {}
+    commands = {}
     for way, (_, environment) in WAYS.items():
         command = [
             sys.executable,
@@ -66,20 +66,8 @@ def measure(options: argparse.Namespace, workload: str) -> dict[str, list[float]
         ]
         if options.home:
             command += ["--home", options.home]
-        processes[way] = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env={**os.environ, **environment}
-        )
-        assert processes[way].stdout.readline() == "ready\n", way
-    speeds: dict[str, list[float]] = {way: [] for way in WAYS}
-    for _ in range(options.rounds):
-        for way, process in processes.items():
-            process.stdin.write("go\n")
-            process.stdin.flush()
-            speeds[way].append(json.loads(process.stdout.readline()))
-    for process in processes.values():
-        process.stdin.close()
-        process.wait()
-    return speeds
+        commands[way] = (command, environment)
+    return interleaved(commands, options.rounds)
 
 
 def serve(options: argparse.Namespace, workload: str, way: str) -> None:
@@ -178,7 +166,6 @@ def plain_loop(config, store, network, num_workers: int = 0):
 def trainscope_steps(options: argparse.Namespace, workload: str, way: str):
     import torch
 
-    from benchmarks import delivered
     from core.models.network import NetworkSpec
     from core.training.batches import load_training_data
     from core.training.device import choose_compute
@@ -206,7 +193,6 @@ def one_batch_steps(options: argparse.Namespace, workload: str, way: str):
     import torch
     from torch import nn
 
-    from benchmarks import delivered
     from core.models.network import NetworkSpec
     from core.training.batches import gather, load_training_data
     from core.training.device import choose_compute

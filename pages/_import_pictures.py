@@ -7,11 +7,10 @@ import streamlit as st
 
 from core.data.sets import import_set
 from core.data.store import Progress
-from core.errors import InputError
 from core.files import write_new
 from pages._common import with_bar, workspace
 
-FITS = {"crop": "middle cut out", "pad": "black bars added", "stretch": "stretched"}
+FITTED = {"crop": "the middle cut out", "pad": "black bars added", "stretch": "stretched"}
 LAYOUTS = """
 - a folder for each class: `ants/`, `bees/`
 - the same within `train/` and `val/` or `test/`
@@ -48,7 +47,7 @@ def import_form() -> None:
         "Larger shows more detail and trains slower.",
     )  # fmt: skip
     chosen_fit = fit.selectbox(
-        "What is not square", list(FITS), format_func=FITS.get, key=f"set-fit-{number}",
+        "What is not square", list(FITTED), format_func=FITTED.get, key=f"set-fit-{number}",
         help="How a picture fills the square: its middle cut out, black bars added, or stretched.",
     )  # fmt: skip
     if st.button("Import", type="primary", key=f"import-{number}"):
@@ -64,11 +63,7 @@ def _import(file, path: str, name: str, size_px: int | None, fit: str) -> None:
             with tempfile.TemporaryDirectory(prefix="upload-", dir=workspace().home) as folder:
                 target = Path(folder) / "upload.zip"
                 write_new(target, file.getbuffer())
-                try:
-                    imported, _ = import_set(workspace(), target, name, size_px, fit, progress, is_upload=True)
-                except InputError as error:
-                    message = error.message.replace(str(target), file.name)
-                    raise InputError(message, code=error.code, hint=error.hint) from None
+                imported, _ = import_set(workspace(), target, name, size_px, fit, progress, is_upload=True)
         st.query_params["set"] = imported
 
     if with_bar(take):

@@ -5,7 +5,6 @@ import streamlit as st
 
 from core.config import DataConfig
 from core.data.browse import Browser
-from core.data.edits import keep_revision
 from core.data.sets import divide
 from core.figures import sets as figures
 from pages._common import workspace
@@ -43,7 +42,7 @@ def set_splits(name: str, browser: Browser) -> None:
     try:
         config = DataConfig(
             dataset=name, split_by=way, validation_fraction=validation / 100 if lacks_validation else 0,
-            test_fraction=test / 100 if lacks_test else 0, split_seed=seed, edits=keep_revision(workspace(), name),
+            test_fraction=test / 100 if lacks_test else 0, split_seed=seed, edits=browser.edits.revision,
         )  # fmt: skip
     except ValueError:
         st.error(f"Validation and test share together take {validation + test} %: at most 90 % can be held out.")

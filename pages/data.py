@@ -12,7 +12,7 @@ from core.data.store import PictureStore
 from core.errors import InputError
 from core.wording import counted, large
 from pages._common import do, inert, with_bar, workspace
-from pages._import_pictures import import_form
+from pages._import_pictures import FITTED, import_form
 from pages._set_figures import set_figures
 from pages._set_pictures import set_pictures
 from pages._set_report import report_of, set_report
@@ -20,7 +20,6 @@ from pages._set_splits import set_splits
 from pages._settings_form import begin_with_set
 from pages._transform_lab import transform_lab
 
-FITTED = {"crop": "the middle cut out", "pad": "black bars added", "stretch": "stretched"}
 VIEWS = ("Report", "Pictures", "Figures", "Splits", "Transforms")
 
 

@@ -157,7 +157,7 @@ def test_folder_without_a_sound_description_is_no_store_and_is_built_anew(tmp_pa
 
 
 def test_no_training_pictures_is_an_input_error(tmp_path):
-    with pytest.raises(InputError, match="No readable training pictures"):
+    with pytest.raises(InputError, match="None of its training pictures could be read"):
         build_store(tmp_path / "things", source_of(TWO_SPLITS[2]))
     with pytest.raises(InputError, match="No pictures were found"):
         build_store(tmp_path / "things", source_of())

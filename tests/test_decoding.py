@@ -14,6 +14,7 @@ from PIL import Image
 from core.data import decoding
 from core.data.decoding import FORMATS, MAX_PIXELS, decode_picture
 from core.errors import InputError
+from tests.odd_pictures import mutated
 
 STORED = np.array([[10, 60, 110], [160, 210, 250]], np.uint8)  # no symmetry
 UPRIGHT = {  # what a viewer shows of STORED, by EXIF orientation (CIPA DC-008, tag 0x0112)
@@ -173,26 +174,9 @@ def test_picture_at_the_limit_is_read():
 
 
 def mutations(content: bytes, count: int, seed: int):
-    """Cuts, flipped bits, blocks of zeros, of 255 and of noise, repeats and swaps."""
     draws = random.Random(seed)
     for _ in range(count):
-        broken = bytearray(content)
-        for _ in range(draws.randint(1, 4)):
-            at, length = draws.randrange(len(broken)), draws.randint(1, 12)
-            match draws.randrange(6):
-                case 0:
-                    broken[at] ^= 1 << draws.randrange(8)
-                case 1:
-                    broken[at : at + length] = bytes(length)
-                case 2:
-                    broken[at : at + length] = b"\xff" * length
-                case 3:
-                    broken[at : at + length] = draws.randbytes(length)
-                case 4:
-                    broken[at:at] = broken[at : at + length]
-                case 5:
-                    broken = broken[: max(at, 1)]
-        yield bytes(broken)
+        yield mutated(content, draws)
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")  # Pillow's, about what it found in the file

@@ -26,26 +26,27 @@ from core.data.edits import (
 from core.errors import InputError
 
 KEYS = ["a/1.png", "a/2.png", "b/3.png", "b/4.png"]
+POSITIONS = {key: n for n, key in enumerate(KEYS)}
 LABELS = np.array([0, 0, 1, 1])
 NOT_UTF_8 = os.fsdecode(b"a/\xff\xfe.png")
 
 
 def after(*actions: Action) -> tuple[list[int], list[bool]]:
-    labels, kept = applied(edits_of(actions), KEYS, LABELS, ["a", "b"])
+    labels, kept = applied(edits_of(actions), POSITIONS, LABELS, ["a", "b"])
     return labels.tolist(), kept.tolist()
 
 
 def test_set_without_edits_is_as_delivered(workspace):
     assert current_edits(workspace, "pets") == NO_EDITS
     assert keep_revision(workspace, "pets") == ""
-    labels, kept = applied(NO_EDITS, [], LABELS, ["a", "b"])
+    labels, kept = applied(NO_EDITS, {}, LABELS, ["a", "b"])
     assert labels.tolist() == LABELS.tolist()
     assert kept.all()
     assert not (workspace.datasets / "edits").exists(), "looking makes nothing"
 
 
 def test_later_actions_count_and_earlier_ones_come_back_with_undo(workspace):
-    first, second = Action("relabel", ("a/1.png", "a/2.png"), "b", "wrong"), Action("relabel", ("a/1.png",), "a")
+    first, second = Action("relabel", ("a/1.png", "a/2.png"), "b"), Action("relabel", ("a/1.png",), "a")
     edit(workspace, "pets", first)
     edit(workspace, "pets", second)
     assert current_edits(workspace, "pets").relabelled == {"a/1.png": "a", "a/2.png": "b"}
@@ -107,7 +108,7 @@ def test_labels_and_use_follow_from_the_actions():
 
 def test_delivered_labels_are_not_changed_in_place():
     labels = LABELS.copy()
-    applied(edits_of([Action("relabel", ("b/4.png",), "a")]), KEYS, labels, ["a", "b"])
+    applied(edits_of([Action("relabel", ("b/4.png",), "a")]), POSITIONS, labels, ["a", "b"])
     assert labels.tolist() == LABELS.tolist()
 
 
@@ -153,6 +154,14 @@ def test_revision_of_a_run_is_found_after_later_edits_undo_and_forgetting(worksp
     assert edits_at(workspace, "pets", "") == edits_at(workspace, "pets", AS_DELIVERED) == NO_EDITS
 
 
+def test_revision_the_set_is_in_needs_no_file_of_its_own(workspace):
+    edits = edit(workspace, "pets", Action("exclude", ("a/1.png",)))
+    assert edits_at(workspace, "pets", edits.revision) == edits
+    undo(workspace, "pets")
+    with pytest.raises(InputError, match="are not here"):
+        edits_at(workspace, "pets", edits.revision)
+
+
 @pytest.mark.parametrize("revision", ["0123456789abcdef", "../../x", "a\0b", "x" * 5000])
 def test_revision_that_is_not_here_is_refused_by_its_name(workspace, revision):
     with pytest.raises(InputError, match="that this run used are not here"):
@@ -163,6 +172,7 @@ def test_revision_that_was_changed_on_disk_is_not_used(workspace):
     edit(workspace, "pets", Action("exclude", ("a/1.png",)))
     revision = keep_revision(workspace, "pets")
     (file,) = (workspace.datasets / "edits").rglob(f"{revision}.json")
+    undo(workspace, "pets")
     for content in ('{"relabelled": {}, "excluded": ["a/2.png"]}', "[]", "{", '{"relabelled": 1, "excluded": [[1]]}', "\udcff"):
         file.write_bytes(content.encode(errors="surrogateescape"))
         with pytest.raises(InputError, match="are not here"):
@@ -186,7 +196,7 @@ def test_damaged_edits_are_told_with_the_file_and_not_overwritten(workspace, con
 @pytest.mark.parametrize("key", [NOT_UTF_8, "a\nb.png", "\u202ex", "x" * 4000, "größe é", "a/\x00"])
 def test_names_of_any_kind_are_kept_as_they_are(workspace, key):
     edit(workspace, "pets", Action("exclude", (key,)))
-    edit(workspace, "pets", Action("relabel", (key,), "größe", key))
+    edit(workspace, "pets", Action("relabel", (key,), "größe"))
     assert current_edits(workspace, "pets").excluded == {key}
     revision = keep_revision(workspace, "pets")
     assert edits_at(workspace, "pets", revision).relabelled == {key: "größe"}

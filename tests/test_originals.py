@@ -1,17 +1,16 @@
 """Pictures as people look at them: stored and original ones, re-encoded, by routes that take any address and give no file away."""
 
-import asyncio
 import io
 import zipfile
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import unquote
 
 import numpy as np
 import pytest
+from httpx2 import Response
 from PIL import Image
 from starlette.applications import Starlette
+from starlette.testclient import TestClient
 
 from core.config import Preprocessing
 from core.data.imports import import_pictures
@@ -36,42 +35,11 @@ def zipped(workspace: Workspace, tmp_path: Path):
     return prepare_store(workspace, name, Preprocessing(size_px=16))
 
 
-@dataclass
-class Answer:
-    status_code: int
-    headers: dict[str, str]
-    content: bytes
-
-    @property
-    def text(self) -> str:
-        return self.content.decode()
-
-
 @pytest.fixture
-def get(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Answer]:
-    """Asks the routes for a path as a server would (starlette's own test client needs a package more)."""
+def get(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Response]:
+    """Asks the routes for a path as a browser would."""
     monkeypatch.setenv("TRAINSCOPE_HOME", str(workspace.home))
-    app = Starlette(routes=ROUTES)
-
-    def ask(path: str) -> Answer:
-        sent: list[dict] = []
-
-        async def receive() -> dict:
-            return {"type": "http.request", "body": b"", "more_body": False}
-
-        async def send(message: dict) -> None:
-            sent.append(message)
-
-        scope = {
-            "type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": "GET", "scheme": "http", "path": unquote(path),
-            "raw_path": path.encode(), "query_string": b"", "root_path": "", "headers": [], "client": ("127.0.0.1", 1),
-            "server": ("127.0.0.1", 8501),
-        }  # fmt: skip
-        asyncio.run(app(scope, receive, send))
-        headers = {name.decode(): value.decode() for name, value in sent[0]["headers"]}
-        return Answer(sent[0]["status"], headers, b"".join(message.get("body", b"") for message in sent[1:]))
-
-    return ask
+    return TestClient(Starlette(routes=ROUTES)).get
 
 
 def test_original_has_its_own_size_and_the_stored_one_the_set_s(zipped):

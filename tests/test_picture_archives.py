@@ -68,7 +68,7 @@ def use_all(workspace: Workspace, store: PictureStore, capsys) -> None:
     text.encode()
     assert all(character.isprintable() or character == "\n" for character in text)
     keys = tuple(store.key(i) for i in range(len(store.labels)))
-    edit(workspace, "set", Action("exclude", keys[:2], reason="a test"))
+    edit(workspace, "set", Action("exclude", keys[:2]))
     edit(workspace, "set", Action("relabel", keys[-1:], store.meta.class_names[0]))
     assert keep_revision(workspace, "set")
     assert current_edits(workspace, "set").excluded == set(keys[:2])

@@ -8,7 +8,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 from core.config import SGD, TrainConfig
-from core.data.download import fetch
+from core.data.download import fetch_file
 from core.data.imports import import_pictures
 from core.data.sets import prepare_store, settled
 from core.errors import InputError
@@ -121,10 +121,10 @@ def test_hostile_or_foreign_file_in_place_of_the_weights_is_refused_and_nothing_
 
 
 def test_without_network_the_file_its_place_and_the_way_out_are_named(workspace, monkeypatch):
-    def offline(urls, target, checksum, title, progress, all_files=(), algorithm="md5"):
-        return fetch(["http://127.0.0.1:9/none"], target, checksum, title, progress, all_files, algorithm)
+    def offline(urls, *rest, **options):
+        return fetch_file(["http://127.0.0.1:9/none"], *rest, **options)
 
-    monkeypatch.setattr(pretrained, "fetch", offline)
+    monkeypatch.setattr(pretrained, "fetch_file", offline)
     with pytest.raises(InputError, match=r"weights of mobilenet-v3-small are not on this machine") as refusal:
         make_pretrained_ready(workspace, config_for())
     assert refusal.value.code == "weights-offline"

@@ -7,7 +7,7 @@ from typing import Literal
 
 import numpy as np
 
-from core.data.edits import Action, Edits, Kind, applied
+from core.data.edits import Action, Edits, Kind
 from core.data.report import split_codes
 from core.data.splits import SPLITS
 from core.data.store import PictureStore
@@ -31,8 +31,7 @@ class Browser:
 
     def __init__(self, store: PictureStore, edits: Edits) -> None:
         self.store, self.edits = store, edits
-        keys = [] if edits.is_empty else [store.key(i) for i in range(len(store.labels))]
-        self.labels, self.kept = applied(edits, keys, store.labels, store.meta.class_names)
+        self.labels, self.kept = store.edited(edits)
         self.splits = split_codes(store)
 
     def select(self, wanted: Filter) -> np.ndarray:
@@ -85,9 +84,11 @@ class Browser:
         return (total / len(chosen)).round().astype(np.uint8)
 
     def _are_in(self, keys: frozenset[str]) -> np.ndarray:
-        if not keys:
-            return np.zeros(len(self.labels), bool)
-        return np.array([self.store.key(i) in keys for i in range(len(self.labels))])
+        found = np.zeros(len(self.labels), bool)
+        if keys:
+            positions = self.store.positions
+            found[[positions[key] for key in keys if key in positions]] = True
+        return found
 
 
 def _as_typed(name: str) -> str:

@@ -22,14 +22,28 @@ def has_checksum(path: Path, checksum: str, algorithm: str = "md5") -> bool:
         return hashlib.file_digest(file, algorithm).hexdigest().startswith(checksum)
 
 
-def fetch(
-    urls: Sequence[str], target: Path, checksum: str, title: str, progress: Progress, all_files: Sequence[str] = (),
-    algorithm: str = "md5",
-) -> None:  # fmt: skip
-    """Makes sure that target holds the file with this checksum, from the first of the addresses that answers.
+class Unreachable(Exception):
+    """None of the addresses had the file; why the last one had not."""
 
-    Raises InputError that names the folder for the file, and all_files that belong there, if no address does.
+
+def fetch(urls: Sequence[str], target: Path, md5: str, title: str, progress: Progress, all_files: Sequence[str] = ()) -> None:
+    """Makes sure that target holds a file of a data set.
+
+    Raises InputError that names the folder for the file, and all_files that belong there, if no address has it.
     """
+    try:
+        fetch_file(urls, target, md5, title, progress)
+    except Unreachable as reason:
+        damaged = " The file that lies there is damaged." if target.exists() else ""
+        raise InputError(
+            f"{title} is not on this machine and can't be downloaded ({reason}).{damaged}",
+            code="dataset-offline",
+            hint=f"Put {', '.join(all_files) or target.name} into {target.parent} by hand, or connect to a network; the built-in digits need none.",
+        ) from None
+
+
+def fetch_file(urls: Sequence[str], target: Path, checksum: str, title: str, progress: Progress, algorithm: str = "md5") -> None:
+    """Makes sure that target holds the file with this checksum, from the first of the addresses that answers. Raises Unreachable."""
     if has_checksum(target, checksum, algorithm):
         return
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -40,12 +54,7 @@ def fetch(
             return
         except (urllib.error.URLError, http.client.HTTPException, OSError, ValueError) as error:
             reason = str(getattr(error, "reason", error)) or type(error).__name__
-    damaged = " The file that lies there is damaged." if target.exists() else ""
-    raise InputError(
-        f"{title} is not on this machine and can't be downloaded ({reason}).{damaged}",
-        code="dataset-offline",
-        hint=f"Put {', '.join(all_files) or target.name} into {target.parent} by hand, or connect to a network; the built-in digits need none.",
-    )
+    raise Unreachable(reason)
 
 
 def _download(url: str, target: Path, checksum: str, title: str, progress: Progress, algorithm: str) -> None:

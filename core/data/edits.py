@@ -6,7 +6,7 @@ so that a run that used it can always be repeated.
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -26,7 +26,7 @@ WORDS = {"relabel": "relabelled", "exclude": "left out", "include": "taken back 
 
 @dataclass(frozen=True)
 class Action:
-    """pictures: by their keys in the store. label: the new class; reason: why, both for people.
+    """pictures: by their keys in the store. label: the new class.
 
     as_delivered: those of the pictures that came with this label, so that they are no longer relabelled.
     """
@@ -34,7 +34,6 @@ class Action:
     kind: Kind
     pictures: tuple[str, ...]
     label: str = ""
-    reason: str = ""
     as_delivered: tuple[str, ...] = ()
 
     @property
@@ -100,10 +99,7 @@ def actions_on(workspace: Workspace, dataset: str) -> list[Action]:
     """Everything done to a set and not undone, in order."""
     try:
         content = json.loads((_folder(workspace, dataset) / "actions.json").read_text())
-        return [
-            Action(a["kind"], tuple(a["pictures"]), a["label"], a["reason"], tuple(a.get("as_delivered", ())))
-            for a in content["actions"]
-        ]
+        return [Action(a["kind"], tuple(a["pictures"]), a["label"], tuple(a.get("as_delivered", ()))) for a in content["actions"]]
     except FileNotFoundError:
         return []
     except (ValueError, KeyError, TypeError) as error:
@@ -158,12 +154,10 @@ def _moved_on(actions: Sequence[Action]) -> str:
 
 
 def keep_revision(workspace: Workspace, dataset: str) -> str:
-    """The revision that the set is in now, made sure to be found again; empty if nothing is edited."""
+    """The revision that the set is in now, made sure to be found again after further edits; empty if nothing is edited."""
     edits = current_edits(workspace, dataset)
-    if edits.is_empty:
-        return ""
     path = _folder(workspace, dataset) / f"{edits.revision}.json"
-    if not path.exists():
+    if edits.revision and not path.exists():
         _write(path, edits._content())
     return edits.revision
 
@@ -175,14 +169,14 @@ def forget_edits(workspace: Workspace, dataset: str) -> None:
 
 
 def edits_at(workspace: Workspace, dataset: str, revision: str) -> Edits:
-    """The edits of a run's revision. Raises InputError if they are not here."""
+    """The edits of a revision, a kept one or the set's present one. Raises InputError if it is neither."""
     if revision in ("", AS_DELIVERED):
         return NO_EDITS
     try:
         content = json.loads((_folder(workspace, dataset) / f"{revision}.json").read_text())
         edits = Edits(dict(content["relabelled"]), frozenset(content["excluded"]))
     except (OSError, ValueError, KeyError, TypeError):
-        edits = NO_EDITS
+        edits = current_edits(workspace, dataset)
     if edits.revision != revision:
         raise InputError(
             f"The edits {revision} of '{dataset}' that this run used are not here.", code="dataset",
@@ -191,17 +185,16 @@ def edits_at(workspace: Workspace, dataset: str, revision: str) -> Edits:
     return edits
 
 
-def applied(edits: Edits, keys: Sequence[str], labels: np.ndarray, class_names: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
-    """(labels (N,) int64 as corrected, kept (N,) bool). keys: of each picture; those that are not there any more are passed over."""
+def applied(
+    edits: Edits, positions: Mapping[str, int], labels: np.ndarray, class_names: Sequence[str]
+) -> tuple[np.ndarray, np.ndarray]:
+    """(labels (N,) int64 as corrected, kept (N,) bool). positions: of the pictures by key; edits of those that are gone are passed over."""
     labels, kept = labels.copy(), np.ones(len(labels), bool)
-    if edits.is_empty:
-        return labels, kept
     number = {name: index for index, name in enumerate(class_names)}
-    for index, key in enumerate(keys):
-        if key in edits.excluded:
-            kept[index] = False
-        if (name := edits.relabelled.get(key)) in number:
-            labels[index] = number[name]
+    kept[[positions[key] for key in edits.excluded if key in positions]] = False
+    for key, name in edits.relabelled.items():
+        if key in positions and name in number:
+            labels[positions[key]] = number[name]
     return labels, kept
 
 
@@ -215,7 +208,7 @@ def _locked(workspace: Workspace, dataset: str) -> FileLock:
 
 def _save(workspace: Workspace, dataset: str, actions: list[Action]) -> None:
     rows = [
-        {"kind": a.kind, "pictures": list(a.pictures), "label": a.label, "reason": a.reason, "as_delivered": list(a.as_delivered)}
+        {"kind": a.kind, "pictures": list(a.pictures), "label": a.label, "as_delivered": list(a.as_delivered)}
         for a in actions
     ]  # fmt: skip
     _write(_folder(workspace, dataset) / "actions.json", {"dataset": dataset, "actions": rows})

@@ -24,11 +24,6 @@ class Row:
     split: str
 
 
-@dataclass(frozen=True)
-class LabelTable:
-    rows: list[Row]
-
-
 def as_text(content: bytes) -> str:
     """A text file of any system: UTF-8, UTF-16 if it begins so (PowerShell, Excel), else Windows' western code page."""
     if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
@@ -39,7 +34,7 @@ def as_text(content: bytes) -> str:
         return content.decode("cp1252", errors="replace")
 
 
-def read_table(content: bytes, max_rows: int = MAX_ROWS) -> LabelTable:
+def read_table(content: bytes, max_rows: int = MAX_ROWS) -> list[Row]:
     """The rows of a table. Raises InputError, short enough for a list of skipped files, if it has no files and labels."""
     text = as_text(content).replace("\r\n", "\n").replace("\r", "\n").lstrip("\n")
     first = text.split("\n", 1)[0]
@@ -69,7 +64,7 @@ def read_table(content: bytes, max_rows: int = MAX_ROWS) -> LabelTable:
         return line[column].strip() if column is not None and column < len(line) else ""
 
     rows = [Row(cell(line, file), cell(line, label), cell(line, split)) for line in lines[has_header:]]
-    return LabelTable([row for row in rows if row.file])
+    return [row for row in rows if row.file]
 
 
 def _column(header: list[str], names: tuple[str, ...]) -> int | None:

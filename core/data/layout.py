@@ -14,7 +14,7 @@ from typing import TypeVar
 
 from core.data.containers import readable
 from core.data.decoding import ENDINGS
-from core.data.label_table import MAX_ROWS, LabelTable, Row, as_text, read_table
+from core.data.label_table import MAX_ROWS, Row, as_text, read_table
 from core.data.splits import SPLITS
 from core.errors import InputError
 from core.wording import counted
@@ -259,7 +259,7 @@ def _by_tables(pictures: list[str], tables: list[str], read: Read, layout: Layou
         except (InputError, OSError) as error:
             problems[name] = error.message if isinstance(error, InputError) else "can't be read"
             continue
-        room, num_rows = room - len(content), num_rows - len(table.rows)
+        room, num_rows = room - len(content), num_rows - len(table)
         matched, unknown = index.matched(table, _folder(name))
         if not matched:
             problems[name] = "names no picture that is here"
@@ -305,15 +305,15 @@ class _Index:
         self.by_file = _unique([(_as_named(name.rpartition("/")[2]), name) for name in pictures])
         self.by_stem = _unique([(_as_named(_stem(name)), name) for name in pictures])
 
-    def matched(self, table: LabelTable, folder: str) -> tuple[list[tuple[str, Row]], list[str]]:
+    def matched(self, table: Sequence[Row], folder: str) -> tuple[list[tuple[str, Row]], list[str]]:
         """(pictures with their rows, files of rows that name none). By the path from the table's folder or from the top, else by
         the file's name alone, with its ending or without, if it is the only one and no row names it by its path."""
-        files = [_composed(row.file.replace("\\", "/").removeprefix("./").lstrip("/")) for row in table.rows]
+        files = [_composed(row.file.replace("\\", "/").removeprefix("./").lstrip("/")) for row in table]
         prefix = f"{_composed(folder)}/" if folder else ""
         names = [self.by_path.get(prefix + file) or self.by_path.get(file) for file in files]
         taken = set(names)
         found, unknown = [], []
-        for row, file, name in zip(table.rows, files, names, strict=True):
+        for row, file, name in zip(table, files, names, strict=True):
             if not name:
                 last = _as_named(file.rpartition("/")[2])
                 name = self.by_file.get(last) or self.by_stem.get(last)

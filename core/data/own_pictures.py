@@ -47,10 +47,7 @@ def list_pictures(path: Path) -> Listing:
     container = open_container(path)
     unseen: list[dict[str, str]] = []
     files = {file.name: file for file in container.files(unseen)}
-    try:
-        layout = arrange(sorted(files), container.read)
-    except InputError as error:
-        raise InputError(f"{readable(str(path))}: {error.message}", code=error.code, hint=error.hint) from None
+    layout = arrange(sorted(files), container.read)
     layout.skipped.extend(unseen)
     taken = {picture.name for picture in layout.pictures}
     others = [name for name in files if name not in taken] + [f"{folder}/" for folder in container.empty_folders]
@@ -86,7 +83,7 @@ def shape_of(listing: Listing, preprocessing: Preprocessing) -> tuple[int, int, 
         sizes.add((picture.height, picture.width))
         modes.add(picture.mode)
     if not sizes:
-        raise InputError(f"None of the pictures looked at in {readable(str(listing.path))} can be read.", code="dataset")
+        raise InputError("None of the pictures looked at can be read.", code="dataset")
     channels = {"grey": 1, "rgb": 3}.get(preprocessing.colour) or (1 if modes == {"L"} else 3)
     if preprocessing.size_px:
         return channels, preprocessing.size_px, preprocessing.size_px
@@ -109,7 +106,7 @@ def source_of(listing: Listing, title: str, preprocessing: Preprocessing) -> Sou
     pictures, class_names = listing.layout.pictures, listing.layout.class_names
     if len(class_names) < 2:
         raise InputError(
-            f"Only one class was found in {readable(str(listing.path))}: {class_names[0]!r}.", code="dataset", hint="Two are needed at least."
+            f"Only one class was found: {class_names[0]!r}.", code="dataset", hint="Two are needed at least."
         )  # fmt: skip
     number = {name: index for index, name in enumerate(class_names)}
     skipped = list(listing.layout.skipped)

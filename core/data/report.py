@@ -7,9 +7,10 @@ from typing import Any, Literal
 import numpy as np
 
 from core.data.containers import readable
-from core.data.edits import Action, Edits, applied
+from core.data.edits import Action, Edits
 from core.data.splits import SPLITS
 from core.data.store import PictureStore
+from core.wording import counted
 
 TINY = 10  # training pictures of a class
 IMBALANCED = 3.0  # times as many of the largest class as of the smallest
@@ -41,7 +42,6 @@ class Report:
     """counts: pictures in use by split and class. leaking: training (or validation) pictures whose copies stand in a split
     that judges. num_pairs: by what they stand between; pairs: the first thousand, those that matter most first."""
 
-    title: str
     origin: str
     layout: str
     shape: tuple[int, int, int]
@@ -76,7 +76,7 @@ class Report:
             return {"file": entry["file"], "reason": entry["reason"]}
 
         return {
-            "title": self.title, "path": readable(self.origin), "layout": self.layout, "shape": list(self.shape),
+            "path": readable(self.origin), "layout": self.layout, "shape": list(self.shape),
             "class_names": self.class_names, "splits": self.counts, "edits": self.edits,
             "unreadable": [without_kind(s) for s in self.unreadable],
             "skipped": [without_kind(s) for s in self.unreadable + self.skipped],
@@ -96,8 +96,7 @@ class Report:
 
 def report_on(store: PictureStore, edits: Edits) -> Report:
     """The report on a set as it is with these edits."""
-    keys = [] if edits.is_empty else [store.key(i) for i in range(len(store.labels))]
-    labels, kept = applied(edits, keys, store.labels, store.meta.class_names)
+    labels, kept = store.edited(edits)
     splits = split_codes(store)
     names = store.meta.class_names
     counts = {}
@@ -111,7 +110,7 @@ def report_on(store: PictureStore, edits: Edits) -> Report:
     by_area = sizes[np.argsort(sizes.astype(np.int64).prod(axis=1), kind="stable")]
     present = [n for n in counts["train"].values() if n]
     report = Report(
-        store.meta.title, store.meta.origin, store.meta.layout, store.meta.shape, names, counts, edits.summary,
+        store.meta.origin, store.meta.layout, store.meta.shape, names, counts, edits.summary,
         [s for s in store.skipped if s.get("kind") == "unreadable"],
         [s for s in store.skipped if s.get("kind") != "unreadable"],
         tuple(by_area[0].tolist()), tuple(by_area[-1].tolist()), len(sizes), num_pairs, pairs, leaking, contradicting,
@@ -130,10 +129,8 @@ def split_codes(store: PictureStore) -> np.ndarray:
 
 
 def separation(store: PictureStore, report: Report) -> Action:
-    """Keeps all copies of a picture on one side: those that the network would learn from are left out, test stays as it is."""
-    return Action(
-        "exclude", tuple(store.key(i) for i in report.leaking.tolist()), reason="their copies stand in a split that judges"
-    )
+    """Keeps all copies of a picture on one side: of train, and of validation where test has one too, they are left out; test stays as it is."""
+    return Action("exclude", tuple(store.key(i) for i in report.leaking.tolist()))
 
 
 def _trouble(groups: np.ndarray, splits: np.ndarray, labels: np.ndarray, kept: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -166,67 +163,45 @@ def _pairs(
 
 def _findings(report: Report) -> list[Finding]:
     found = []
-    if report.unreadable:
-        found.append(Finding("unreadable", f"{_files(len(report.unreadable))} could not be read as pictures and left out."))
-    if len(report.leaking):
-        found.append(
-            Finding(
-                "duplicates-between-splits",
-                f"{_pictures(len(report.leaking))} to learn from also {_stand(len(report.leaking))} in a split that judges: "
-                "the result would look better than it is.",
-                "separate",
-            )
+
+    def add(code: str, message: str, remedy: str = "") -> None:
+        found.append(Finding(code, message, remedy))
+
+    if count := len(report.unreadable):
+        add("unreadable", f"{counted(count, 'file')} could not be read as pictures and left out.")
+    if count := len(report.leaking):
+        stands = _verb(count, "stands", "stand")
+        add(
+            "duplicates-between-splits",
+            f"{counted(count, 'picture')} to learn from also {stands} in a split that judges: the result would look better than it is.",
+            "separate",
         )
-    if len(report.contradicting):
-        found.append(
-            Finding(
-                "contradicting-labels",
-                f"{_pictures(len(report.contradicting))} {_stand(len(report.contradicting), 'is', 'are')} the same as others of another class.",
-                "flag",
-            )
-        )
-    if report.empty_classes:
-        left_out = _stand(len(report.empty_classes), "It is", "They are")
-        found.append(
-            Finding("no-pictures", f"{_classes(report.empty_classes)} no picture that can be read. {left_out} left out.")
-        )
-    if unlabelled := sum(1 for entry in report.skipped if entry.get("kind") == "unlabelled"):
-        found.append(
-            Finding(
-                "unlabelled", f"{_pictures(unlabelled)} could be given no class and {_stand(unlabelled, 'is', 'are')} left out."
-            )
-        )
+    if count := len(report.contradicting):
+        add("contradicting-labels", f"{counted(count, 'picture')} {_verb(count)} the same as others of another class.", "flag")
+    if count := len(report.empty_classes):
+        left_out = _verb(count, "It is", "They are")
+        add("no-pictures", f"{_classes(report.empty_classes)} no picture that can be read. {left_out} left out.")
+    if count := sum(1 for entry in report.skipped if entry.get("kind") == "unlabelled"):
+        add("unlabelled", f"{counted(count, 'picture')} could be given no class and {_verb(count)} left out.")
     train = report.counts["train"]
     for split, classes in report.counts.items():
         if empty := [name for name, count in classes.items() if not count]:
-            found.append(Finding("empty-classes", f"{_classes(empty)} no pictures in {split}."))
+            add("empty-classes", f"{_classes(empty)} no pictures in {split}.")
     if tiny := [name for name, count in train.items() if 0 < count < TINY]:
-        found.append(Finding("tiny-classes", f"{_classes(tiny)} fewer than {TINY} training pictures."))
+        add("tiny-classes", f"{_classes(tiny)} fewer than {TINY} training pictures.")
     if report.imbalance >= IMBALANCED:
         most, least = max(train, key=train.get), min((n for n in train if train[n]), key=train.get)
-        found.append(
-            Finding(
-                "imbalance",
-                f"'{most}' has {report.imbalance:.3g} times as many training pictures as '{least}' ({train[most]:,} and {train[least]:,}).",
-                "balance",
-            )
+        add(
+            "imbalance",
+            f"'{most}' has {report.imbalance:.3g} times as many training pictures as '{least}' ({train[most]:,} and {train[least]:,}).",
+            "balance",
         )
-    if copies := report.num_pairs["same class"]:
-        found.append(
-            Finding("duplicates", f"{_pictures(copies)} {_stand(copies, 'is a copy', 'are copies')} of others of the same class.")
-        )
+    if count := report.num_pairs["same class"]:
+        add("duplicates", f"{counted(count, 'picture')} {_verb(count, 'is a copy', 'are copies')} of others of the same class.")
     return found
 
 
-def _pictures(count: int) -> str:
-    return f"{count:,} picture{'s' if count != 1 else ''}"
-
-
-def _files(count: int) -> str:
-    return f"{count:,} file{'s' if count != 1 else ''}"
-
-
-def _stand(count: int, one: str = "stands", several: str = "stand") -> str:
+def _verb(count: int, one: str = "is", several: str = "are") -> str:
     return one if count == 1 else several
 
 

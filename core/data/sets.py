@@ -17,7 +17,7 @@ from filelock import FileLock, Timeout
 from core.config import DataConfig, Preprocessing, TrainConfig
 from core.data.catalogue import DATASETS
 from core.data.containers import typed_path
-from core.data.edits import Edits, applied, edits_at, keep_revision
+from core.data.edits import Edits, applied, current_edits, edits_at
 from core.data.imports import drop_entry, import_pictures, imported_sets, put_entry
 from core.data.own_pictures import Listing, list_pictures, shape_of, source_of
 from core.data.preprocessing import STORED_FIELDS, array_to_picture, picture_to_array
@@ -79,7 +79,7 @@ def settled(workspace: Workspace, config: TrainConfig) -> TrainConfig:
         name = changes["data.dataset"] = str(place)
     if entry and entry.size_px and config.preprocessing.size_px is None:
         changes |= {"preprocessing.size_px": entry.size_px, "preprocessing.fit": entry.fit}
-    if not config.data.edits and (revision := keep_revision(workspace, name)):
+    if not config.data.edits and (revision := current_edits(workspace, name).revision):
         changes["data.edits"] = revision
     return changed(config, changes) if changes else config
 
@@ -163,8 +163,7 @@ def divide(workspace: Workspace, store: PictureStore, config: DataConfig) -> Div
     Raises InputError if the edits it names are not here.
     """
     edits = edits_at(workspace, config.dataset, config.edits)
-    keys: list[str] = [] if edits.is_empty else [store.key(i) for i in range(len(store.labels))]
-    labels, kept = applied(edits, keys, store.labels, store.meta.class_names)
+    labels, kept = store.edited(edits)
     return Division(labels, split_indices(labels, store.meta.splits, config, kept, store.duplicates.groups))
 
 
@@ -226,7 +225,7 @@ def _unread_spec(title: str, listing: Listing, config: TrainConfig, edits: Edits
     pictures, class_names = listing.layout.pictures, listing.layout.class_names
     number = {name: index for index, name in enumerate(class_names)}
     labels = np.array([number[picture.class_name] for picture in pictures])
-    labels, kept = applied(edits, [picture.name for picture in pictures], labels, class_names)
+    labels, kept = applied(edits, {picture.name: n for n, picture in enumerate(pictures)}, labels, class_names)
     counts = Counter(picture.split for picture in pictures)
     delivered, first = {}, 0
     for split in SPLITS:  # the order of the listing

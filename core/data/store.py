@@ -19,6 +19,7 @@ import numpy as np
 from filelock import FileLock
 
 from core.data.duplicates import Duplicates, find_duplicates, perceptual_hashes, pixel_digests
+from core.data.edits import Edits, applied
 from core.data.splits import SPLITS
 from core.errors import InputError
 from core.files import is_locked, remove_quietly, write_bytes_atomically, write_json_atomically
@@ -132,6 +133,17 @@ class PictureStore:
     def num_classes(self) -> int:
         return len(self.meta.class_names)
 
+    @cached_property
+    def positions(self) -> dict[str, int]:
+        """Index of each picture by its key."""
+        return {self.key(index): index for index in range(len(self.labels))}
+
+    def edited(self, edits: Edits) -> tuple[np.ndarray, np.ndarray]:
+        """(labels (N,) int64 as corrected, kept (N,) bool: what is in use)."""
+        if edits.is_empty:
+            return self.labels, np.ones(len(self.labels), bool)
+        return applied(edits, self.positions, self.labels, self.meta.class_names)
+
     def key(self, index: int) -> str:
         """What a picture is called whatever size the set is stored at: its file, or its number in a set without files."""
         return self.files[index] if self.files else f"#{index}"
@@ -167,7 +179,7 @@ def _opened(path: Path, mtime_ns: int, inode: int) -> PictureStore:
 def build_store(path: Path, source: Source, progress: Progress = no_progress) -> PictureStore:
     """Writes the store beside its place and renames it into it; a store that another process put there first is used."""
     if sum(source.counts.values()) == 0:
-        raise InputError(f"No pictures were found in {source.origin}.", code="dataset")
+        raise InputError(f"No pictures were found for '{source.title}'.", code="dataset")
     aside = Path(tempfile.mkdtemp(prefix=BUILDING, dir=path.parent))
     lock = FileLock(aside / "lock")
     try:
@@ -217,7 +229,7 @@ def _write(folder: Path, source: Source, progress: Progress) -> StoreMeta:
             n = end
             progress("Reading pictures", n, room)
         if "train" not in splits:
-            raise InputError(f"No readable training pictures were found in {source.origin}.", code="dataset")
+            raise InputError("None of its training pictures could be read.", code="dataset")
         file.seek(0)
         _write_header(file, (n, *source.shape))  # some could perhaps not be read
         file.flush()
@@ -229,7 +241,7 @@ def _write(folder: Path, source: Source, progress: Progress) -> StoreMeta:
         names = [names[k] for k in present.tolist()]
         if len(names) < 2:
             raise InputError(
-                f"Pictures of one class only could be read in {source.origin}: {names[0]!r}.",
+                f"Pictures of one class only could be read: {names[0]!r}.",
                 code="dataset",
                 hint="Two classes are needed.",
             )

@@ -5,9 +5,8 @@ import tempfile
 from pathlib import Path
 
 from core.config import ModelConfig, Preprocessing, TrainConfig
-from core.data.download import fetch
+from core.data.download import Unreachable, fetch_file
 from core.data.store import Progress, no_progress
-from core.errors import InputError
 from core.intake.contract import wanted_by
 from core.intake.quarantine import Task, examine
 from core.models.network import NetworkSpec
@@ -27,10 +26,9 @@ def make_pretrained_ready(workspace: Workspace, config: TrainConfig, progress: P
     weights, original = PRETRAINED[model], original_path(workspace, model)
     if not original.is_file():  # one that a person has put there need not be the published one: the quarantine decides
         try:
-            fetch([weights.url], original, weights.sha256_prefix, f"Weights of {model}", progress, algorithm="sha256")
-        except InputError as error:
-            why = error.message.partition("downloaded (")[2].rstrip(").") or error.message
-            raise missing(workspace, model, why) from None
+            fetch_file([weights.url], original, weights.sha256_prefix, f"weights of {model}", progress, algorithm="sha256")
+        except Unreachable as reason:
+            raise missing(workspace, model, str(reason)) from None
     spec = NetworkSpec(
         model=ModelConfig(name=model), shape=(3, 224, 224), class_names=tuple(map(str, range(IMAGENET_CLASSES))),
         preprocessing=Preprocessing(),

@@ -15,6 +15,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from core.config import TrainConfig
+from core.data.edits import keep_revision
 from core.errors import InputError
 from core.files import disk_error, is_locked, remove_folder, remove_quietly, write_json_atomically
 from core.recipes import RECIPES
@@ -80,6 +81,8 @@ class Run:
 
 def create_run(workspace: Workspace, config: TrainConfig, fill: Callable[["Run"], object] = lambda run: None) -> Run:
     """A new run's directory with its configuration; nothing has started yet. fill: puts more into it before it appears."""
+    if config.data.edits:
+        keep_revision(workspace, config.data.dataset)
     slug = re.sub(r"[^a-z0-9]+", "-", _label(config).lower()).strip("-")[:40] or "run"
     while True:
         name = new_id(slug)

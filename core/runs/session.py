@@ -162,7 +162,7 @@ class Session:
         save_division(self.run, division)
         self.tell(
             Started(
-                dataset=store.meta.title, class_names=store.meta.class_names, num_train=len(data.train),
+                dataset=plan.spec.title, class_names=store.meta.class_names, num_train=len(data.train),
                 num_evaluated=len(data.evaluated), evaluated_split=config.data.evaluate_on,
                 steps_per_epoch=plan.steps_per_epoch, num_parameters=plan.model.num_parameters,
                 device=str(compute.device), device_reason=compute.device_reason, precision=compute.precision,
