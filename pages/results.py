@@ -4,21 +4,20 @@ import streamlit as st
 
 from core.data.edits import edits_at
 from core.errors import InputError
-from core.figures import runs as figures
-from core.figures.look import COLOURS
-from core.insight.run_results import judged_after, samples
+from core.insight.run_results import judged_after
 from core.runs.directory import Run, list_runs
-from core.runs.history import History, history_of
+from core.runs.history import history_of
 from core.runs.status import status_of
 from core.wording import duration, percent
 from pages._common import choose_run, chosen_run, inert, workspace
-from pages._pictures import enlarged
-from pages._result_classes import class_table, confusion
+from pages._result_classes import class_table
+from pages._result_confusion import confusion
+from pages._result_curves import curves, sample_pictures
 from pages._result_pictures import gallery
 from pages._run_row import badge, title_of
-from pages.live_chart import live_chart
 
-VIEWS = ("Curves", "Classes", "Confusion", "Pictures")
+# what is shown of an evaluation, beside the curves of the whole run
+VIEWS = {"Classes": class_table, "Confusion": confusion, "Pictures": gallery}
 MOST_RUNS = 500  # offered in the list; older ones are opened from the Runs page
 
 
@@ -77,8 +76,8 @@ def results(run: Run, shown_state: str) -> None:
         f"{inert(history.started['dataset'])}, after epoch {last['epoch']}.{edits_of_run(run)}"
     )
 
-    st.session_state.setdefault("result-view", VIEWS[0])
-    view = st.segmented_control("View", VIEWS, key="result-view", label_visibility="collapsed", required=True)
+    st.session_state.setdefault("result-view", "Curves")
+    view = st.segmented_control("View", ["Curves", *VIEWS], key="result-view", label_visibility="collapsed", required=True)
     if view == "Curves":
         curves(run, history)
         sample_pictures(run, last["epoch"], names)
@@ -86,12 +85,8 @@ def results(run: Run, shown_state: str) -> None:
     judged = judged_after(run, chosen_epoch(run, [row["epoch"] for row in history.evaluations]))
     if judged is None:
         st.warning("The record of this evaluation is missing from the run's folder; its classes and pictures can't be shown.")
-    elif view == "Classes":
-        class_table(judged, names, COLOURS[last["split"]])
-    elif view == "Confusion":
-        confusion(run, judged, names)
     else:
-        gallery(run, judged, names)
+        VIEWS[view](run, judged, names)
 
 
 def edits_of_run(run: Run) -> str:
@@ -104,18 +99,6 @@ def edits_of_run(run: Run) -> str:
     return f" The set was used as edited: {summary}." if summary else ""
 
 
-def curves(run: Run, history: History) -> None:
-    left, right = st.columns(2)
-    with left:
-        st.markdown("**Loss**")
-        live_chart(figures.loss_curve(history), key=f"results-loss-{run.id}", alt="Loss over the training pictures seen")
-    with right:
-        st.markdown("**Accuracy**")
-        live_chart(
-            figures.accuracy_curve(history), key=f"results-accuracy-{run.id}", alt="Accuracy over the training pictures seen"
-        )
-
-
 def chosen_epoch(run: Run, epochs: list[int]) -> int:
     """One slider for classes, confusion and pictures; it follows a run that trains until it is moved."""
     if len(epochs) < 2:
@@ -125,21 +108,6 @@ def chosen_epoch(run: Run, epochs: list[int]) -> int:
         state[key] = epochs[-1]
     state[last] = epochs[-1]
     return st.select_slider("After epoch", epochs, key=key, help="0 is the network before its training.")
-
-
-def sample_pictures(run: Run, epoch: int, names: list[str]) -> None:
-    found = samples(workspace(), run, epoch)
-    if not found:
-        return
-    st.subheader("Pictures it was judged on")
-    with st.container(horizontal=True, gap="medium"):
-        for sample in found:
-            with st.container(width=150, gap="small"):
-                st.image(enlarged(sample.picture), width=132, output_format="PNG")
-                mark = "✓" if sample.predicted == sample.true else "✗"
-                st.caption(
-                    f"{mark} {inert(names[sample.predicted])} ({percent(sample.confidence, 0)})  \ntrue class: {inert(names[sample.true])}"
-                )
 
 
 st.title("Results")

@@ -37,6 +37,7 @@ class Judged:
     """All that is known of a run's evaluated pictures after an epoch. indices: into the store; labels: true classes."""
 
     epoch: int
+    split: str
     indices: np.ndarray
     labels: np.ndarray
     predictions: Predictions
@@ -48,7 +49,7 @@ def judged_after(run: Run, epoch: int) -> Judged | None:
     indices, labels = evaluated_pictures(run)
     if predictions is None or len(predictions.predicted) != len(labels):
         return None
-    return Judged(epoch, indices, labels, predictions)
+    return Judged(epoch, run.config.data.evaluate_on, indices, labels, predictions)
 
 
 def records_of(run: Run, epochs: Sequence[int]) -> dict[int, Predictions]:
