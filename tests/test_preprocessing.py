@@ -31,6 +31,16 @@ def centre_of_mass(ink: np.ndarray) -> tuple[float, float]:
     return x, y
 
 
+@pytest.mark.parametrize("side", [64, 96, 128, 224])
+def test_every_size_of_photograph_can_be_cropped(side):
+    """A middle part that is as wide as the picture lies within it, whatever the arithmetic of floats makes of that."""
+    preprocessing = Preprocessing(size_px=side, fit="crop")
+    for width in range(200, 700, 7):
+        for height in (200, 331, 375, 499, 500, 512):
+            picture = Image.new("L", (width, height), 77)
+            assert (picture_to_array(picture, (1, side, side), preprocessing) == 77).all()
+
+
 # --- normalisation
 
 

@@ -44,8 +44,9 @@ def _cropped(picture: Image.Image, width: int, height: int, short_side: int = 0)
     Cut in the source: a long thin picture would fill the memory otherwise.
     """
     scale = min(picture.size) / short_side if short_side else min(picture.width / width, picture.height / height)
-    left, top = (picture.width - width * scale) / 2, (picture.height - height * scale) / 2
-    box = (left, top, left + width * scale, top + height * scale)
+    left, top = max(0.0, (picture.width - width * scale) / 2), max(0.0, (picture.height - height * scale) / 2)
+    # never beyond the picture, by however little the arithmetic is off
+    box = (left, top, min(picture.width, left + width * scale), min(picture.height, top + height * scale))
     return picture.resize((width, height), Image.Resampling.BILINEAR, box=box)
 
 
