@@ -200,7 +200,7 @@ def test_run_whose_pictures_were_exchanged_is_not_resumed_on_others(workspace, t
     assert ended.reason == "failed"
     assert "are not those this run began with" in ended.message
     assert store_of(workspace, run) is not None  # its own are still there to look at
-    assert not is_still_its_set(workspace, run, store_of(workspace, run))
+    assert not is_still_its_set(workspace, run.config.data.dataset, store_of(workspace, run))
 
 
 def test_pictures_of_a_set_of_the_same_name_elsewhere_are_not_taken_for_a_run_s(workspace, tmp_path):

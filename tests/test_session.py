@@ -110,6 +110,9 @@ def test_finished_run_has_all_its_files(workspace):
         "epoch-0000.npy",
         "epoch-0001.npy",
         "epoch-0002.npy",
+        "filters-0000.npy",
+        "filters-0001.npy",
+        "filters-0002.npy",
         "pictures.npy",
     ]
     assert [c.name for c in list_checkpoints(run)] == ["epoch-0001", "epoch-0002"]

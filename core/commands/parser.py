@@ -184,10 +184,13 @@ def build_parser() -> argparse.ArgumentParser:
     exchange.add_export_options(sub)
 
     sub = add_for_run(
-        "evaluate", results.evaluate, results.show_evaluation, "Judge a checkpoint on a split of the set it was trained on."
+        "evaluate", results.evaluate, results.show_evaluation, "Judge a checkpoint on a split of its own set or of another one."
     )
     sub.add_argument("--checkpoint", default="last", metavar="NAME", help="best, last (default) or one such as epoch-0003")
-    sub.add_argument("--split", choices=("train", "validation", "test"), help="default: the one the run was evaluated on")
+    sub.add_argument("--split", choices=("train", "validation", "test", "all"), help="default: the one the run was evaluated on")
+    sub.add_argument(
+        "--dataset", default="", metavar="NAME", help="another set, whose classes the network knows (default: the run's own)"
+    )
 
     sub = add_for_run("predict", results.predict, results.show_predictions, "Classify picture files.")
     sub.add_argument("files", metavar="FILE", nargs="+")

@@ -19,14 +19,16 @@ def evaluate(workspace: Workspace, options: argparse.Namespace) -> Result:
 
     run = find_run(workspace, options.run)
     checkpoint = find_checkpoint(run, options.checkpoint)
-    judgement = judge(workspace, run, checkpoint, options.split or run.config.data.evaluate_on, progress())
-    return {"run": run.id, "checkpoint": checkpoint.name, **figures_by_class(to_row(judgement.result), judgement.class_names)}
+    judgement = judge(workspace, run, checkpoint, options.split or run.config.data.evaluate_on, progress(), options.dataset)
+    return {
+        "run": run.id, "checkpoint": checkpoint.name, "dataset": judgement.store.meta.title, "left_out": judgement.left_out,
+        **figures_by_class(to_row(judgement.result), judgement.class_names),
+    }  # fmt: skip
 
 
 def show_evaluation(result: Result) -> None:
-    print(
-        f"{result['run']} {result['checkpoint']}: {result['split']} accuracy {percent(result['accuracy'], 2)}, loss {result['loss']:.4f}"
-    )
+    what = f"{result['run']} {result['checkpoint']} on {result['dataset']}"
+    print(f"{what}: {result['split']} accuracy {percent(result['accuracy'], 2)}, loss {result['loss']:.4f}")
     show_classes(result)
 
 
@@ -50,7 +52,7 @@ def predict(workspace: Workspace, options: argparse.Namespace) -> Result:
             rows.append({"file": file, "error": error.message})
             continue
         classes = [{"class": name, "probability": probability} for name, probability in prediction.top(options.top_k)]
-        rows.append({"file": file, "classes": classes, "prepared": prediction.done})
+        rows.append({"file": file, "classes": classes, "is_sure": prediction.is_sure, "prepared": prediction.done})
     return {"run": run.id, "checkpoint": checkpoint.name, "pictures": rows}
 
 
@@ -59,7 +61,8 @@ def show_predictions(result: Result) -> None:
         if "error" in row:
             print(f"{row['file']}: {row['error']}")
         else:
-            print(f"{row['file']}: " + ", ".join(f"{c['class']} {percent(c['probability'])}" for c in row["classes"]))
+            doubt = "" if row["is_sure"] else "not sure; "
+            print(f"{row['file']}: {doubt}" + ", ".join(f"{c['class']} {percent(c['probability'])}" for c in row["classes"]))
 
 
 def figures_by_class(row: dict[str, Any], class_names: Sequence[str]) -> Result:

@@ -169,7 +169,7 @@ def divide(workspace: Workspace, store: PictureStore, config: DataConfig) -> Div
 
 def suiting(workspace: Workspace, dataset: str) -> dict[str, Any]:
     """What to change in a configuration that is to use this set instead of its own: size, normalisation, what it is judged on."""
-    record, own, delivered = DATASETS.get(dataset), own_preprocessing(workspace, dataset), _delivered(workspace, dataset)
+    record, own, delivered = DATASETS.get(dataset), own_preprocessing(workspace, dataset), splits_of(workspace, dataset)
     judges = [split for split in ("test", "validation") if split in delivered]
     return {
         "data.dataset": dataset,
@@ -188,13 +188,14 @@ def suiting(workspace: Workspace, dataset: str) -> dict[str, Any]:
     }
 
 
-def _delivered(workspace: Workspace, dataset: str) -> set[str]:
+def splits_of(workspace: Workspace, dataset: str) -> list[str]:
     """The splits that a set brings."""
     if record := DATASETS.get(dataset):
-        return {"train", "test"} if record.num_test else {"train"}
+        return ["train", "test"] if record.num_test else ["train"]
     if store := own_store(workspace, dataset):
-        return set(store.meta.splits)
-    return {picture.split for picture in _listing(place_of(workspace, dataset), LISTING_S).layout.pictures}
+        return list(store.meta.splits)
+    brought = {picture.split for picture in _listing(place_of(workspace, dataset), LISTING_S).layout.pictures}
+    return [split for split in SPLITS if split in brought]
 
 
 def data_spec(workspace: Workspace, config: TrainConfig) -> DataSpec:

@@ -9,7 +9,13 @@ import plotly.graph_objects as go
 # Okabe and Ito's palette, which colour-blind people can tell apart, on light and on dark ground
 COLOURS = {"train": "#0072B2", "validation": "#E69F00", "test": "#009E73"}
 NEUTRAL = "#8A8F98"
+MARK = "#CC79A7"  # what is pointed out among others
 LONGEST = 40  # characters of a name
+
+
+def colour_of(split: str) -> str:
+    """That of a split; of all pictures together, the neutral one."""
+    return COLOURS.get(split, NEUTRAL)
 
 
 def labels(names: Sequence[str]) -> list[str]:

@@ -7,12 +7,11 @@ import numpy as np
 import plotly.graph_objects as go
 
 from core.config import TrainConfig
-from core.figures.look import COLOURS, NEUTRAL, base, labels
+from core.figures.look import COLOURS, MARK, NEUTRAL, base, labels
 from core.runs.chronicle import change_in_words
 from core.runs.history import History
 from core.training.optimizers import lr_factor
 
-MARK = "#CC79A7"
 MAX_POINTS = 1000
 MAX_MARKS = 50
 X_AXES = {"examples": "Training pictures seen", "step": "Step", "epoch": "Epoch", "seconds": "Time in seconds"}
@@ -141,19 +140,27 @@ def smooth(values: np.ndarray, weight: float) -> np.ndarray:
     return result
 
 
+def step_points(
+    history: History, what: str, x: str, smoothing: float = 0.0, max_points: int = MAX_POINTS
+) -> tuple[np.ndarray, np.ndarray]:
+    """The training's "loss" or "accuracy" over an axis of X_AXES, thinned."""
+    positions, values = history.columns(x if x != "epoch" else "step", what)
+    return thin(_in_epochs(history, positions, x), smooth(values, smoothing), max_points)
+
+
+def evaluated_points(history: History, what: str, x: str, max_points: int = MAX_POINTS) -> tuple[np.ndarray, np.ndarray]:
+    """The same of the evaluated split."""
+    rows = history.evaluations
+    positions = np.array([row["step" if x == "epoch" else x] for row in rows], float)
+    return thin(_in_epochs(history, positions, x), np.array([row[what] for row in rows], float), max_points)
+
+
 def _curve(history: History, what: str, x: str, smoothing: float) -> go.Figure:
     figure = _empty(x)
-    positions, values = history.columns(x if x != "epoch" else "step", what)
-    positions = _in_epochs(history, positions, x)
-    thinned = thin(positions, smooth(values, smoothing))
+    thinned = step_points(history, what, x, smoothing)
     figure.add_scatter(x=thinned[0], y=thinned[1], mode="lines", name="train", line={"color": COLOURS["train"], "width": 1.8})
-    rows = history.evaluations
     split = history.started["evaluated_split"] if history.started else "test"
-    points = (
-        np.array([row["step" if x == "epoch" else x] for row in rows], float),
-        np.array([row[what] for row in rows], float),
-    )
-    points = thin(_in_epochs(history, points[0], x), points[1])
+    points = evaluated_points(history, what, x)
     figure.add_scatter(
         x=points[0], y=points[1], mode="lines+markers", name=split,
         line={"color": COLOURS[split], "width": 1.5, "dash": "dot"}, marker={"size": 8, "color": COLOURS[split]},

@@ -11,17 +11,27 @@ from torch import nn
 from core.data.preprocessing import normalise, prepare
 from core.errors import InputError
 from core.models.network import NetworkSpec
+from core.runs.calibration import PLAIN, Calibration, calibration_of
 from core.runs.checkpoints import Checkpoint, load_network
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """probabilities: (K,) float32, sums to 1. seen: (C, H, W) uint8, the picture as the network got it. done: how it became so."""
+    """probabilities: (K,) float32, sums to 1. seen: (C, H, W) uint8, the picture as the network got it. done: how it became so.
+
+    calibration: what is kept with the run for this checkpoint; its temperature is in the probabilities.
+    """
 
     class_names: tuple[str, ...]
     probabilities: np.ndarray
     seen: np.ndarray
     done: str
+    calibration: Calibration = PLAIN
+
+    @property
+    def is_sure(self) -> bool:
+        """Whether the likeliest class reaches the threshold below which no answer is given."""
+        return float(self.probabilities.max()) >= self.calibration.threshold
 
     def top(self, k: int) -> list[tuple[str, float]]:
         """The k likeliest classes with their probabilities, the likeliest first."""
@@ -31,14 +41,20 @@ class Prediction:
 
 def predict(checkpoint: Checkpoint, picture: Image.Image) -> Prediction:
     """What the checkpoint's network says of a decoded picture. Raises InputError if the checkpoint is unusable."""
-    manifest = checkpoint.path / "manifest.json"  # a checkpoint may be replaced by another of its name
-    model, spec = _network(checkpoint, manifest.stat().st_mtime_ns if manifest.exists() else 0)
+    model, spec = network_of(checkpoint)
     seen, done = prepare(picture, spec.preprocessing, spec.shape[0], spec.shape[1:])
     mean, std = torch.tensor(spec.preprocessing.mean), torch.tensor(spec.preprocessing.std)
     with torch.inference_mode():
         logits = model(normalise(torch.from_numpy(seen)[None], mean, std))
-    probabilities = logits[0].float().softmax(dim=0).numpy()
-    return Prediction(spec.class_names, probabilities, seen, done)
+    calibration = calibration_of(checkpoint)
+    probabilities = (logits[0].float() / calibration.temperature).softmax(dim=0).numpy()
+    return Prediction(spec.class_names, probabilities, seen, done, calibration)
+
+
+def network_of(checkpoint: Checkpoint) -> tuple[nn.Module, NetworkSpec]:
+    """The network that predicts, the same object for all who ask: to be read, not changed. Raises InputError if it is unusable."""
+    manifest = checkpoint.path / "manifest.json"  # a checkpoint may be replaced by another of its name
+    return _network(checkpoint, manifest.stat().st_mtime_ns if manifest.exists() else 0)
 
 
 @lru_cache(maxsize=4)

@@ -81,6 +81,19 @@ def class_report(labels: np.ndarray, predicted: np.ndarray, names: Sequence[str]
     )  # fmt: skip
 
 
+TOP = 3
+
+
+def top_accuracy(rank: np.ndarray | None, num_classes: int) -> Share | None:
+    """The share of pictures whose true class is among the three likeliest. rank: (N,) classes held likelier than the true one.
+
+    None where ranks were not recorded, or three are all classes.
+    """
+    if rank is None or num_classes <= TOP:
+        return None
+    return wilson(int((rank < TOP).sum()), len(rank))
+
+
 def as_csv(report: ClassReport) -> str:
     """One row a class, shares from 0 to 1."""
     text = io.StringIO()

@@ -15,7 +15,10 @@ from core.data.preprocessing import array_to_picture
 from core.data.sets import find_store, own_store
 from core.data.store import PictureStore, store_named
 from core.errors import InputError
+from core.models.network import NetworkSpec
+from core.runs.checkpoints import Checkpoint, find_checkpoint, list_checkpoints, read_file
 from core.runs.directory import Run
+from core.runs.evaluations import Evaluation
 from core.runs.history import history_of
 from core.runs.records import NUM_SAMPLES, evaluated_pictures, load_predictions, spread
 from core.training.events import Predictions
@@ -34,13 +37,17 @@ class Sample:
 
 @dataclass(frozen=True)
 class Judged:
-    """All that is known of a run's evaluated pictures after an epoch. indices: into the store; labels: true classes."""
+    """All that is known of evaluated pictures after an epoch. indices: into the store; labels: true classes.
+
+    evaluation: the one made by hand, None for those that the training made of itself after each epoch.
+    """
 
     epoch: int
     split: str
     indices: np.ndarray
     labels: np.ndarray
     predictions: Predictions
+    evaluation: Evaluation | None = None
 
 
 def judged_after(run: Run, epoch: int) -> Judged | None:
@@ -50,6 +57,35 @@ def judged_after(run: Run, epoch: int) -> Judged | None:
     if predictions is None or len(predictions.predicted) != len(labels):
         return None
     return Judged(epoch, run.config.data.evaluate_on, indices, labels, predictions)
+
+
+def class_names_of(run: Run) -> list[str]:
+    """The classes that the network tells apart; of a run that never trained here, those of its checkpoint."""
+    if started := history_of(run).started:
+        return started["class_names"]
+    return list(NetworkSpec.model_validate_json(read_file(find_checkpoint(run, "last"), "network.json")).class_names)
+
+
+def judged_by(evaluation: Evaluation) -> Judged:
+    """The same of an evaluation that was made by hand."""
+    return Judged(evaluation.about.epoch, evaluation.about.split, *evaluation.pictures, evaluation.predictions, evaluation)
+
+
+def checkpoint_for(run: Run, judged: Judged) -> Checkpoint:
+    """That of the judged epoch, or the last one where it is not kept. Raises InputError where there is none."""
+    if judged.evaluation:
+        return find_checkpoint(run, judged.evaluation.about.checkpoint)
+    kept = {checkpoint.name: checkpoint for checkpoint in list_checkpoints(run)}
+    return kept.get(f"epoch-{judged.epoch:04d}") or find_checkpoint(run, "last")
+
+
+def pictures_of(workspace: Workspace, run: Run, judged: Judged) -> PictureStore | None:
+    """The store that holds the judged pictures; None where it is no longer there."""
+    if judged.evaluation is None:
+        return store_of(workspace, run)
+    about = judged.evaluation.about
+    store = store_named(workspace, about.store)
+    return store if store and store.meta.checksums["images.npy"] == about.pictures else None
 
 
 def records_of(run: Run, epochs: Sequence[int]) -> dict[int, Predictions]:
@@ -75,12 +111,15 @@ def judged_picture(workspace: Workspace, run: Run, position: int) -> JudgedPictu
     store, (indices, labels) = store_of(workspace, run), evaluated_pictures(run)
     if store is None or not 0 <= position < len(indices):
         raise InputError("The pictures that this run was judged on are not here.", code="dataset")
-    index = int(indices[position])
+    return picture_at(store, int(indices[position]), store.meta.class_names[labels[position]])
+
+
+def picture_at(store: PictureStore, index: int, true: str) -> JudgedPicture:
     try:
         picture = original_picture(store, index)
     except InputError:
         picture = stored_picture(store, index)
-    return JudgedPicture(picture, readable(store.key(index)), store.meta.class_names[labels[position]])
+    return JudgedPicture(picture, readable(store.key(index)), true)
 
 
 def store_of(workspace: Workspace, run: Run) -> PictureStore | None:
@@ -107,9 +146,8 @@ def _holds_the_pictures_of(store: PictureStore, run: Run, started: dict[str, Any
     return not (indices >= len(store.labels)).any() and np.array_equal(store.labels[indices], labels)
 
 
-def is_still_its_set(workspace: Workspace, run: Run, store: PictureStore) -> bool:
-    """Whether the set of the run's name holds these pictures today, at whatever size."""
-    dataset = run.config.data.dataset
+def is_still_its_set(workspace: Workspace, dataset: str, store: PictureStore) -> bool:
+    """Whether the set of this name holds these pictures today, at whatever size."""
     if dataset not in DATASETS and dataset not in imported_sets(workspace):
         return False
     own = own_store(workspace, dataset)

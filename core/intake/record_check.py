@@ -10,8 +10,10 @@ from core.errors import InputError
 from core.zips import shown
 
 MAX_PICTURES = 2_000_000
+MAX_FILTERS = 32
 RECORDS = [
-    np.dtype([("predicted", kind), ("confidence", "<f2"), ("true_probability", "<f2")]) for kind in ("u1", "<u2")
+    np.dtype([("predicted", kind), ("confidence", "<f2"), ("true_probability", "<f2"), *rank])
+    for kind in ("u1", "<u2") for rank in ([], [("rank", "u1")])
 ]  # fmt: skip
 DIVISIONS = [np.dtype([("split", "u1"), ("label", kind)]) for kind in ("u1", "<u2")]
 
@@ -36,6 +38,10 @@ def check_records(folder: Path, num_classes: int) -> None:
             raise _refusal(path.name, f"speaks of {len(record):,} pictures, expected {num_pictures or 0:,}")
         if (record["predicted"] >= num_classes).any():
             raise _refusal(path.name, "names classes that the network does not have")
+    for path in sorted(folder.glob("filters-*.npy")):
+        count, channels, *_ = _array(path, [np.dtype("<f2")], dimensions=4).shape
+        if count > MAX_FILTERS or channels not in (1, 3):
+            raise _refusal(path.name, "holds other filters than are kept")
 
 
 def _array(path: Path, dtypes: list[np.dtype], dimensions: int) -> np.ndarray:

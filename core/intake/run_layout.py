@@ -20,11 +20,13 @@ class Kind:
 KINDS = (
     Kind(r"config\.json", MEGABYTE),
     Kind(r"notes\.json", MEGABYTE),
+    Kind(r"(?:calibration|pins)\.json", MEGABYTE),
     Kind(r"events\.jsonl", GIGABYTE),
     Kind(r"worker\.log", 100 * MEGABYTE),
     Kind(r"left-out\.txt", MEGABYTE),
     Kind(r"records/(?:pictures|division)\.npy", 20 * MEGABYTE),
     Kind(r"records/epoch-\d{4,9}\.npy", 20 * MEGABYTE),
+    Kind(r"records/filters-\d{4,9}\.npy", 20 * MEGABYTE),
     Kind(rf"checkpoints/{CHECKPOINT_NAME}/(?:weights|optimizer)\.safetensors", 4 * GIGABYTE),
     Kind(rf"checkpoints/{CHECKPOINT_NAME}/network\.json", 5 * MEGABYTE),
     Kind(rf"checkpoints/{CHECKPOINT_NAME}/state\.json", MEGABYTE),

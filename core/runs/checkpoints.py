@@ -277,6 +277,11 @@ def read_manifest(checkpoint: Checkpoint) -> dict[str, dict[str, Any]]:
         raise _damaged(checkpoint, f"manifest.json: {error}") from None
 
 
+def weights_sum(checkpoint: Checkpoint) -> str:
+    """The checksum of its weights, by which they are the same ones under whatever name. Raises InputError where it is damaged."""
+    return read_manifest(checkpoint)["weights.safetensors"]["sha256"]
+
+
 def _verified(checkpoint: Checkpoint) -> dict[str, bytes]:
     """The files' contents, each compared with its checksum. Raises InputError that names the damaged one."""
     return {file: read_file(checkpoint, file) for file in read_manifest(checkpoint)}

@@ -1,5 +1,6 @@
 """Prediction records on disk: one small file per evaluation, and once per run which pictures they speak of."""
 
+import io
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ NUM_SAMPLES = 6  # evaluated pictures shown with each result
 def save_evaluated_pictures(run: Run, indices: np.ndarray, labels: np.ndarray) -> None:
     """Which pictures of the store the records are about, in their order, and their true classes."""
     content = np.stack([indices, labels]).astype(np.uint32)
-    _save(run.records / "pictures.npy", content)
+    save_array(run.records / "pictures.npy", content)
 
 
 def evaluated_pictures(run: Run) -> tuple[np.ndarray, np.ndarray]:
@@ -34,7 +35,7 @@ def save_division(run: Run, division: Division) -> None:
     for code, name in enumerate(SPLITS, start=1):
         content["split"][division.splits.get(name, [])] = code
     content["label"] = division.labels
-    _save(run.records / "division.npy", content)
+    save_array(run.records / "division.npy", content)
 
 
 def load_division(run: Run) -> Division | None:
@@ -48,23 +49,41 @@ def load_division(run: Run) -> Division | None:
 
 
 def save_predictions(run: Run, epoch: int, predictions: Predictions) -> None:
-    record = np.empty(
-        len(predictions.predicted),
-        [("predicted", predictions.predicted.dtype), ("confidence", "<f2"), ("true_probability", "<f2")],
-    )
-    record["predicted"] = predictions.predicted
-    record["confidence"] = predictions.confidence
-    record["true_probability"] = predictions.true_probability
-    _save(_record_path(run, epoch), record)
+    save_record(_record_path(run, epoch), predictions)
 
 
 def load_predictions(run: Run, epoch: int) -> Predictions | None:
     """What the network said after this epoch (0: before training), or None if there is no record of it."""
+    return load_record(_record_path(run, epoch))
+
+
+def save_record(path: Path, predictions: Predictions) -> None:
+    rank = [] if predictions.rank is None else [("rank", "u1")]
+    fields = [("predicted", predictions.predicted.dtype), ("confidence", "<f2"), ("true_probability", "<f2"), *rank]
+    record = np.empty(len(predictions.predicted), fields)
+    for name, _ in fields:
+        record[name] = getattr(predictions, name)
+    save_array(path, record)
+
+
+def load_record(path: Path) -> Predictions | None:
     try:
-        record = np.load(_record_path(run, epoch))
+        record = np.load(path)
     except FileNotFoundError:
         return None
-    return Predictions(record["predicted"], record["confidence"], record["true_probability"])
+    return Predictions(**{name: record[name] for name in record.dtype.names})
+
+
+def save_filters(run: Run, epoch: int, filters: np.ndarray) -> None:
+    """(F, C, h, w) float16: what the first layer looks for after this epoch."""
+    save_array(run.records / f"filters-{epoch:04d}.npy", filters)
+
+
+def load_filters(run: Run, epoch: int) -> np.ndarray | None:
+    try:
+        return np.load(run.records / f"filters-{epoch:04d}.npy")
+    except FileNotFoundError:
+        return None
 
 
 def spread(total: int, count: int) -> list[int]:
@@ -76,9 +95,7 @@ def _record_path(run: Run, epoch: int) -> Path:
     return run.records / f"epoch-{epoch:04d}.npy"
 
 
-def _save(path: Path, array: np.ndarray) -> None:
-    import io
-
+def save_array(path: Path, array: np.ndarray) -> None:
     content = io.BytesIO()
     np.save(content, array)
     write_bytes_atomically(path, content.getvalue())

@@ -19,6 +19,7 @@ from core.data.splits import Division, is_same
 from core.data.store import PictureStore
 from core.errors import InputError
 from core.files import remove_quietly, sweep, write_new
+from core.models.first_layer import first_filters
 from core.models.network import NetworkSpec
 from core.models.pretrained import begin_pretrained
 from core.runs import endings
@@ -27,7 +28,14 @@ from core.runs.control import Commands, take_back
 from core.runs.directory import Run
 from core.runs.event_log import EventWriter, rows_of_kind
 from core.runs.plan import Plan, plan_for
-from core.runs.records import evaluated_pictures, load_division, save_division, save_evaluated_pictures, save_predictions
+from core.runs.records import (
+    evaluated_pictures,
+    load_division,
+    save_division,
+    save_evaluated_pictures,
+    save_filters,
+    save_predictions,
+)
 from core.runs.saving import Saver
 from core.runs.status import last_row
 from core.runs.surroundings import surroundings, versions, why_inexact
@@ -189,6 +197,8 @@ class Session:
                     if not math.isfinite(event.loss):
                         raise Diverged(f"the loss on the {event.split} split", event.step, event.epoch)
                     save_predictions(self.run, event.epoch, event.predictions)
+                    if (filters := first_filters(state.model, store.meta.shape)) is not None:
+                        save_filters(self.run, event.epoch, filters)
                     self._write(event)
                     if event.epoch > 0:
                         self.save()

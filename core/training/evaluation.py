@@ -11,44 +11,52 @@ from core.training.batches import TrainingData, gather
 from core.training.events import TICK, Evaluated, Predictions, Tick
 
 
-def evaluate(model: nn.Module, data: TrainingData, batch_size: int, num_classes: int, **position) -> Iterator[Tick | Evaluated]:
-    """Ticks after each batch, then one Evaluated event with the given position.
+def evaluate(
+    model: nn.Module, data: TrainingData, batch_size: int, num_classes: int, logits: list[Tensor] | None = None, **position
+) -> Iterator[Tick | Evaluated]:
+    """Ticks after each batch, then one Evaluated event with the given position. logits: gets those of each batch, (n, K) float32.
 
     Always in float32, whatever the training's precision: the figures are those of the network that is saved and exported.
     loss: cross-entropy without label smoothing, the mean over the pictures.
     """
     was_training = model.training
     model.eval()
-    predicted, confidence, true_probability, loss = [], [], [], 0.0
+    predicted, confidence, true_probability, rank, loss = [], [], [], [], 0.0
     with torch.inference_mode():
         for indices in data.evaluated.split(batch_size):
             images, labels = gather(data, indices)
-            probabilities, batch_loss = _judge(model(images), labels)
+            answers = model(images).float()  # (n, K)
+            if logits is not None:
+                logits.append(answers.cpu())
+            probabilities = answers.softmax(dim=1)
             top = probabilities.max(dim=1)
             predicted.append(top.indices.cpu())
             confidence.append(top.values.cpu())
             true_probability.append(probabilities.gather(1, labels[:, None]).squeeze(1).cpu())
-            loss += float(batch_loss)
+            rank.append(_rank(answers, labels).cpu())
+            loss += float(F.cross_entropy(answers, labels, reduction="sum"))
             yield TICK
     model.train(was_training)
     labels = data.labels.cpu()[data.evaluated].numpy()
-    answers = torch.cat(predicted).numpy()
-    right = answers == labels
+    classes = torch.cat(predicted).numpy()
+    right = classes == labels
     yield Evaluated(
         loss=loss / len(labels),
         accuracy=float(right.mean()),
         correct=np.bincount(labels[right], minlength=num_classes).tolist(),
         support=np.bincount(labels, minlength=num_classes).tolist(),
         predictions=Predictions(
-            answers.astype(np.uint8 if num_classes <= 256 else np.uint16),
+            classes.astype(np.uint8 if num_classes <= 256 else np.uint16),
             torch.cat(confidence).half().numpy(),
             torch.cat(true_probability).half().numpy(),
+            torch.cat(rank).numpy(),
         ),
         **position,
     )
 
 
-def _judge(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-    """Probabilities (n, K) and the summed cross-entropy."""
-    logits = logits.float()
-    return logits.softmax(dim=1), F.cross_entropy(logits, labels, reduction="sum")
+def _rank(logits: Tensor, labels: Tensor) -> Tensor:
+    """(n,) uint8: the classes before the true one; of equals the first comes first, as where the largest is sought."""
+    true = logits.gather(1, labels[:, None])
+    is_earlier = torch.arange(logits.shape[1], device=logits.device) < labels[:, None]
+    return ((logits > true) | ((logits == true) & is_earlier)).sum(dim=1).clamp(max=255).to(torch.uint8)

@@ -122,14 +122,16 @@ class StepLogged(Event):
 
 @dataclass(frozen=True)
 class Predictions:
-    """A prediction record: for each evaluated picture, in the order of the split. Five bytes a picture up to 256 classes.
+    """A prediction record: for each evaluated picture, in the order of the split. Six bytes a picture up to 256 classes.
 
     predicted: (N,) uint8 or uint16. confidence, true_probability: (N,) float16, of the predicted and of the true class.
+    rank: (N,) uint8, how many classes were held likelier than the true one, at most 255; None in records of before it was noted.
     """
 
     predicted: np.ndarray
     confidence: np.ndarray
     true_probability: np.ndarray
+    rank: np.ndarray | None = None
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,57 @@
+"""Figures of certainty: as sure as right, and what is answered at which threshold."""
+
+import numpy as np
+import plotly.graph_objects as go
+
+from core.figures.look import NEUTRAL, base
+from core.insight.calibration import Reliability
+
+
+def reliability_diagram(now: Reliability, colour: str, before: Reliability | None = None) -> go.Figure:
+    """Accuracy over confidence as bars, beside the line on which both are equal. before: as points, without the temperature."""
+    bins = len(now.counts)
+    middles = (np.arange(bins) + 0.5) / bins
+    figure = base(height=340)
+    figure.add_bar(
+        x=middles, y=now.accuracy, width=0.94 / bins, marker={"color": colour, "opacity": 0.75}, name="right",
+        customdata=np.stack([np.nan_to_num(now.confidence), now.counts], axis=1),
+        hovertemplate="sure %{customdata[0]:.1%}, right %{y:.1%}: %{customdata[1]:,} pictures<extra></extra>",
+    )  # fmt: skip
+    if before is not None:
+        shown = before.counts > 0
+        figure.add_scatter(
+            x=middles[shown], y=before.accuracy[shown], mode="markers", name="right, before",
+            marker={"color": NEUTRAL, "size": 9, "symbol": "diamond-open"}, customdata=before.counts[shown],
+            hovertemplate="before: right %{y:.1%}, %{customdata:,} pictures<extra></extra>",
+        )  # fmt: skip
+    figure.add_scatter(
+        x=[0, 1],
+        y=[0, 1],
+        mode="lines",
+        name="as sure as right",
+        line={"color": NEUTRAL, "width": 1.5, "dash": "dot"},
+        hoverinfo="skip",
+    )
+    figure.update_xaxes(title_text="Probability of the predicted class", range=[0, 1], tickformat=".0%")
+    figure.update_yaxes(title_text="Share that is right", range=[0, 1.02], tickformat=".0%")
+    return figure
+
+
+def coverage_chart(
+    thresholds: np.ndarray, coverage: np.ndarray, accuracy: np.ndarray, chosen: tuple[float, float], colour: str
+) -> go.Figure:
+    """Accuracy of what is answered over the share that is answered; chosen: (coverage, accuracy) at the threshold."""
+    places = np.unique(np.linspace(0, len(coverage) - 1, min(len(coverage), 500)).astype(int)) if len(coverage) else []
+    figure = base(height=340)
+    figure.add_scatter(
+        x=coverage[places], y=accuracy[places], mode="lines", customdata=thresholds[places], line={"color": colour, "width": 2}, name="threshold",
+        hovertemplate="threshold %{customdata:.1%}: %{x:.1%} answered, %{y:.1%} of them right<extra></extra>",
+    )  # fmt: skip
+    if np.isfinite(chosen[1]):
+        figure.add_scatter(
+            x=[chosen[0]], y=[chosen[1]], mode="markers", marker={"color": colour, "size": 12}, name="chosen", hoverinfo="skip"
+        )
+    figure.update_xaxes(title_text="Pictures answered", range=[0, 1.02], tickformat=".0%")
+    figure.update_yaxes(title_text="Right among them", tickformat=".1%")
+    figure.update_layout(showlegend=False)
+    return figure

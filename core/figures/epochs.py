@@ -1,0 +1,48 @@
+"""Figures that follow the slider over the epochs."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import plotly.graph_objects as go
+
+from core.figures.look import COLOURS, NEUTRAL, base, colour_of, labels
+from core.insight.learning import Learning
+
+
+def class_bars(true: np.ndarray, predicted: np.ndarray, class_names: Sequence[str], classes: np.ndarray, split: str) -> go.Figure:
+    """The accuracy of some classes, in the order given. true, predicted: (N,) class numbers."""
+    support = np.bincount(true, minlength=len(class_names))[classes]
+    right = np.bincount(true[true == predicted], minlength=len(class_names))[classes]
+    accuracy = right / np.maximum(support, 1)
+    figure = base(height=max(380, 90 + 30 * len(classes)))
+    figure.add_bar(
+        x=accuracy, y=labels([class_names[k] for k in classes]), orientation="h", marker_color=colour_of(split), customdata=support, name="accuracy",
+        text=[f"{value:.1%}" if count else "none" for value, count in zip(accuracy, support, strict=True)], textposition="auto",
+        hovertemplate="%{y}: %{x:.2%} of %{customdata:,}<extra></extra>",
+    )  # fmt: skip
+    figure.update_xaxes(range=[0, 1], tickformat=".0%")
+    figure.update_yaxes(type="category", autorange="reversed", showgrid=False)
+    return figure
+
+
+def learning_histogram(learning: Learning) -> go.Figure:
+    """How many pictures were right first after each epoch: those that stayed right, and those that were forgotten at times; and never."""
+    figure = base(height=300)
+    lasting = learning.forgotten == 0
+    kinds = (("and ever since", lasting, COLOURS["train"]), ("but forgotten at times", ~lasting, COLOURS["validation"]))
+    for name, chosen, colour in kinds:
+        counts = [int((chosen & (learning.learned_at == epoch)).sum()) for epoch in learning.epochs]
+        figure.add_bar(
+            x=[str(epoch) for epoch in learning.epochs], y=counts, name=name, marker_color=colour,
+            hovertemplate="%{y:,}<extra>" + name + "</extra>",
+        )  # fmt: skip
+    figure.add_bar(
+        x=["never"], y=[int((learning.learned_at == 0).sum())], name="never right", marker_color=NEUTRAL,
+        hovertemplate="%{y:,}<extra>never right</extra>",
+    )  # fmt: skip
+    figure.update_layout(barmode="group", bargap=0.2)
+    figure.update_xaxes(title_text="First right after epoch", type="category")
+    # most are learned at once, and the few that are not are those to look at
+    top = max(10, len(learning.learned_at))
+    figure.update_yaxes(title_text="Pictures", type="log", tickformat=",", dtick=1, range=[np.log10(0.7), np.log10(top) + 0.1])
+    return figure

@@ -1,0 +1,107 @@
+"""How a network's accuracy falls as its pictures get worse: every corruption at every strength, on a sample, kept with the run."""
+
+import hashlib
+import json
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+
+import numpy as np
+import torch
+
+from core.data.corruptions import CORRUPTIONS, corrupted
+from core.data.preprocessing import array_to_picture, normalise
+from core.data.store import PictureStore, Progress, no_progress
+from core.files import sealed, unsealed, write_bytes_atomically
+from core.insight.run_results import Judged
+from core.runs.checkpoints import Checkpoint, load_network, weights_sum
+from core.runs.directory import Run
+from core.runs.records import spread
+
+LEVELS = 6  # the first is the picture as it is
+BATCH = 128
+
+
+@dataclass(frozen=True)
+class Bench:
+    """right: by corruption, (LEVELS, K) counts of right answers. support: (K,) pictures of each class in the sample."""
+
+    checkpoint: str
+    num_pictures: int
+    support: list[int]
+    right: dict[str, list[list[int]]]
+
+    def accuracy(self, name: str) -> np.ndarray:
+        """(LEVELS,) over all pictures."""
+        return np.array(self.right[name]).sum(axis=1) / max(1, self.num_pictures)
+
+    def by_class(self, name: str) -> np.ndarray:
+        """(LEVELS, K), NaN for a class without pictures in the sample."""
+        with np.errstate(invalid="ignore"):
+            return np.array(self.right[name]) / np.array(self.support, float)
+
+    @property
+    def weakest(self) -> str:
+        """The corruption that costs most on the mean of its strengths."""
+        return min(self.right, key=lambda name: self.accuracy(name)[1:].mean())
+
+
+def measure(
+    run: Run, checkpoint: Checkpoint, store: PictureStore, judged: Judged, count: int, progress: Progress = no_progress
+) -> Bench:
+    """Judges the checkpoint on up to count of the judged pictures, spread evenly over them, and keeps the result."""
+    model, spec = load_network(checkpoint)
+    model = model.to(memory_format=torch.channels_last)
+    places = spread(len(judged.labels), count)
+    pixels, labels = torch.from_numpy(store.images[judged.indices[places]]), judged.labels[places]
+    mean, std = torch.tensor(spec.preprocessing.mean), torch.tensor(spec.preprocessing.std)
+    num_classes, done, total = len(spec.class_names), 0, (len(CORRUPTIONS) * (LEVELS - 1) + 1) * len(places)
+    right: dict[str, list[list[int]]] = {}
+    as_it_is: list[int] = []
+    for name in CORRUPTIONS:
+        rows = []
+        for level in range(LEVELS):
+            if level == 0 and as_it_is:
+                rows.append(as_it_is)
+                continue
+            answers = []
+            for batch in corrupted(pixels, name, level).split(BATCH):
+                with torch.inference_mode():
+                    answers.append(model(normalise(batch, mean, std)).argmax(dim=1))
+                done += len(batch)
+                progress(f"{CORRUPTIONS[name].title}, strength {level}", done, total)
+            is_right = torch.cat(answers).numpy() == labels
+            rows.append(np.bincount(labels[is_right], minlength=num_classes).tolist())
+            as_it_is = as_it_is or rows[0]
+        right[name] = rows
+    bench = Bench(checkpoint.name, len(places), np.bincount(labels, minlength=num_classes).tolist(), right)
+    path = _path(run, checkpoint, store, judged, count)
+    path.parent.mkdir(exist_ok=True)
+    write_bytes_atomically(path, sealed(asdict(bench)))
+    return bench
+
+
+def kept_bench(run: Run, checkpoint: Checkpoint, store: PictureStore, judged: Judged, count: int) -> Bench | None:
+    """What was measured before with these weights on these pictures."""
+    try:
+        return Bench(**unsealed(_path(run, checkpoint, store, judged, count).read_bytes()))
+    except (OSError, ValueError, TypeError):
+        return None
+
+
+def last_bench(run: Run) -> Bench | None:
+    """The last that was measured of the run."""
+    for path in sorted((run.path / "insight").glob("robustness-*.json"), key=lambda path: -path.stat().st_mtime):
+        with suppress(OSError, ValueError, TypeError):  # damaged: it can be measured again
+            return Bench(**unsealed(path.read_bytes()))
+    return None
+
+
+def worse_and_worse(store: PictureStore, index: int, name: str) -> list:
+    """A picture at every level of a corruption, as PIL pictures."""
+    pixels = torch.from_numpy(store.images[index : index + 1])
+    return [array_to_picture(corrupted(pixels, name, level)[0].numpy()) for level in range(LEVELS)]
+
+
+def _path(run: Run, checkpoint: Checkpoint, store: PictureStore, judged: Judged, count: int):
+    of = json.dumps([weights_sum(checkpoint), store.path.name, judged.split, len(judged.labels), count])
+    return run.path / "insight" / f"robustness-{hashlib.sha256(of.encode()).hexdigest()[:16]}.json"

@@ -1,0 +1,63 @@
+"""What was learned of a checkpoint's certainty, kept with the run and used wherever it predicts: temperature and threshold."""
+
+from dataclasses import asdict, dataclass
+
+from filelock import FileLock
+
+from core.files import sealed, unsealed, write_bytes_atomically
+from core.runs.checkpoints import Checkpoint, weights_sum
+from core.runs.directory import Run
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """temperature: what the logits are divided by. threshold: 0..1, below which a prediction counts as not sure.
+
+    fitted_on: on what the temperature was fitted, in words.
+    """
+
+    temperature: float = 1.0
+    threshold: float = 0.0
+    fitted_on: str = ""
+
+
+PLAIN = Calibration()
+
+
+def calibration_of(checkpoint: Checkpoint) -> Calibration:
+    """What is kept for these very weights; the plain one where nothing is."""
+    try:
+        kept = _read(_run_of(checkpoint)).get(weights_sum(checkpoint))
+        return _checked(kept) if kept else PLAIN
+    except (ValueError, TypeError, KeyError):
+        return PLAIN
+
+
+def save_calibration(checkpoint: Checkpoint, calibration: Calibration) -> None:
+    """The plain one is nothing to keep. Raises ValueError where a number is out of its range."""
+    _checked(asdict(calibration))
+    run = _run_of(checkpoint)
+    with FileLock(run.path / ".calibration.lock"):
+        kept = _read(run)
+        kept.pop(weights_sum(checkpoint), None)
+        if calibration != PLAIN:
+            kept[weights_sum(checkpoint)] = asdict(calibration)
+        write_bytes_atomically(run.path / "calibration.json", sealed(kept))
+
+
+def _checked(kept: dict) -> Calibration:
+    calibration = Calibration(float(kept["temperature"]), float(kept["threshold"]), str(kept["fitted_on"]))
+    if not (0.01 <= calibration.temperature <= 100 and 0 <= calibration.threshold <= 1):
+        raise ValueError(f"temperature {calibration.temperature}, threshold {calibration.threshold}: out of range")
+    return calibration
+
+
+def _read(run: Run) -> dict:
+    try:
+        return unsealed((run.path / "calibration.json").read_bytes())
+    except (OSError, ValueError):
+        return {}
+
+
+def _run_of(checkpoint: Checkpoint) -> Run:
+    return Run(checkpoint.path.parent.parent)

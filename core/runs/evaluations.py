@@ -1,0 +1,147 @@
+"""Evaluations made by hand and kept with the run: a checkpoint on a split of some set, with what was said of each picture."""
+
+import hashlib
+import json
+import os
+import secrets
+import time
+from dataclasses import asdict, dataclass
+from functools import cached_property, lru_cache
+from pathlib import Path
+
+import numpy as np
+
+from core.data.store import Progress, no_progress
+from core.errors import InputError
+from core.files import remove_folder, remove_quietly, sealed, unsealed, write_bytes_atomically
+from core.runs.checkpoints import Checkpoint, epoch_of, find_checkpoint, weights_sum
+from core.runs.directory import Run
+from core.runs.judge import judge
+from core.runs.records import load_record, save_array, save_record
+from core.training.events import Predictions
+from core.workspace import Workspace
+
+ASIDE = ".tmp-"
+
+
+@dataclass(frozen=True)
+class About:
+    """What was judged on what. weights: checksum of the checkpoint's; store, pictures: the folder and the checksum of the judged pictures.
+
+    left_out: pictures of classes that the network does not know. made_s: when, in seconds since 1970. sums: checksums of the files.
+    """
+
+    checkpoint: str
+    epoch: int
+    weights: str
+    dataset: str
+    title: str
+    split: str
+    store: str
+    pictures: str
+    num_pictures: int
+    left_out: int
+    accuracy: float
+    loss: float
+    made_s: float
+    sums: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What is read of it raises InputError where a file is not as it was written."""
+
+    path: Path
+    about: About
+
+    @property
+    def name(self) -> str:
+        return self.path.name
+
+    @cached_property
+    def predictions(self) -> Predictions:
+        return load_record(self._sound("record.npy"))
+
+    @cached_property
+    def pictures(self) -> tuple[np.ndarray, np.ndarray]:
+        """(indices into the store, labels as the network numbers its classes), each (N,) int64."""
+        indices, labels = np.load(self._sound("pictures.npy")).astype(np.int64)
+        return indices, labels
+
+    @cached_property
+    def logits(self) -> np.ndarray | None:
+        """(N, K) float32, None where they would have been too large to keep."""
+        return np.load(self._sound("logits.npy")) if "logits.npy" in self.about.sums else None
+
+    def _sound(self, file: str) -> Path:
+        path = self.path / file
+        if not path.exists() or _sum_of(path, path.stat().st_mtime_ns) != self.about.sums[file]:
+            raise InputError(
+                f"The kept evaluation's {file} is not as it was written.", code="file", hint="Remove it and evaluate again."
+            )
+        return path
+
+
+@lru_cache(maxsize=64)
+def _sum_of(path: Path, changed_ns: int) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def evaluate_and_keep(
+    workspace: Workspace, run: Run, checkpoint: Checkpoint, split: str, dataset: str = "", progress: Progress = no_progress
+) -> Evaluation:
+    """Judges and keeps; the same weights on the same pictures with the same labels are kept once. Raises InputError as `judge` does."""
+    weights, epoch = weights_sum(checkpoint), epoch_of(checkpoint)
+    judged = judge(workspace, run, checkpoint, split, progress, dataset)
+    pictures = np.stack([judged.indices, judged.labels]).astype(np.uint32)
+    of = hashlib.sha256(json.dumps([weights, judged.store.path.name, split]).encode() + pictures.tobytes()).hexdigest()[:16]
+    folder = run.path / "evaluations"
+    folder.mkdir(exist_ok=True)
+    aside = folder / f"{ASIDE}{secrets.token_hex(8)}"
+    aside.mkdir()
+    try:
+        save_record(aside / "record.npy", judged.result.predictions)
+        save_array(aside / "pictures.npy", pictures)
+        if judged.logits is not None:
+            save_array(aside / "logits.npy", judged.logits)
+        about = About(
+            checkpoint.name, epoch, weights, dataset or run.config.data.dataset, judged.store.meta.title, split, judged.store.path.name,
+            judged.store.meta.checksums["images.npy"], len(judged.indices), judged.left_out, judged.result.accuracy, judged.result.loss,
+            time.time(), {path.name: _sum_of(path, 0) for path in aside.iterdir()},
+        )  # fmt: skip
+        write_bytes_atomically(aside / "about.json", sealed(asdict(about)))  # last
+        _put(aside, folder / of)
+    finally:
+        remove_quietly(aside)
+    return Evaluation(folder / of, about)
+
+
+def _put(aside: Path, path: Path) -> None:
+    """Whole, by one rename; an earlier one of the same pictures and weights says the same and is replaced."""
+    if path.exists():
+        remove_folder(path)
+    os.rename(aside, path)
+
+
+def list_evaluations(run: Run) -> list[Evaluation]:
+    """Those that are whole, the newest first."""
+    found = []
+    for path in (run.path / "evaluations").glob("[0-9a-f]*"):
+        try:
+            found.append(Evaluation(path, About(**unsealed((path / "about.json").read_bytes()))))
+        except (OSError, ValueError, TypeError, KeyError):
+            continue  # half removed, or damaged: it can be made again
+    return sorted(found, key=lambda evaluation: -evaluation.about.made_s)
+
+
+def checkpoint_of(run: Run, evaluation: Evaluation) -> Checkpoint | None:
+    """The checkpoint that was judged; None where it is gone, or another one has its name by now."""
+    try:
+        checkpoint = find_checkpoint(run, evaluation.about.checkpoint)
+        return checkpoint if weights_sum(checkpoint) == evaluation.about.weights else None
+    except InputError:
+        return None
+
+
+def remove_evaluation(evaluation: Evaluation) -> None:
+    remove_folder(evaluation.path)
