@@ -15,6 +15,7 @@ page = st.navigation(
         st.Page("data.py", title="Data"),
         st.Page("train.py", title="Train"),
         st.Page("results.py", title="Results"),
+        st.Page("compare.py", title="Compare"),
         st.Page("predict.py", title="Predict"),
         st.Page("runs.py", title="Runs"),
         st.Page("run.py", title="Run", visibility="hidden"),

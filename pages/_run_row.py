@@ -43,8 +43,10 @@ def badge(status: Status) -> str:
     return f":{COLOURS[status.state]}-badge[{status.state}]"
 
 
-def run_row(run: Run, *, key: str, actions: Callable[[Status], None] = lambda status: None) -> None:
-    """Shows the row. Its first button opens the run; `actions` may add others."""
+def run_row(
+    run: Run, *, key: str, actions: Callable[[Status], None] = lambda status: None, mark: Callable[[], None] = lambda: None
+) -> None:
+    """Shows the row. Its first button opens the run; `actions` may add others, `mark` something before the row's words."""
     status = status_of(run)
     try:
         _ = run.config
@@ -61,6 +63,7 @@ def run_row(run: Run, *, key: str, actions: Callable[[Status], None] = lambda st
         facts.append(status.message)
     tags = " ".join(f":gray-badge[{inert(tag)}]" for tag in read_notes(run).tags)
     with st.container(border=True, key=f"{key}-{run.id}"), st.container(horizontal=True, vertical_alignment="center"):
+        mark()
         st.markdown(
             f"**{inert(title_of(run))}** &nbsp; {badge(status)} {tags}  \n:small[:gray[{inert(' · '.join(facts))}]]",
             width="stretch",

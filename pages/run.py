@@ -6,13 +6,16 @@ from core.errors import InputError
 from core.runs.checkpoints import find_checkpoint, list_checkpoints, prune_by_hand, remove_checkpoint
 from core.runs.chronicle import chronicle, exactness
 from core.runs.directory import Run, disk_use, find_run
+from core.runs.family import family_of
 from core.runs.history import History, history_of
 from core.runs.index import label_of
 from core.runs.notes import Notes, read_notes, tags_from, write_notes
 from core.runs.status import Status, status_of
 from core.wording import percent, size
 from pages._common import choose_run, chosen_run, do, go_to, inert, launcher, workspace
+from pages._compare_choice import compare_runs
 from pages._delete_run import delete_button
+from pages._family import family_tree
 from pages._going_on import go_on_fields
 from pages._run_row import badge, subject_of, title_of, when_of
 from pages._settings_form import begin_with
@@ -32,6 +35,10 @@ def sheet(run: Run) -> None:
         notes_form(run)
     checkpoints(run, status, history)
     downloads(run)
+    family = family_of(workspace(), [run.id])
+    if family.members:
+        st.subheader("Family")
+        family_tree(family, {run.id: "→"}, here=run.id)
     st.subheader("What happened")
     st.dataframe(
         chronicle(history), hide_index=True, width="stretch", key="chronicle",
@@ -62,6 +69,17 @@ def header(run: Run, status: Status, history: History) -> None:
             go_to("results.py", run)
         if st.button("Curves", key="to-train"):
             go_to("train.py", run)
+        if st.button("Compare with others", key="to-compare"):
+            compare_runs([run.id, *parent_here(run)])
+
+
+def parent_here(run: Run) -> list[str]:
+    """The id of the run whose weights it began with, if that is still here."""
+    origin = run.config.origin
+    try:
+        return [find_run(workspace(), origin.name).id] if origin and origin.kind == "run" else []
+    except InputError:
+        return []
 
 
 def parent_title(run_id: str) -> str:

@@ -2,10 +2,12 @@
 
 import streamlit as st
 
+from core.figures.comparison import MOST_RUNS
 from core.runs.directory import Run
 from core.runs.index import SORTS, Entry, entries, select
 from core.runs.status import Status
 from pages._common import do, go_to, inert, launcher, workspace
+from pages._compare_choice import compare_runs
 from pages._delete_run import delete_button
 from pages._load_file import load_file_form
 from pages._run_row import COLOURS, run_row, title_of
@@ -47,9 +49,46 @@ def waiting_line() -> None:
 
 @st.fragment(run_every=2.0)
 def listing(runs: list[Run]) -> None:
+    compare_bar()
     for run in runs:
         if run.path.exists():
-            run_row(run, key="run", actions=lambda status, run=run: actions(run, status))
+            run_row(run, key="run", actions=lambda status, run=run: actions(run, status), mark=lambda run=run: compare_mark(run))
+
+
+def compare_bar() -> None:
+    """How many are marked, on whatever page of the list, and the way to their comparison."""
+    marked = [id for id in st.session_state.get("to-compare", []) if (workspace().runs / id).exists()]
+    with st.container(horizontal=True, vertical_alignment="center", key="compare-bar"):
+        label = f"Compare {len(marked)} runs" if len(marked) > 1 else "Compare"
+        if st.button(label, type="primary" if len(marked) > 1 else "secondary", disabled=len(marked) < 2, key="compare-marked"):
+            compare_runs(marked)
+        if marked:
+            st.button("Unmark all", key="unmark-all", on_click=unmark_all)
+        most = (
+            f"{MOST_RUNS} are marked, which is the most."
+            if len(marked) >= MOST_RUNS
+            else f"Mark two or more to compare them, up to {MOST_RUNS}."
+        )
+        st.caption(most, width="content")
+
+
+def compare_mark(run: Run) -> None:
+    marked = st.session_state.setdefault("to-compare", [])
+    key = f"mark-{run.id}"
+    st.session_state[key] = run.id in marked
+    st.checkbox(
+        f"Mark {title_of(run)} to be compared", key=key, label_visibility="collapsed", on_change=mark, args=(run.id,),
+        disabled=run.id not in marked and len(marked) >= MOST_RUNS,
+    )  # fmt: skip
+
+
+def mark(run_id: str) -> None:
+    marked = [id for id in st.session_state["to-compare"] if id != run_id]
+    st.session_state["to-compare"] = [*marked, run_id] if st.session_state[f"mark-{run_id}"] else marked
+
+
+def unmark_all() -> None:
+    st.session_state["to-compare"] = []
 
 
 def actions(run: Run, status: Status) -> None:
