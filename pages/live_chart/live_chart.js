@@ -20,6 +20,54 @@ function themeOf(element) {
   };
 }
 
+// A card beside the pointer with the picture of the point under it. Names from outside are set as text, never as markup.
+const CARD_PX = 112, REST_MS = 40; // a pointer that only passes fetches nothing
+
+function cardOf(node) {
+  if (node.trainscopeCard) return node.trainscopeCard;
+  const card = document.createElement("div");
+  card.className = "trainscope-card";
+  card.setAttribute("role", "tooltip");
+  Object.assign(card.style, {
+    position: "fixed", zIndex: 1000, display: "none", pointerEvents: "none", padding: "0.4rem", borderRadius: "0.4rem", maxWidth: "14rem",
+    background: "var(--st-background-color)", color: "var(--st-text-color)", border: "1px solid rgba(138,143,152,0.5)",
+    font: "0.8rem/1.35 var(--st-font, sans-serif)", whiteSpace: "pre-line", overflowWrap: "anywhere",
+  });
+  const image = document.createElement("img"), words = document.createElement("div");
+  image.alt = "";
+  Object.assign(image.style, { display: "block", width: `${CARD_PX}px`, height: `${CARD_PX}px`, objectFit: "contain", imageRendering: "pixelated",
+    marginBottom: "0.25rem" });
+  card.append(image, words);
+  node.parentElement.append(card);
+  node.addEventListener("mouseleave", () => hideCard(node));
+  return (node.trainscopeCard = card);
+}
+
+function showCard(node, { points, event }) {
+  const prefix = node.trainscopeData.pictures, point = points?.[0];
+  if (!prefix || !point?.customdata || !event) return;
+  const card = cardOf(node), [image, words] = card.children;
+  clearTimeout(node.trainscopeRest);
+  node.trainscopeRest = setTimeout(() => {
+    const url = new URL(prefix + point.customdata[0], document.baseURI).href;
+    if (image.src !== url) {
+      image.src = url;
+      image.onload = () => (image.style.imageRendering = image.naturalWidth < CARD_PX ? "pixelated" : "auto");
+    }
+    words.textContent = point.text ?? "";
+    card.style.display = "block";
+    const { width, height } = card.getBoundingClientRect();
+    const left = event.clientX + 16 + width < window.innerWidth ? event.clientX + 16 : event.clientX - 16 - width;
+    card.style.left = `${Math.max(4, left)}px`;
+    card.style.top = `${Math.max(4, Math.min(event.clientY + 12, window.innerHeight - height - 4))}px`;
+  }, REST_MS);
+}
+
+function hideCard(node) {
+  clearTimeout(node.trainscopeRest);
+  if (node.trainscopeCard) node.trainscopeCard.style.display = "none";
+}
+
 async function draw(node) {
   const { figure, alt, height } = node.trainscopeData;
   const theme = themeOf(node);
@@ -35,8 +83,12 @@ async function draw(node) {
   const hoverlabel = { bgcolor: theme.background, font };
   const options = { responsive: true, displaylogo: false, displayModeBar: "hover" };
   await Plotly.react(node, data, { ...layout, font, hoverlabel, uirevision: "kept", autosize: true }, options);
-  node.removeAllListeners("plotly_click");
+  for (const name of ["plotly_click", "plotly_hover", "plotly_unhover"]) node.removeAllListeners(name);
   node.on("plotly_click", (event) => node.trainscopeClick(event));
+  if (node.trainscopeData.pictures) {
+    node.on("plotly_hover", (event) => showCard(node, event));
+    node.on("plotly_unhover", () => hideCard(node));
+  }
   node.dataset.points = String(data.reduce((sum, trace) => sum + (trace.y?.length ?? trace.y?.bdata?.length ?? 0), 0));
 }
 
@@ -58,11 +110,18 @@ export default function ({ parentElement, data, setTriggerValue }) {
   }
   node.trainscopeData = data;
   node.trainscopeClick = ({ points }) => {
-    if (data.canClick && points?.length) setTriggerValue("clicked", [points[0].x, points[0].y].map(String));
+    if (!points?.length) return;
+    if (data.canClick) setTriggerValue("clicked", [points[0].x, points[0].y].map(String));
+    const id = points[0].customdata?.at?.(-1);
+    if (data.canPick && Number.isInteger(id)) {
+      hideCard(node);
+      setTriggerValue("picked", id);
+    }
   };
   draw(node);
   return () => {
     if (node.isConnected) return;
+    hideCard(node);
     node.trainscopeWatch.disconnect();
     window.Plotly?.purge(node);
   };

@@ -1,0 +1,168 @@
+"""A look into a network: its layers in the order of their work, what each makes of a picture, and the weights it does it with.
+
+Numbers only; how they become pictures is in core/figures/inside.py, which classes they speak for in saliency.py.
+"""
+
+import copy
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from core.data.preprocessing import normalise
+from core.errors import InputError
+from core.models.network import NetworkSpec
+
+
+@dataclass(frozen=True)
+class Layer:
+    """path: the module's name within the network. use: 0 where it is used first in a pass; a shared ReLU is used several times.
+
+    kind: what it is, in the field's words. shape: of its output for one picture, (C, H, W) or (D,).
+    """
+
+    path: str
+    use: int
+    kind: str
+    shape: tuple[int, ...]
+    is_convolution: bool = False
+
+    @property
+    def is_map(self) -> bool:
+        """Whether its output has more than one place in the picture."""
+        return len(self.shape) == 3 and self.shape[1] * self.shape[2] > 1
+
+
+@lru_cache(maxsize=16)
+def layers_of(spec: NetworkSpec) -> tuple[Layer, ...]:
+    """Every layer and every block of the network, in the order in which a picture passes them; costs no arithmetic."""
+    with torch.device("meta"):
+        model = spec.build().eval()
+        images = torch.zeros(1, *spec.shape)
+    found: list[Layer] = []
+    uses: dict[str, int] = {}
+
+    def note(path: str, module: nn.Module, output: Tensor) -> None:
+        use = uses[path] = uses.get(path, -1) + 1
+        found.append(Layer(path, use, kind_of(module), tuple(output.shape[1:]), isinstance(module, nn.Conv2d)))
+
+    with torch.inference_mode():
+        watched(model, {path: note for path, module in model.named_modules() if _is_layer(path, module)})(images)
+    return tuple(found)
+
+
+def _is_layer(path: str, module: nn.Module) -> bool:
+    """Leaves and blocks; what only passes pictures from one layer to the next would show the last one's output again."""
+    return bool(path) and type(module).forward not in (nn.Sequential.forward, nn.Identity.forward)
+
+
+def as_input(seen: np.ndarray, spec: NetworkSpec) -> Tensor:
+    """(N, C, H, W) uint8 as the network takes it, normalised as in training and prediction."""
+    mean, std = torch.tensor(spec.preprocessing.mean), torch.tensor(spec.preprocessing.std)
+    return normalise(torch.from_numpy(seen), mean, std)
+
+
+def activations(model: nn.Module, image: Tensor, layer: Layer) -> np.ndarray:
+    """A layer's output for one input (1, C, H, W): float32 of the layer's shape."""
+    taken: list[np.ndarray] = []
+
+    def take(path: str, module: nn.Module, output: Tensor) -> None:
+        taken.append(output[0].float().numpy().copy())  # a following layer may write into it
+
+    with torch.inference_mode():
+        watched(model, {layer.path: take})(image)
+    return taken[layer.use]
+
+
+Watcher = Callable[[str, nn.Module, Tensor], Tensor | None]
+
+
+def watched(model: nn.Module, watchers: dict[str, Watcher]) -> nn.Module:
+    """The network with watchers by path, called with path, module and output of each use; what one returns takes the output's place.
+
+    A copy that shares the weights: the network itself is used by other visitors at the same moment.
+    """
+    shared = {id(tensor): tensor for tensor in [*model.parameters(), *model.buffers()]}
+    own = copy.deepcopy(model, shared)
+    for path, watcher in watchers.items():
+
+        def hook(
+            module: nn.Module, inputs: object, output: Tensor, path: str = path, watcher: Watcher = watcher
+        ) -> Tensor | None:
+            return watcher(path, module, output)
+
+        own.get_submodule(path).register_forward_hook(hook)
+    return own
+
+
+@dataclass(frozen=True)
+class Filters:
+    """values: (F, c, h, w) with c 1 or 3, a small picture for each filter; or (1, 1, rows, columns), all weights as one table.
+
+    shape: of the layer's weights. num_inputs: channels that each filter looks at. is_table: rows are filters, columns their inputs.
+    """
+
+    values: np.ndarray
+    shape: tuple[int, ...]
+    num_inputs: int
+    is_table: bool = False
+    is_colour: bool = False
+
+
+def filters(model: nn.Module, spec: NetworkSpec, layer: Layer, channel: int | None = None) -> Filters | None:
+    """A layer's weights as pictures; None for a layer without filters.
+
+    Those that look at the picture itself have its colours, or its one grey channel. Of deeper ones `channel` is seen, or for None
+    the mean over the input channels. Filters of 1 × 1, and a dense layer that does not look at the picture, are one table.
+    Raises InputError for a channel that is not there.
+    """
+    module = model.get_submodule(layer.path)
+    if not isinstance(module, nn.Conv2d | nn.Linear):
+        return None
+    weight = module.weight.detach().float().numpy()
+    sees_picture = layer.path == first_weighted(model)
+    if isinstance(module, nn.Linear):
+        if sees_picture and weight.shape[1] == math.prod(spec.shape):
+            weight = weight.reshape(-1, *spec.shape)
+        else:
+            return Filters(weight[None, None], weight.shape, weight.shape[1], is_table=True)
+    inputs = weight.shape[1]
+    is_colour = sees_picture and inputs == 3
+    if inputs == 1 or is_colour:
+        return Filters(weight, module.weight.shape, inputs, is_colour=is_colour)
+    if weight.shape[2:] == (1, 1):
+        return Filters(weight[:, :, 0, 0][None, None], module.weight.shape, inputs, is_table=True)
+    if channel is not None and not 0 <= channel < inputs:
+        raise InputError(f"{layer.path} has {inputs} input channels, there is no channel {channel + 1}.", code="layer")
+    values = weight.mean(axis=1, keepdims=True) if channel is None else weight[:, channel : channel + 1]
+    return Filters(values, module.weight.shape, inputs)
+
+
+def first_weighted(model: nn.Module) -> str:
+    """The path of the first layer with weights of its own, which looks at the picture itself."""
+    return next(path for path, module in model.named_modules() if isinstance(module, nn.Conv2d | nn.Linear))
+
+
+def kind_of(module: nn.Module) -> str:
+    """A module in the field's words; what has none keeps its class's name."""
+    match module:
+        case nn.Conv2d():
+            grouped = "depthwise convolution" if module.groups > 1 and module.groups == module.in_channels else "convolution"
+            stride = f", stride {module.stride[0]}" if module.stride[0] > 1 else ""
+            return f"{grouped} {module.kernel_size[0]} × {module.kernel_size[1]}{stride}"
+        case nn.MaxPool2d() | nn.AvgPool2d():
+            size = module.kernel_size if isinstance(module.kernel_size, int) else module.kernel_size[0]
+            return f"{'max' if isinstance(module, nn.MaxPool2d) else 'mean'} pooling {size} × {size}"
+    return KINDS.get(type(module).__name__, type(module).__name__)
+
+
+KINDS = {
+    "Linear": "dense", "BatchNorm2d": "batch norm", "AdaptiveMaxPool2d": "global max pooling", "AdaptiveAvgPool2d": "global mean pooling",
+    "Dropout": "dropout (only in training)", "Dropout2d": "dropout (only in training)", "Flatten": "flattened", "Residual": "residual block",
+    "BasicBlock": "residual block", "Bottleneck": "residual block", "InvertedResidual": "inverted residual block",
+    "SqueezeExcitation": "squeeze and excitation", "Hardswish": "hard swish", "Hardsigmoid": "hard sigmoid", "SiLU": "SiLU",
+}  # fmt: skip
