@@ -255,7 +255,7 @@ def test_export_never_overwrites_unasked_and_leaves_nothing_half_written(trained
     ("arguments", "says"),
     [
         (["--to", "x.bin", "--checkpoint", "last"], "does not say which format"),
-        (["--to", "x.pt", "--format", "pt"], "always a zip"),
+        (["--to", "x.pt", "--format", "pt"], "which is a zip, or a report"),
         (["--to", "/no/such/folder/x.zip"], "not a file that can be written"),
         (["--to", "x.zip", "--checkpoint", "epoch-0099"], "has no checkpoint"),
     ],

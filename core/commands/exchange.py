@@ -16,7 +16,7 @@ from core.workspace import Workspace
 if TYPE_CHECKING:
     from core.config import TrainConfig
 
-FORMATS = ("zip", "pt", "safetensors")
+FORMATS = ("zip", "pt", "safetensors", "html")
 
 
 def add_load_options(sub: argparse.ArgumentParser) -> None:
@@ -78,12 +78,17 @@ def add_export_options(sub: argparse.ArgumentParser) -> None:
     sub.add_argument(
         "--checkpoint", metavar="NAME", help="only this one: best, last or one such as epoch-0003 (default: the whole run)"
     )
-    sub.add_argument("--format", choices=FORMATS, help="of a checkpoint (default: by the file's ending)")
+    sub.add_argument(
+        "--format",
+        choices=FORMATS,
+        help="html: a report of the whole run; the others of a checkpoint (default: by the file's ending)",
+    )
     sub.add_argument("--overwrite", action="store_true", help="replace a file that is there already")
 
 
 def export(workspace: Workspace, options: argparse.Namespace) -> Result:
     from core.export.bundles import checkpoint_zip, run_zip
+    from core.export.report import report
     from core.export.weights import WRITERS
     from core.runs.checkpoints import find_checkpoint
     from core.runs.directory import find_run
@@ -105,7 +110,9 @@ def export(workspace: Workspace, options: argparse.Namespace) -> Result:
     aside = path.with_name(f".tmp-{secrets.token_hex(8)}")
     try:
         with aside.open("xb") as file:
-            if checkpoint is None:
+            if form == "html":
+                file.write(report(workspace, run).encode())
+            elif checkpoint is None:
                 file.writelines(run_zip(run, left_out))
             elif form == "zip":
                 file.writelines(checkpoint_zip(checkpoint))
@@ -129,19 +136,22 @@ def export(workspace: Workspace, options: argparse.Namespace) -> Result:
 
 def _format(options: argparse.Namespace) -> str:
     """Raises InputError where a whole run is asked for as weights, or the ending says nothing."""
+    suffix = Path(options.to).suffix.lower()
     if not options.checkpoint:
         if options.format in ("pt", "safetensors"):
             raise InputError(
-                f"--format: found {options.format} for a whole run, which is always a zip.", code="arguments",
+                f"--format: found {options.format} for a whole run, which is a zip, or a report in HTML.", code="arguments",
                 hint="Say which checkpoint, for example --checkpoint best.",
             )  # fmt: skip
-        return "zip"
-    ending = {".zip": "zip", ".pt": "pt", ".pth": "pt", ".safetensors": "safetensors"}.get(Path(options.to).suffix.lower())
+        return options.format or ("html" if suffix in (".html", ".htm") else "zip")
+    if options.format == "html":
+        raise InputError("--format: a report is of a whole run.", code="arguments", hint="Leave --checkpoint out.")
+    ending = {".zip": "zip", ".pt": "pt", ".pth": "pt", ".safetensors": "safetensors"}.get(suffix)
     if found := options.format or ending:
         return found
     raise InputError(
         f"--to: the ending of {options.to[:200]!r} does not say which format is wanted.", code="arguments",
-        hint=f"Let it end in .zip, .pt or .safetensors, or give --format ({', '.join(FORMATS)}).",
+        hint=f"Let it end in .zip, .pt or .safetensors, or give --format ({', '.join(FORMATS[:3])}).",
     )  # fmt: skip
 
 

@@ -44,7 +44,7 @@ def run_zip(run: Run, left_out: list[str] | None = None) -> Iterator[bytes]:
     """
     left_out = [] if left_out is None else left_out
     bundle = _ZipStream()
-    for name in ("config.json", "notes.json"):
+    for name in ("config.json", "notes.json", "calibration.json", "pins.json"):
         yield from _add_if_there(bundle, run, run.path / name)
     # checkpoints before events, and records last: what a file speaks of is then always in the zip
     done: set[str] = set()

@@ -6,6 +6,7 @@ from typing import BinaryIO
 
 from core.errors import InputError
 from core.export.bundles import checkpoint_zip, run_zip
+from core.export.report import report
 from core.export.weights import WRITERS
 from core.runs.checkpoints import find_checkpoint
 from core.runs.directory import find_run
@@ -15,13 +16,15 @@ PIECE_BYTES = 1 << 20
 
 
 def export(workspace: Workspace, run_id: str, file: str) -> tuple[str, Iterator[bytes]]:
-    """(file name, pieces) of "run.zip", or of a checkpoint as "epoch-0003.zip", ".pt" or ".safetensors".
+    """(file name, pieces) of "run.zip", "report.html", or of a checkpoint as "epoch-0003.zip", ".pt" or ".safetensors".
 
     Raises InputError where there is no such thing, or the checkpoint is damaged.
     """
     run = find_run(workspace, run_id)
     if file == "run.zip":
         return f"{run.id}.zip", run_zip(run)
+    if file == "report.html":
+        return f"{run.id}.html", iter([report(workspace, run).encode()])
     name, _, kind = file.rpartition(".")
     checkpoint = find_checkpoint(run, name)
     if kind == "zip":

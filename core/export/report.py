@@ -1,0 +1,210 @@
+"""The whole result of a run as one HTML file that needs no server, no network and nothing beside it."""
+
+import base64
+import io
+import json
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import numpy as np
+import plotly
+import plotly.graph_objects as go
+from markupsafe import Markup
+
+from core.data.containers import readable
+from core.data.originals import stored_picture
+from core.data.store import PictureStore
+from core.figures import runs as figures
+from core.figures.calibration import reliability_diagram
+from core.figures.epochs import learning_histogram
+from core.figures.look import COLOURS, colour_of
+from core.figures.robustness import robustness_curve
+from core.inference.robustness import last_bench
+from core.insight.calibration import reliability
+from core.insight.class_report import ClassReport, class_report, top_accuracy
+from core.insight.gallery import Choice, Wanted, select
+from core.insight.learning import learning_of
+from core.insight.metrics import confusion_among, most_confused_pairs, most_mistaken
+from core.insight.run_results import Judged, judged_after, pictures_of, records_of
+from core.runs.calibration import PLAIN, calibration_of
+from core.runs.checkpoints import find_checkpoint, has_checkpoint
+from core.runs.chronicle import chronicle, exactness
+from core.runs.differences import in_words
+from core.runs.directory import Run
+from core.runs.evaluations import list_evaluations
+from core.runs.history import History, history_of
+from core.runs.index import label_of
+from core.runs.notes import read_notes
+from core.runs.status import status_of
+from core.settings import get, sections
+from core.wording import duration, percent
+from core.workspace import Workspace
+
+MOST_PICTURES = 24  # of each gallery
+MOST_CLASSES = 100  # in the matrix
+PLOTLY_JS = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
+GALLERIES: tuple[tuple[Choice, str, str], ...] = (
+    ("certain and wrong", "Surest mistakes", "Wrong, and most certain of it; often these are wrong labels."),
+    ("never", "Never right", "Wrong after every epoch; likely label errors first."),
+    ("least certain", "Least certain", "Where the network knew least."),
+)  # fmt: skip
+
+
+class _Charts:
+    """Figures with the elements that they are drawn into."""
+
+    def __init__(self) -> None:
+        self.figures: dict[str, Any] = {}
+
+    def place(self, figure: go.Figure) -> Markup:
+        name = f"chart-{len(self.figures)}"
+        self.figures[name] = json.loads(figure.to_json())
+        return Markup('<div id="{}" style="height: {}px"></div>').format(name, int(figure.layout.height))
+
+    def as_script(self) -> Markup:
+        """JSON that can't end the script it stands in."""
+        return Markup(json.dumps(self.figures).replace("<", "\\u003c"))
+
+
+def report(workspace: Workspace, run: Run) -> str:
+    """The page. Of a run that trains, as far as it has got; what is not there is left out."""
+    history, charts = history_of(run), _Charts()
+    content = _head(run, history) | _settings(run, history)
+    if history.evaluations and history.started:
+        content |= _evaluated(workspace, run, history, charts)
+    template = jinja2.Environment(autoescape=True).from_string(Path(__file__).with_suffix(".html").read_text())
+    return template.render(**content, charts=charts.as_script(), plotly=Markup(PLOTLY_JS.read_text()))
+
+
+def _head(run: Run, history: History) -> dict[str, Any]:
+    notes, status = read_notes(run), status_of(run)
+    last, best = history.last_evaluation, history.best_evaluation
+    overview = [("Time", duration(status.seconds))]
+    if last:
+        overview = [
+            (f"{last['split'].capitalize()} accuracy", percent(last["accuracy"], 2)),
+            ("Loss", "–" if last["loss"] is None else f"{last['loss']:.4f}"),
+            *([("Best accuracy", f"{percent(best['accuracy'], 2)}, epoch {best['epoch']}")] if best else []),
+            ("Epochs", f"{last['epoch']} of {history.config(run.config).epochs}"), *overview,
+        ]  # fmt: skip
+    date = run.id.split("-")[0]
+    started = history.started or {}
+    versions = ", ".join(f"{name} {version}" for name, version in started.get("versions", {}).items())
+    return {
+        "title": notes.name or label_of(run), "note": notes.note, "state": f"{status.state}: {status.message}",
+        "subject": f"{run.config.model.name} on {started.get('dataset') or readable(run.config.data.dataset)}",
+        "when": f"{date[:4]}-{date[4:6]}-{date[6:]}", "overview": overview, "judged_on": "Not judged yet.", "colour": COLOURS["test"],
+        "story": chronicle(history),
+        "versions": f"{run.id}, {started.get('device', '')} {started.get('precision', '')}. {versions}. {exactness(history)} "
+        f"Made on {time.strftime('%Y-%m-%d %H:%M')} by Trainscope.",
+    }  # fmt: skip
+
+
+def _settings(run: Run, history: History) -> dict[str, Any]:
+    config = history.config(run.config)
+    parts = [
+        {"title": title, "rows": [(item.title, in_words(get(config, item.path), item)) for item in items]}
+        for _, title, items in sections(config)
+    ]
+    return {"settings": [part for part in parts if part["rows"]]}
+
+
+def _evaluated(workspace: Workspace, run: Run, history: History, charts: _Charts) -> dict[str, Any]:
+    last, names = history.last_evaluation, history.started["class_names"]
+    content: dict[str, Any] = {
+        "judged_on": f"Judged on {history.started['num_evaluated']:,} pictures of the {last['split']} split after epoch {last['epoch']}.",
+        "colour": colour_of(last["split"]),
+        "curves": [charts.place(figures.loss_curve(history)), charts.place(figures.accuracy_curve(history))],
+        "evaluations": [
+            {"checkpoint": about.checkpoint, "split": about.split, "title": about.title, "number": f"{about.num_pictures:,}",
+             "accuracy": percent(about.accuracy, 2), "loss": f"{about.loss:.4f}"}
+            for about in (kept.about for kept in list_evaluations(run))
+        ],
+    }  # fmt: skip
+    judged = judged_after(run, last["epoch"])
+    if judged is None:
+        return content
+    learning = learning_of(records_of(run, [row["epoch"] for row in history.evaluations]), judged.labels)
+    content |= _classes(judged, names) | _confusions(judged, names, charts) | _calibration(run, judged, charts)
+    if bench := last_bench(run):
+        content["robustness"] = {
+            "words": f"{bench.checkpoint} on {bench.num_pictures:,} pictures, made worse step by step; faint lines are classes.",
+            "curves": [charts.place(robustness_curve(bench, name, names)) for name in bench.right],
+        }
+    if learning.epochs:
+        content["learned"] = charts.place(learning_histogram(learning))
+    if store := pictures_of(workspace, run, judged):
+        content["galleries"] = [
+            {"title": title, "words": words, "pictures": pictures}
+            for choice, title, words in GALLERIES
+            if (found := select(Wanted(choice), judged.predictions, judged.labels, learning)[:MOST_PICTURES]).size
+            and (pictures := [_picture(store, judged, names, place) for place in found.tolist()])
+        ]
+    return content
+
+
+def _classes(judged: Judged, names: Sequence[str]) -> dict[str, Any]:
+    found = class_report(judged.labels, judged.predictions.predicted, names)
+    rows = [
+        {
+            "name": row.name, "accuracy": percent(row.recall.value), "width": f"{100 * np.nan_to_num(row.recall.value):.1f}",
+            "interval": f"{percent(row.recall.low)} to {percent(row.recall.high)}", "precision": percent(row.precision.value),
+            "f1": percent(row.f1), "support": f"{row.support:,}",
+        }
+        for row in found.rows
+    ]  # fmt: skip
+    macro = found.macro
+    means = (
+        f"Mean of the classes: accuracy {percent(macro.recall)}, precision {percent(macro.precision)}, F1 {percent(macro.f1)}."
+    )
+    return {"classes": rows, "overall": _overall(found, judged, len(names)), "means": means}
+
+
+def _overall(found: ClassReport, judged: Judged, num_classes: int) -> str:
+    accuracy, top = found.accuracy, top_accuracy(judged.predictions.rank, num_classes)
+    among = f" In {percent(top.value, 2)} the true class is among the three likeliest." if top else ""
+    return f"{percent(accuracy.value, 2)} right, 95 % interval {percent(accuracy.low)} to {percent(accuracy.high)}.{among}"
+
+
+def _confusions(judged: Judged, names: Sequence[str], charts: _Charts) -> dict[str, Any]:
+    labels, predicted = judged.labels, judged.predictions.predicted
+    pairs = most_confused_pairs(labels, predicted, 5)
+    times = "; ".join(f"{names[true]} for {names[other]}, {count:,} times" for true, other, count in pairs)
+    classes, fewer = np.arange(len(names)), ""
+    if len(names) > MOST_CLASSES:
+        classes = most_mistaken(labels, predicted, len(names), MOST_CLASSES)
+        fewer = f" The {MOST_CLASSES} of {len(names):,} classes with the most mistakes are shown."
+    counts = confusion_among(labels, predicted, classes)
+    chart = figures.confusion_heatmap(counts, [names[k] for k in classes], "rgba(0, 114, 178, 0)")
+    return {
+        "confused": f"Most often {times}.{fewer}" if pairs else "No picture was taken for another class.",
+        "confusion": charts.place(chart),
+    }
+
+
+def _calibration(run: Run, judged: Judged, charts: _Charts) -> dict[str, Any]:
+    found = reliability(judged.predictions.confidence, judged.predictions.predicted == judged.labels)
+    sentences = [f"Expected calibration error: {percent(found.ece, 2)}. Bars on the line are as sure as they are right."]
+    kept = calibration_of(find_checkpoint(run, "last")) if has_checkpoint(run) else PLAIN
+    if kept != PLAIN:
+        sentences.append(
+            f"Predictions with the last checkpoint use a temperature of {kept.temperature:.3f} and answer from {percent(kept.threshold)} on "
+            f"(fitted on {kept.fitted_on}). The bars are without them."
+        )
+    return {"calibration": sentences, "reliability": charts.place(reliability_diagram(found, colour_of(judged.split)))}
+
+
+def _picture(store: PictureStore, judged: Judged, names: Sequence[str], place: int) -> dict[str, str]:
+    """As it is stored, within the page."""
+    content = io.BytesIO()
+    index, predicted = int(judged.indices[place]), int(judged.predictions.predicted[place])
+    stored_picture(store, index).save(content, "PNG")
+    true = names[judged.labels[place]]
+    return {
+        "source": f"data:image/png;base64,{base64.b64encode(content.getvalue()).decode()}", "alt": f"A picture of the class {true}",
+        "predicted": f"{names[predicted]} ({percent(float(judged.predictions.confidence[place]), 0)})", "true": f"true: {true}",
+        "file": readable(store.key(index)).rpartition("/")[2],
+    }  # fmt: skip
