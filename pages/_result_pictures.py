@@ -1,27 +1,18 @@
-"""The pictures behind the numbers: chosen by what the network made of them, opened with their probabilities and their history."""
-
-from collections.abc import Sequence
+"""The pictures behind the numbers: chosen by what the network made of them."""
 
 import streamlit as st
 
-from core.data.browse import Browser
 from core.data.containers import readable
-from core.data.edits import current_edits
 from core.data.store import PictureStore
-from core.errors import InputError
-from core.figures import runs as figures
-from core.inference.predictor import predict
 from core.insight.gallery import Wanted, select
 from core.insight.learning import Learning, learning_of
-from core.insight.run_results import Judged, is_still_its_set, judged_picture, records_of, store_of
-from core.runs.checkpoints import find_checkpoint
+from core.insight.run_results import Judged, pictures_of, records_of
 from core.runs.directory import Run
 from core.runs.history import history_of
 from core.wording import percent
-from pages._common import inert, workspace
+from pages._common import workspace
+from pages._judged_picture import open_picture, train_again
 from pages._routes import picture_url
-from pages._set_pictures import edit_buttons, last_action
-from pages.large_picture import begin_at, large_picture, one_of
 from pages.picture_grid import Tile, picture_grid
 
 PAGE = 60
@@ -30,6 +21,7 @@ CHOICES = {
     "right by luck": "Right by luck", "all": "All", "suspicious labels": "Suspicious labels first", "early": "Learned early",
     "late": "Learned late", "forgotten": "Forgotten at times", "never": "Never learned",
 }  # fmt: skip
+LEARNED = ("early", "late", "forgotten", "never")  # known of the pictures that were judged after each epoch
 EXPLAINED = {
     "highest loss": "Those whose true class was given the least probability come first.",
     "certain and wrong": "The surest mistakes come first: often wrong labels.",
@@ -43,13 +35,13 @@ EXPLAINED = {
 
 
 def gallery(run: Run, judged: Judged, names: list[str]) -> None:
-    store = store_of(workspace(), run)
+    store = pictures_of(workspace(), run, judged)
     if store is None:
         st.info("The pictures that this run was judged on are no longer on this machine; its figures stay.")
         return
-    epochs = [row["epoch"] for row in history_of(run).evaluations if row["epoch"] <= judged.epoch]
-    learning = learning_of(records_of(run, epochs), judged.labels)
-    wanted = filters(names)
+    train_again(run, key="train-again")
+    learning = course_of(run, judged)
+    wanted = filters(names, learning)
     found = select(wanted, judged.predictions, judged.labels, learning)
     if text := EXPLAINED.get(wanted.choice):
         st.caption(text)
@@ -67,15 +59,23 @@ def gallery(run: Run, judged: Judged, names: list[str]) -> None:
         [tile(store, judged, names, position) for position in shown], key=f"gallery-{run.id}", label="Evaluated pictures",
         side_px=110, ratio=width / height, on_open=lambda position: st.session_state.update({"open-judged": position}),
     )  # fmt: skip
-    position = st.session_state.pop("open-judged", None)
-    if position in found:
-        begin_at("judged-shown", found.tolist().index(position))
-        one_picture(run, store, judged, found, learning)
+    open_picture(run, judged, names, found, learning)
 
 
-def filters(names: list[str]) -> Wanted:
+def course_of(run: Run, judged: Judged) -> Learning | None:
+    """How the pictures were learned up to the epoch; None for those of an evaluation made by hand, which have no course."""
+    if judged.evaluation:
+        return None
+    epochs = [row["epoch"] for row in history_of(run).evaluations if row["epoch"] <= judged.epoch]
+    return learning_of(records_of(run, epochs), judged.labels)
+
+
+def filters(names: list[str], learning: Learning | None) -> Wanted:
     first, second, third = st.columns(3)
-    choice = first.selectbox("Show", list(CHOICES), format_func=CHOICES.get, key="gallery-choice", persist_state="session")
+    choices = [choice for choice in CHOICES if learning or choice not in LEARNED]
+    if st.session_state.get("gallery-choice") not in choices:
+        st.session_state["gallery-choice"] = choices[0]
+    choice = first.selectbox("Show", choices, format_func=CHOICES.get, key="gallery-choice", persist_state="session")
     everything = [None, *range(len(names))]
 
     def called(k: int | None) -> str:
@@ -91,62 +91,14 @@ def filters(names: list[str]) -> Wanted:
     return Wanted(choice, true, predicted)
 
 
-def tile(store: PictureStore, judged: Judged, names: list[str], position: int) -> Tile:
+def tile(store: PictureStore, judged: Judged, names: list[str], position: int, with_truth: bool = False) -> Tile:
+    """with_truth: the probability of the true class also where another was predicted."""
     predicted, true = int(judged.predictions.predicted[position]), int(judged.labels[position])
     index = int(judged.indices[position])
     mark = "✓" if predicted == true else "✗"
     lines = [f"{mark} {names[predicted]} ({percent(float(judged.predictions.confidence[position]), 0)})"]
     if predicted != true:
-        lines.append(f"true: {names[true]}")
+        probability = f" ({percent(float(judged.predictions.true_probability[position]), 0)})" if with_truth else ""
+        lines.append(f"true: {names[true]}{probability}")
     lines.append(readable(store.key(index)).rpartition("/")[2])
     return Tile(position, (picture_url(store.path.name, index),), tuple(lines))
-
-
-@st.dialog("Picture", width="large")
-def one_picture(run: Run, store: PictureStore, judged: Judged, found: Sequence[int], learning: Learning) -> None:
-    """One of those that were found, with its neighbours a click away."""
-    position = int(found[one_of(len(found), "judged-shown")])
-    index = int(judged.indices[position])
-    picture = judged_picture(workspace(), run, position)
-    left, right = st.columns([3, 2])
-    with left:
-        large_picture(store, index, key="judged-picture", alt=picture.file, height_share=0.5)
-        width, height = store.sizes[index].tolist()
-        st.markdown(f"True class: **{inert(picture.true)}**  \n{inert(picture.file)}, {width} × {height} pixels")
-    with right:
-        try:
-            said = predict(find_checkpoint(run, "last"), picture.picture)
-            st.caption("What the last checkpoint says of it")
-            st.plotly_chart(
-                figures.probability_bars(said.top(5)), key=f"judged-bars-{position}", config={"displayModeBar": False}
-            )
-        except InputError as error:
-            st.caption(inert(str(error)))
-        records = records_of(run, learning.epochs)
-        if len(records) > 1:
-            epochs = sorted(records)
-            st.plotly_chart(
-                figures.picture_history(
-                    epochs, [float(records[e].true_probability[position]) for e in epochs],
-                    [records[e].predicted[position] == judged.labels[position] for e in epochs],
-                ),
-                key=f"judged-history-{position}", config={"displayModeBar": False},
-            )  # fmt: skip
-            st.caption(_course(learning, position))
-    dataset = run.config.data.dataset
-    if not is_still_its_set(workspace(), run, store):
-        st.caption("The set of this name holds other pictures by now, so nothing can be changed about them from here.")
-        return
-    st.caption("Changes are kept with the set, and new runs use them; this run stays as it is.")
-    with st.container(horizontal=True, vertical_alignment="bottom"):
-        edit_buttons(dataset, Browser(store, current_edits(workspace(), dataset)), [index], f"judged-{position}")
-    last_action(dataset)
-
-
-def _course(learning: Learning, position: int) -> str:
-    """How it was learned, in words."""
-    at, forgotten = int(learning.learned_at[position]), int(learning.forgotten[position])
-    if not at:
-        return "Never right so far."
-    times = {0: "and never forgotten", 1: "and forgotten once"}.get(forgotten, f"and forgotten {forgotten} times")
-    return f"First right after epoch {at}, {times}."

@@ -32,8 +32,8 @@ KINDS = {
 def settings_form() -> TrainConfig | None:
     """Shows the form. Returns the configuration it stands for, or None while it is impossible, with the reason shown."""
     state = _form_state()
-    if parent_of_new_run():
-        _show_parent()
+    if _earlier_run():
+        _show_earlier_run()
     else:
         _recipe_choice()
 
@@ -119,8 +119,8 @@ def get_weights(config: TrainConfig) -> None:
         do(lambda: make_pretrained_ready(workspace(), config), "The weights are here.")
 
 
-def begin_with(run: Run, checkpoint: str) -> None:
-    """Has the form stand for a new run that begins with these weights, and with the settings of their run."""
+def begin_with(run: Run, checkpoint: str = "") -> None:
+    """Has the form stand for a new run with this one's settings, that begins with the weights of a checkpoint, or with fresh ones."""
     st.session_state["start-from"] = {"run": run.id, "checkpoint": checkpoint}
     _form_state()
     _forget_changes()
@@ -128,6 +128,16 @@ def begin_with(run: Run, checkpoint: str) -> None:
 
 def parent_of_new_run() -> tuple[Run, str] | None:
     """The run, and its checkpoint, whose weights the new run is to begin with; None if with fresh ones."""
+    earlier = _earlier_run()
+    return earlier if earlier and earlier[1] else None
+
+
+def forget_earlier_run() -> None:
+    st.session_state.pop("start-from", None)
+
+
+def _earlier_run() -> tuple[Run, str] | None:
+    """The run whose settings the form begins with, and the checkpoint whose weights are taken too; empty for fresh ones."""
     chosen = st.session_state.get("start-from")
     if not chosen:
         return None
@@ -138,20 +148,26 @@ def parent_of_new_run() -> tuple[Run, str] | None:
         return None
 
 
-def _show_parent() -> None:
-    run, checkpoint = parent_of_new_run()
+def _show_earlier_run() -> None:
+    run, checkpoint = _earlier_run()
     with st.container(horizontal=True, vertical_alignment="center", border=True, key="parent"):
-        st.markdown(f"Begins with the weights of **{inert(title_of(run))}**, {inert(checkpoint)}.", width="stretch")
-        if st.button("Begin with fresh weights", key="fresh-weights"):
-            del st.session_state["start-from"]
+        whose = f"**{inert(title_of(run))}**"
+        what = (
+            f"Begins with the weights of {whose}, {inert(checkpoint)}."
+            if checkpoint
+            else f"Has the settings of {whose}, and fresh weights."
+        )
+        st.markdown(what, width="stretch")
+        if st.button("Begin with fresh weights" if checkpoint else "Begin with a recipe", key="fresh-weights"):
+            forget_earlier_run()
             _forget_changes()
             st.rerun()
 
 
 def _base() -> TrainConfig:
-    """What the form begins with: the parent's configuration, or the recipe's."""
-    parent = parent_of_new_run()
-    return config_to_branch(parent[0]) if parent else start_from(workspace(), st.session_state.recipe).config
+    """What the form begins with: an earlier run's configuration, or the recipe's."""
+    earlier = _earlier_run()
+    return config_to_branch(earlier[0]) if earlier else start_from(workspace(), st.session_state.recipe).config
 
 
 def _about(shown: TrainConfig) -> str:

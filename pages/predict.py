@@ -13,6 +13,7 @@ from core.errors import InputError
 from core.figures import runs as figures
 from core.inference.predictor import predict
 from core.insight.run_results import judged_picture, store_of
+from core.runs.calibration import PLAIN, Calibration
 from core.runs.checkpoints import Checkpoint, find_checkpoint, list_checkpoints
 from core.runs.directory import Run, list_runs
 from core.runs.records import evaluated_pictures
@@ -159,11 +160,20 @@ def answer(checkpoint: Checkpoint, picture: Image.Image, key: str) -> None:
     bars, seen = st.columns([3, 1])
     with bars:
         with st.container(key=f"answer-{key}"):
-            st.markdown(f"### {inert(top[0][0])} &nbsp; {percent(top[0][1])}")
+            said = f"{inert(top[0][0])} &nbsp; {percent(top[0][1])}"
+            st.markdown(f"### {said}" if prediction.is_sure else f"### Not sure\nThe likeliest is {said}.")
+        if prediction.calibration != PLAIN:
+            st.caption(inert(in_use(prediction.calibration)))
         st.plotly_chart(figures.probability_bars(top), key=f"bars-{key}", config={"displayModeBar": False})
     with seen:
         st.image(enlarged(array_to_picture(prediction.seen)), caption="What the network saw", output_format="PNG")
         st.caption(prediction.done)
+
+
+def in_use(calibration: Calibration) -> str:
+    """What makes these probabilities other than the network's own."""
+    threshold = f" Below {percent(calibration.threshold)} it is not sure." if calibration.threshold else ""
+    return f"Probabilities at a temperature of {calibration.temperature:.3f}, fitted on {calibration.fitted_on}.{threshold}"
 
 
 st.title("Predict")

@@ -4,20 +4,34 @@ import streamlit as st
 
 from core.data.edits import edits_at
 from core.errors import InputError
-from core.insight.run_results import judged_after
+from core.insight.run_results import class_names_of, judged_after
+from core.runs.checkpoints import has_checkpoint
 from core.runs.directory import Run, list_runs
-from core.runs.history import history_of
-from core.runs.status import status_of
+from core.runs.history import History, history_of
+from core.runs.status import Status, status_of
 from core.wording import duration, percent
 from pages._common import choose_run, chosen_run, inert, workspace
+from pages._compare_choice import compare_runs
+from pages._epochs import STEP_S, chosen_epoch, is_playing
+from pages._evaluate import carry_out, evaluation_choice, said_of, shown_evaluation
+from pages._result_calibration import calibration
 from pages._result_classes import class_table
 from pages._result_confusion import confusion
 from pages._result_curves import curves, sample_pictures
+from pages._result_epochs import epoch_machine
+from pages._result_inside import inside
+from pages._result_map import embedding_map
 from pages._result_pictures import gallery
+from pages._result_robustness import robustness
 from pages._run_row import badge, title_of
 
 # what is shown of an evaluation, beside the curves of the whole run
-VIEWS = {"Classes": class_table, "Confusion": confusion, "Pictures": gallery}
+VIEWS = {
+    "Epochs": epoch_machine, "Classes": class_table, "Confusion": confusion, "Pictures": gallery, "Calibration": calibration,
+    "Inside": inside, "Map": embedding_map, "Robustness": robustness,
+}  # fmt: skip
+# the others would be disturbed in what is open or at work
+UPDATES_S = {"Curves": 2.0, "Epochs": 5.0, "Classes": 5.0, "Confusion": 5.0}
 MOST_RUNS = 500  # offered in the list; older ones are opened from the Runs page
 
 
@@ -36,11 +50,7 @@ def run_choice() -> Run | None:
     by_id = {run.id: run for run in [*runs[:MOST_RUNS], chosen]}
     ids = list(by_id)
     picked = st.selectbox(
-        "Run",
-        ids,
-        index=ids.index(chosen.id),
-        format_func=lambda i: title_of(by_id[i]),
-        key=f"run-of-results-{chosen.id}",
+        "Run", ids, index=ids.index(chosen.id), format_func=lambda i: title_of(by_id[i]), key=f"run-of-results-{chosen.id}"
     )
     if picked != chosen.id:
         choose_run(by_id[picked])
@@ -53,10 +63,42 @@ def results(run: Run, shown_state: str) -> None:
     if status.state != shown_state:
         st.rerun()
     st.markdown(f"{badge(status)} {inert(status.message)}")
-    if not history.evaluations or not history.started:
-        st.info("The network has not been judged yet." if status.is_active else "The run ended before the network was judged.")
+    kept = shown_evaluation(run)
+    if not kept and not (history.evaluations and history.started):
+        st.info(nothing_yet(run, status))
         return
-    last, best, names = history.last_evaluation, history.best_evaluation, history.started["class_names"]
+    names = class_names_of(run)
+    if history.evaluations:
+        overview(run, history, status)
+    if kept:
+        st.markdown(said_of(kept.evaluation))
+    views = ["Curves", *VIEWS] if history.evaluations else [*VIEWS]
+    if kept:  # one moment, not a course
+        views.remove("Epochs")
+    if st.session_state.get("result-view") not in views:
+        st.session_state["result-view"] = views[0]
+    view = st.segmented_control("View", views, key="result-view", label_visibility="collapsed", required=True)
+    if view == "Curves":
+        curves(run, history)
+        sample_pictures(run, history.last_evaluation["epoch"], names)
+        return
+    judged = kept or judged_after(run, chosen_epoch(run, [row["epoch"] for row in history.evaluations]))
+    if judged is None:
+        st.warning("The record of this evaluation is missing from the run's folder; its classes and pictures can't be shown.")
+    else:
+        VIEWS[view](run, judged, names)
+
+
+def nothing_yet(run: Run, status: Status) -> str:
+    if status.is_active:
+        return "The network has not been judged yet."
+    if has_checkpoint(run):
+        return "The network has not been judged yet. Evaluate it on a split of its data, or on another set, above."
+    return "The run ended before the network was judged."
+
+
+def overview(run: Run, history: History, status: Status) -> None:
+    last, best = history.last_evaluation, history.best_evaluation
     with st.container(horizontal=True, gap="large"):
         st.metric(f"{last['split'].capitalize()} accuracy", percent(last["accuracy"], 2), width="content")
         st.metric("Loss", f"{last['loss']:.4f}" if last["loss"] is not None else "–", width="content")
@@ -76,18 +118,6 @@ def results(run: Run, shown_state: str) -> None:
         f"{inert(history.started['dataset'])}, after epoch {last['epoch']}.{edits_of_run(run)}"
     )
 
-    st.session_state.setdefault("result-view", "Curves")
-    view = st.segmented_control("View", ["Curves", *VIEWS], key="result-view", label_visibility="collapsed", required=True)
-    if view == "Curves":
-        curves(run, history)
-        sample_pictures(run, last["epoch"], names)
-        return
-    judged = judged_after(run, chosen_epoch(run, [row["epoch"] for row in history.evaluations]))
-    if judged is None:
-        st.warning("The record of this evaluation is missing from the run's folder; its classes and pictures can't be shown.")
-    else:
-        VIEWS[view](run, judged, names)
-
 
 def edits_of_run(run: Run) -> str:
     """What had been changed by hand about the set that the run learned from, as a sentence."""
@@ -99,20 +129,21 @@ def edits_of_run(run: Run) -> str:
     return f" The set was used as edited: {summary}." if summary else ""
 
 
-def chosen_epoch(run: Run, epochs: list[int]) -> int:
-    """One slider for classes, confusion and pictures; it follows a run that trains until it is moved."""
-    if len(epochs) < 2:
-        return epochs[-1]
-    state, key, last = st.session_state, f"epoch-of-{run.id}", f"last-epoch-of-{run.id}"
-    if state.get(key) not in epochs or state[key] == state.get(last):
-        state[key] = epochs[-1]
-    state[last] = epochs[-1]
-    return st.select_slider("After epoch", epochs, key=key, help="0 is the network before its training.")
-
-
 st.title("Results")
-if run := run_choice():
+with st.container(horizontal=True, vertical_alignment="bottom"):
+    run = run_choice()
+    if run:
+        evaluation_choice(run)
+        if st.button("Compare with…", key="to-compare"):
+            compare_runs([run.id])
+        st.link_button(
+            "Report",
+            f"trainscope/runs/{run.id}/report.html",
+            key="report",
+            help="All of it as one HTML file, which needs no server.",
+        )
+if run:
+    carry_out(run)
     state = status_of(run)
-    # a picture that is open would be closed by the next update
-    updates_s = {"Pictures": None, "Curves": 2.0}.get(st.session_state.get("result-view") or "Curves", 5.0)
-    st.fragment(results, run_every=updates_s if state.is_active else None)(run, state.state)
+    every_s = UPDATES_S.get(st.session_state.get("result-view") or "Curves") if state.is_active else None
+    st.fragment(results, run_every=STEP_S if is_playing(run) else every_s)(run, state.state)

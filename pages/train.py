@@ -24,7 +24,7 @@ from pages._common import choose_run, chosen_run, do, for_people, in_words, iner
 from pages._live import live_run
 from pages._run_row import title_of
 from pages._set_report import report_of
-from pages._settings_form import get_weights, parent_of_new_run, settings_form
+from pages._settings_form import forget_earlier_run, get_weights, parent_of_new_run, settings_form
 
 
 def run_to_watch() -> Run | None:
@@ -89,11 +89,13 @@ def begin(config: TrainConfig) -> Run:
     parent = parent_of_new_run()
     if parent is None:
         make_pretrained_ready(workspace(), config)  # at hand, perhaps as the file that a person has put in place
-        return launcher().submit(config)
+        run = launcher().submit(config)
+        forget_earlier_run()
+        return run
     with st.spinner("Taking over the weights"):
         run = branch(workspace(), config, *parent)
     launcher().enqueue(run)
-    del st.session_state["start-from"]
+    forget_earlier_run()
     return run
 
 

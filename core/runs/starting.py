@@ -32,7 +32,7 @@ def start_from(workspace: Workspace, name: str) -> Start:
         config, missing = recipe.without_weights, model
         note = (
             f"The pretrained weights of {model} ({PRETRAINED[model].megabytes} MB) are not on this machine, so a small network learns from "
-            "scratch: about 76 % on ants and bees, far less than with them."
+            "scratch: about 74 % on ants and bees, far less than with them."
         )
     if config.data.dataset == "ants-bees" and (own := _ants_and_bees(workspace)):
         config = changed(config, {"data.dataset": own})

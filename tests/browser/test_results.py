@@ -1,13 +1,19 @@
 """The pictures behind the numbers by clicks: a cell of the confusion matrix, a picture's history, a label corrected, an earlier epoch."""
 
+import re
+from pathlib import Path
+
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Browser, Page, expect
 
 from core.data.edits import current_edits, undo
 from core.insight.metrics import most_confused_pairs
 from core.insight.run_results import judged_after
 from core.recipes import recipe_named
+from core.runs.calibration import PLAIN, save_calibration
+from core.runs.checkpoints import find_checkpoint
 from core.runs.directory import Run, create_run
+from core.runs.pins import pins_of
 from core.runs.session import train_in
 from core.settings import changed
 from core.workspace import open_workspace
@@ -55,7 +61,7 @@ def test_an_open_picture_has_its_probabilities_and_history_and_can_be_relabelled
     view(page, "Pictures")
     page.locator(".tiles .tile button").first.click()
     dialog = page.get_by_role("dialog")
-    expect(dialog.get_by_text("What the last checkpoint says of it")).to_be_visible()
+    expect(dialog.get_by_text("What epoch-0003 says of it")).to_be_visible()
     expect(dialog.locator(".js-plotly-plot")).to_have_count(2)
     first = dialog.locator(".large-picture img")
     expect(first).to_have_js_property("naturalWidth", 8)
@@ -70,3 +76,73 @@ def test_an_open_picture_has_its_probabilities_and_history_and_can_be_relabelled
     expect(page.get_by_text("1 flagged.")).to_be_visible()
     assert len(current_edits(workspace, "digits").flagged) == 1
     undo(workspace, "digits")
+
+
+def test_the_slider_is_played_and_moves_everything_together(page: Page, judged_run: Run) -> None:
+    page.goto(f"/results?run={judged_run.id}")
+    view(page, "Epochs")
+    bars = page.locator("[class*='st-key-epoch-classes-'] .bars .bartext")
+    expect(bars.first).to_be_attached()
+    filters = page.get_by_test_id("stImage").locator("img").last
+    at_last = bars.all_text_contents(), filters.get_attribute("src")
+    page.get_by_role("button", name="Play").click()
+    expect(page.get_by_role("slider")).to_have_attribute("aria-valuetext", "0")
+    expect(bars).not_to_have_text(at_last[0])
+    expect(filters).not_to_have_attribute("src", at_last[1])
+    expect(page.locator("[class*='st-key-pinned-'] .tile")).to_have_count(6)
+    expect(page.get_by_role("button", name="Play")).to_be_visible()
+    expect(page.get_by_role("slider")).to_have_attribute("aria-valuetext", "3")
+    expect(bars).to_have_text(at_last[0])
+
+
+def test_a_pinned_picture_is_followed(page: Page, server: Server, judged_run: Run) -> None:
+    page.goto(f"/results?run={judged_run.id}")
+    view(page, "Pictures")
+    page.locator(".tiles .tile button").first.click()
+    page.get_by_role("dialog").get_by_role("button", name="Pin").click()
+    expect(page.get_by_role("dialog").get_by_role("button", name="Unpin")).to_be_visible()
+    page.keyboard.press("Escape")
+    view(page, "Epochs")
+    expect(page.get_by_text("Pinned pictures")).to_be_visible()
+    expect(page.locator("[class*='st-key-pinned-'] .tile")).to_have_count(1)
+    assert len(pins_of(judged_run, 10_000)) == 1
+
+
+def test_a_checkpoint_is_evaluated_and_calibrated_and_prediction_uses_it(page: Page, judged_run: Run) -> None:
+    page.goto(f"/results?run={judged_run.id}")
+    view(page, "Calibration")
+    page.locator(".st-key-calibrate-now").get_by_role("button").click()
+    expect(page.get_by_text("Divided by a temperature of")).to_be_visible()
+    slider = page.get_by_role("slider")
+    slider.focus()
+    page.keyboard.press("End")
+    expect(
+        page.get_by_text("Answers none of the pictures").or_(page.get_by_text(re.compile("^Answers .* of pictures")))
+    ).to_be_visible()
+    expect(slider).to_have_value("100")
+    page.get_by_role("button", name="Use in predictions with").click()
+    expect(page.get_by_text("In use: temperature")).to_be_visible()
+    page.goto(f"/predict?run={judged_run.id}")
+    page.get_by_role("tab", name="From the data").click()
+    expect(page.get_by_role("heading", name="Not sure")).to_be_visible()
+    save_calibration(find_checkpoint(judged_run, "last"), PLAIN)
+
+
+def test_the_report_opens_without_a_server(page: Page, browser: Browser, judged_run: Run, tmp_path: Path) -> None:
+    page.goto(f"/results?run={judged_run.id}")
+    with page.expect_download() as waiting:
+        page.get_by_role("link", name="Report").click()
+    path = tmp_path / "report.html"
+    waiting.value.save_as(path)
+    context = browser.new_context(offline=True, color_scheme="dark", viewport={"width": 390, "height": 800})
+    alone = context.new_page()
+    errors: list[str] = []
+    alone.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
+    alone.on("pageerror", lambda error: errors.append(str(error)))
+    alone.goto(path.as_uri())
+    expect(alone.get_by_role("heading", name="Surest mistakes")).to_be_visible()
+    expect(alone.locator(".js-plotly-plot .main-svg").first).to_be_visible()
+    expect(alone.locator("figure img").first).to_have_js_property("naturalWidth", 8)
+    assert alone.evaluate("document.documentElement.scrollWidth") <= 390
+    assert errors == []
+    context.close()
