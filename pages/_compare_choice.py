@@ -1,6 +1,5 @@
 """Which runs are compared: chosen from a list, named by the address, or sent here by another page."""
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -11,7 +10,7 @@ from core.figures.comparison import MOST_RUNS
 from core.runs.directory import Run, find_run
 from core.runs.index import Entry, entries
 from pages._common import inert, workspace
-from pages._run_row import when_of
+from pages._run_row import titles_of
 
 OFFERED = 500  # the newest; older ones are sent here from the Runs page
 
@@ -82,13 +81,6 @@ def _take_choice(by_id: Mapping[str, Entry]) -> None:
 def _forget_missing() -> None:
     """Another choice is made: what was missing of the one before needs no more words."""
     st.session_state.pop("compare-missing", None)
-
-
-def titles_of(listed: Sequence[Entry]) -> dict[str, str]:
-    """By id, each with when it began; the same title twice is told apart by the end of its id."""
-    titles = {entry.run.id: f"\u2068{entry.title}\u2069 · {when_of(entry.run)}" for entry in listed}
-    counts = Counter(titles.values())
-    return {id: title if counts[title] == 1 else f"{title} · {id[-4:]}" for id, title in titles.items()}
 
 
 def _sound(by_id: dict[str, Entry], ids: Sequence[str], titles: dict[str, str]) -> list[Contender]:

@@ -7,11 +7,12 @@ from core.errors import InputError
 from core.figures.look import colour_of
 from core.insight.class_report import ClassReport, Means, as_csv, class_report, top_accuracy
 from core.insight.run_results import Judged, class_names_of, judged_after
-from core.runs.directory import Run, find_run, list_runs
+from core.runs.directory import Run, find_run
 from core.runs.history import history_of
+from core.runs.index import entries
 from core.wording import percent
 from pages._common import inert, workspace
-from pages._run_row import title_of
+from pages._run_row import titles_of
 
 MOST_RUNS = 100  # offered to compare with; more at once under Compare
 
@@ -57,15 +58,14 @@ def say_overall(report: ClassReport, judged: Judged, names: list[str]) -> None:
 def against(run: Run, judged: Judged, names: list[str]) -> ClassReport | None:
     """The figures of another epoch or run to compare with, classes matched by name."""
     epochs = [row["epoch"] for row in history_of(run).evaluations if judged.evaluation or row["epoch"] != judged.epoch]
-    others = [other for other in list_runs(workspace())[:MOST_RUNS] if other.id != run.id]
-    options = ["", *(f"epoch {epoch}" for epoch in reversed(epochs)), *(other.id for other in others)]
-    titles = {other.id: other for other in others}
+    titles = titles_of([entry for entry in entries(workspace())[:MOST_RUNS] if entry.run.id != run.id])
+    options = ["", *(f"epoch {epoch}" for epoch in reversed(epochs)), *titles]
     key = f"against-{run.id}"
     if st.session_state.get(key, "") not in options:
         st.session_state[key] = ""
     chosen = st.selectbox(
         "Against", options, key=key, persist_state="session", width=420,
-        format_func=lambda name: title_of(titles[name]) if name in titles else name or "nothing",
+        format_func=lambda name: titles.get(name) or name or "nothing",
         help="Shows the difference to an earlier epoch of this run, or to the last one of another run.",
     )  # fmt: skip
     if not chosen:

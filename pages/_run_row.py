@@ -1,13 +1,14 @@
 """One run as a row of a list: what it is, how it stands, and the buttons for it."""
 
 from calendar import month_abbr
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
 
 import streamlit as st
 
 from core.errors import InputError
 from core.runs.directory import Run
-from core.runs.index import label_of
+from core.runs.index import Entry, label_of
 from core.runs.notes import read_notes
 from core.runs.status import Status, status_of
 from core.wording import duration, percent
@@ -27,6 +28,13 @@ COLOURS = {
 def title_of(run: Run) -> str:
     """Its name, or what was trained, and when. A name written from right to left stays by itself."""
     return f"\u2068{read_notes(run).name or label_of(run)}\u2069 · {when_of(run)}"
+
+
+def titles_of(listed: Sequence[Entry]) -> dict[str, str]:
+    """By id, as `title_of`; the same title twice is told apart by the end of its id, for a list's options are known by their words."""
+    titles = {entry.run.id: f"\u2068{entry.title}\u2069 · {when_of(entry.run)}" for entry in listed}
+    counts = Counter(titles.values())
+    return {id: title if counts[title] == 1 else f"{title} · {id[-4:]}" for id, title in titles.items()}
 
 
 def when_of(run: Run) -> str:

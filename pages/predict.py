@@ -16,12 +16,13 @@ from core.insight.run_results import judged_picture, store_of
 from core.runs.calibration import PLAIN, Calibration
 from core.runs.checkpoints import Checkpoint, find_checkpoint, list_checkpoints
 from core.runs.directory import Run, list_runs
+from core.runs.index import entries
 from core.runs.records import evaluated_pictures
 from core.runs.status import status_of
 from core.wording import percent
 from pages._common import choose_run, chosen_run, inert, workspace
 from pages._pictures import enlarged
-from pages._run_row import title_of
+from pages._run_row import titles_of
 
 CANVAS_PX = 280
 TOP_K = 5
@@ -48,9 +49,10 @@ def checkpoint_choice() -> tuple[Run, Checkpoint] | None:
     left, right = st.columns([3, 1])
     ids = [run.id for run in usable]
     by_id = dict(zip(ids, usable, strict=True))
+    titles = titles_of([entry for entry in entries(workspace()) if entry.run.id in by_id])
     picked = left.selectbox(
         "Network", ids, index=ids.index(chosen.id), key=f"run-of-predict-{chosen.id}",
-        format_func=lambda i: f"{title_of(by_id[i])} · {percent(status_of(by_id[i]).accuracy)}",
+        format_func=lambda i: f"{titles[i]} · {percent(status_of(by_id[i]).accuracy)}",
     )  # fmt: skip
     if picked != chosen.id:
         choose_run(by_id[picked])

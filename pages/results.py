@@ -6,8 +6,9 @@ from core.data.edits import edits_at
 from core.errors import InputError
 from core.insight.run_results import class_names_of, judged_after
 from core.runs.checkpoints import has_checkpoint
-from core.runs.directory import Run, list_runs
+from core.runs.directory import Run
 from core.runs.history import History, history_of
+from core.runs.index import entries
 from core.runs.status import Status, status_of
 from core.wording import duration, percent
 from pages._common import choose_run, chosen_run, inert, workspace
@@ -23,7 +24,7 @@ from pages._result_inside import inside
 from pages._result_map import embedding_map
 from pages._result_pictures import gallery
 from pages._result_robustness import robustness
-from pages._run_row import badge, title_of
+from pages._run_row import badge, titles_of
 
 # what is shown of an evaluation, beside the curves of the whole run
 VIEWS = {
@@ -36,8 +37,8 @@ MOST_RUNS = 500  # offered in the list; older ones are opened from the Runs page
 
 
 def run_choice() -> Run | None:
-    runs = list_runs(workspace())
-    if not runs:
+    listed = {entry.run.id: entry for entry in entries(workspace())}
+    if not listed:
         st.info("There is nothing to see yet. Train a network first; its results stand here while it is still learning.")
         if st.button("Go to training", type="primary", key="go-train"):
             st.switch_page("train.py")
@@ -46,14 +47,12 @@ def run_choice() -> Run | None:
     chosen = chosen_run()
     if chosen is None and was_named:
         return None  # said by now; another run's results would be taken for its own
-    chosen = chosen or runs[0]
-    by_id = {run.id: run for run in [*runs[:MOST_RUNS], chosen]}
-    ids = list(by_id)
-    picked = st.selectbox(
-        "Run", ids, index=ids.index(chosen.id), format_func=lambda i: title_of(by_id[i]), key=f"run-of-results-{chosen.id}"
-    )
+    chosen = chosen or next(iter(listed.values())).run
+    ids = list(dict.fromkeys([*list(listed)[:MOST_RUNS], chosen.id]))
+    titles = titles_of([listed[id] for id in ids])
+    picked = st.selectbox("Run", ids, index=ids.index(chosen.id), format_func=titles.get, key=f"run-of-results-{chosen.id}")
     if picked != chosen.id:
-        choose_run(by_id[picked])
+        choose_run(listed[picked].run)
         st.rerun()
     return chosen
 

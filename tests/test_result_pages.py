@@ -1,5 +1,6 @@
 """The views of Results without a browser: epochs, classes against others, evaluations made by hand, calibration, robustness."""
 
+import os
 import shutil
 
 import numpy as np
@@ -240,3 +241,19 @@ def test_after_an_edit_training_again_is_offered_with_the_run_s_settings(run, wo
     assert "as you edited it" in texts(app)
     app.button(key="fresh-weights").click().run()
     assert "Has the settings of" not in texts(app)
+
+
+def test_runs_of_the_same_second_are_told_apart(run, workspace):  # noqa: F811
+    """A list's options are known by their words: of two that read the same, the wrong one would be opened."""
+    twin = create_run(workspace, tiny(epochs=1))
+    train_in(workspace, twin)
+    for n, of in enumerate((run, twin)):
+        os.rename(of.path, of.path.with_name(f"20260101-120000-digits-mlp-000{n}"))
+    app = visit("results")
+    for n in (0, 1, 0):
+        id = f"20260101-120000-digits-mlp-000{n}"
+        app.query_params["run"] = id
+        turn(app, "Classes")
+        (box,) = [b for b in app.selectbox if b.key.startswith("run-of-results")]
+        assert box.key == f"run-of-results-{id}"
+        assert len(set(box.options)) == 2
