@@ -7,13 +7,14 @@ from core.data.imports import imported_sets
 from core.data.sets import splits_of, title_of
 from core.errors import InputError
 from core.insight.run_results import Judged, judged_by
-from core.runs.checkpoints import find_checkpoint, list_checkpoints
+from core.runs.checkpoints import find_checkpoint
 from core.runs.directory import Run
 from core.runs.evaluations import Evaluation, evaluate_and_keep, list_evaluations, remove_evaluation
 from core.runs.judge import ALL
 from core.runs.records import load_division
 from core.wording import percent
 from pages._common import do, inert, with_bar, workspace
+from pages._result_checkpoint import checkpoint_titles
 
 
 def evaluation_choice(run: Run) -> None:
@@ -33,19 +34,17 @@ def evaluation_choice(run: Run) -> None:
         )
     with st.popover("Evaluate on…", key="evaluate-on"):
         evaluate_form(run, key="evaluate")
-        if chosen := kept.get(st.session_state.get(key, "")):
-            st.button("Remove the evaluation shown", key="remove-evaluation", on_click=remove_evaluation, args=(chosen,))
+        if (chosen := kept.get(st.session_state.get(key, ""))) and st.button("Remove the evaluation shown", key="remove-evaluation"):
+            do(lambda: remove_evaluation(chosen))
 
 
 def evaluate_form(run: Run, key: str) -> None:
     """Checkpoint, set and split to judge. Done at the top of the page by its next run."""
-    checkpoints = list_checkpoints(run)
-    if not checkpoints:
+    titles = checkpoint_titles(run)
+    if not titles:
         st.caption("There is no checkpoint yet to evaluate.")
         return
-    names = [name for name in ("best", "last") if (run.checkpoints / f"{name}.json").exists()]
-    names += [checkpoint.name for checkpoint in reversed(checkpoints)]
-    checkpoint = st.selectbox("Checkpoint", names, key=f"{key}-checkpoint-{run.id}")
+    checkpoint = st.selectbox("Checkpoint", list(titles), format_func=titles.get, key=f"{key}-checkpoint-{run.id}")
     own = run.config.data.dataset
     others = [name for name in [*DATASETS, *imported_sets(workspace())] if name != own]
     dataset = st.selectbox(

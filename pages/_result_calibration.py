@@ -5,8 +5,8 @@ import streamlit as st
 
 from core.figures.calibration import coverage_chart, reliability_diagram
 from core.figures.look import colour_of
-from core.insight.calibration import answered, coverage_curve, reliability, scale
-from core.insight.run_results import Judged
+from core.insight.calibration import answered, coverage_curve, reliability
+from core.insight.run_results import Judged, scaling_of
 from core.runs.calibration import PLAIN, Calibration, calibration_of, save_calibration
 from core.runs.directory import Run
 from core.runs.evaluations import checkpoint_of
@@ -24,8 +24,7 @@ def calibration(run: Run, judged: Judged, names: list[str]) -> None:
     confidence = judged.predictions.confidence.astype(np.float64)
     if len(is_right) < FEW:
         st.caption(f"Only {len(is_right):,} pictures were judged: the figures below are rough.")
-    logits = judged.evaluation.logits if judged.evaluation else None
-    scaling = scale(logits, judged.labels) if logits is not None else None
+    scaling = scaling_of(judged.evaluation) if judged.evaluation else None
     now = scaling.after if scaling else reliability(confidence, is_right)
     left, right = st.columns(2, gap="large")
     with left:
@@ -44,14 +43,19 @@ def calibration(run: Run, judged: Judged, names: list[str]) -> None:
     else:
         with left:
             st.markdown(f"Expected calibration error (ECE): **{percent(now.ece, 2)}**. {_leaning(confidence, is_right)}")
-            st.caption(
-                "A temperature mends that without changing any answer. It is fitted to an evaluation kept with all outputs:"
-            )
+            st.caption(why_no_temperature(judged))
             evaluate_form(run, key="calibrate")
     with right:
         threshold = threshold_choice(run, judged, confidence, is_right, colour)
     if judged.evaluation and scaling:
         keep(run, judged, Calibration(round(scaling.temperature, 6), threshold, _where(judged)))
+
+
+def why_no_temperature(judged: Judged) -> str:
+    if judged.evaluation is None:
+        return "A temperature mends that without changing any answer. It is fitted to an evaluation kept with all outputs:"
+    why = "are too few" if len(judged.labels) < 2 else "would take more than 256 MB and were not kept"
+    return f"No temperature can be fitted here: the outputs for these pictures {why}. Another split may do."
 
 
 def threshold_choice(run: Run, judged: Judged, confidence: np.ndarray, is_right: np.ndarray, colour: str) -> float:

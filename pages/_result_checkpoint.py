@@ -3,39 +3,26 @@
 import streamlit as st
 
 from core.errors import InputError
-from core.insight.run_results import Judged
+from core.insight.run_results import Judged, checkpoint_for
 from core.runs.checkpoints import Checkpoint, find_checkpoint, list_checkpoints
 from core.runs.directory import Run
-from core.runs.history import history_of
 from pages._common import inert
 
 
 def checkpoint_choice(run: Run, judged: Judged, key: str) -> Checkpoint | None:
-    """A list of all there are. It turns to the epoch's own when the slider above is moved, and to the last where that stands last."""
+    """A list of all there are. It turns to the epoch's own when the slider above is moved, and to the newest where that is not kept."""
     state = st.session_state
-    pointers = [name for name in ("last", "best") if (run.checkpoints / f"{name}.json").exists()]
-    names = [*pointers, *(checkpoint.name for checkpoint in list_checkpoints(run))]
-    if not names:
+    titles = checkpoint_titles(run)
+    if not titles:
         st.info("The run has kept no checkpoint, so there is no network to look into; its figures stay.")
         return None
-    wanted = checkpoint_of(run, judged)
+    wanted, trouble = _wanted(run, judged, list(titles))
     box, seen = f"{key}-checkpoint-{run.id}", f"{key}-wanted-{run.id}"
-    if state.get(seen) != wanted:
-        state[seen] = wanted
-        state[box] = wanted if wanted in names else names[0]
-    if state.get(box) not in names:  # pruned meanwhile
-        state[box] = names[0]
-    name = st.selectbox(
-        "Checkpoint",
-        names,
-        key=box,
-        persist_state="session",
-        width=240,
-        format_func=lambda name: titled(run, name),
-        help="Best: the most accurate epoch. Last: where training stands or ended.",
-    )
-    if wanted not in names:
-        st.caption(f"The checkpoint of epoch {judged.epoch} is not kept; {name} is shown.")
+    if state.get(seen) != wanted or state.get(box) not in titles:  # moved, or pruned meanwhile
+        state[seen] = state[box] = wanted
+    name = st.selectbox("Checkpoint", list(titles), key=box, persist_state="session", width=280, format_func=titles.get)
+    if trouble and name == wanted:
+        st.caption(inert(trouble))
     try:
         return find_checkpoint(run, name)
     except InputError as error:  # it was pruned a moment ago
@@ -43,18 +30,24 @@ def checkpoint_choice(run: Run, judged: Judged, key: str) -> Checkpoint | None:
         return None
 
 
-def checkpoint_of(run: Run, judged: Judged) -> str:
-    """What the checkpoint of these figures is called, whether it is still there or not."""
-    if judged.evaluation:
-        return judged.evaluation.about.checkpoint
-    evaluations = history_of(run).evaluations
-    return "last" if evaluations and judged.epoch == evaluations[-1]["epoch"] else f"epoch-{judged.epoch:04d}"
+def checkpoint_titles(run: Run) -> dict[str, str]:
+    """By name, the newest first, with what is marked as best or last."""
+    marks: dict[str, list[str]] = {}
+    for pointer in ("last", "best"):
+        try:
+            marks.setdefault(find_checkpoint(run, pointer).name, []).append(pointer)
+        except InputError:
+            continue
+    names = [checkpoint.name for checkpoint in reversed(list_checkpoints(run))]
+    return {name: f"{name} ({', '.join(marks[name])})" if name in marks else name for name in names}
 
 
-def titled(run: Run, name: str) -> str:
-    """A checkpoint with what "best" or "last" stands for now."""
+def _wanted(run: Run, judged: Judged, names: list[str]) -> tuple[str, str]:
+    """(the checkpoint to begin with, why it is another than the one judged, as a sentence)."""
     try:
-        found = find_checkpoint(run, name).name
-    except InputError:
-        return name
-    return name if found == name else f"{name}: {found}"
+        found = checkpoint_for(run, judged).name
+    except InputError as error:
+        return names[0], f"{error.message} {names[0]} is shown."
+    if judged.evaluation is None and found != f"epoch-{judged.epoch:04d}":
+        return found, f"The checkpoint of epoch {judged.epoch} is not kept; {found} is shown."
+    return found, ""

@@ -108,16 +108,17 @@ def test_the_picture_last_opened_large_is_looked_into(finished: Run, workspace: 
 
 def test_checkpoint_follows_the_epoch_chosen_above_until_another_is_picked(finished: Run) -> None:  # noqa: F811
     app = inside(finished)
-    assert box(app, "inside-checkpoint").value == "last"
+    assert box(app, "inside-checkpoint").value == "epoch-0002"
+    assert "last" in box(app, "inside-checkpoint").options[0]
     app.select_slider(key=f"epoch-of-{finished.id}").set_value(1).run()
     assert box(app, "inside-checkpoint").value == "epoch-0001"
-    box(app, "inside-checkpoint").set_value("best").run()
-    assert box(app, "inside-checkpoint").value == "best"
+    box(app, "inside-checkpoint").set_value("epoch-0002").run()
+    assert box(app, "inside-checkpoint").value == "epoch-0002"
     app.select_slider(key=f"epoch-of-{finished.id}").set_value(2).run()
-    assert box(app, "inside-checkpoint").value == "last"
+    assert box(app, "inside-checkpoint").value == "epoch-0002"
     shutil.rmtree(finished.checkpoints / "epoch-0001")
     app.select_slider(key=f"epoch-of-{finished.id}").set_value(1).run()
-    assert "The checkpoint of epoch 1 is not kept; last is shown." in texts(app)
+    assert "The checkpoint of epoch 1 is not kept; epoch-0002 is shown." in texts(app).replace("\\", "")
 
 
 def test_a_checkpoint_that_is_pruned_meanwhile_gives_way_to_the_last(finished: Run) -> None:  # noqa: F811
@@ -126,7 +127,7 @@ def test_a_checkpoint_that_is_pruned_meanwhile_gives_way_to_the_last(finished: R
     shutil.rmtree(finished.checkpoints / "epoch-0001")
     app.run()
     assert not app.exception
-    assert box(app, "inside-checkpoint").value == "last"
+    assert box(app, "inside-checkpoint").value == "epoch-0002"
     for path in finished.checkpoints.iterdir():
         shutil.rmtree(path) if path.is_dir() else path.unlink()
     for name in ("Inside", "Map"):
@@ -177,7 +178,8 @@ def test_a_run_that_still_trains_is_looked_into_as_far_as_it_has_got(workspace: 
         for name in ("Inside", "Map"):
             app = view(run, name)
             assert not app.error
-            assert box(app, name.lower()).value == "last"
+            last = history_of(run).last_evaluation["epoch"]
+            assert box(app, f"{name.lower()}-checkpoint").value == f"epoch-{last:04d}"
             if name == "Map":
                 settled(app, "PCA: the two directions")
     finally:

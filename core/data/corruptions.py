@@ -1,4 +1,4 @@
-"""What pictures suffer outside the laboratory, each at five strengths; the same for the same picture every time."""
+"""What pictures suffer outside the laboratory, each at five strengths; the same every time for the same pictures in the same order."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -35,16 +35,17 @@ def _rotated(images: Tensor, degrees: float) -> Tensor:
 
 
 def _shifted(images: Tensor, share: float) -> Tensor:
-    by = round(share / 100 * min(images.shape[-2:]))
-    ways = ((by, 0), (-by, 0), (0, by), (0, -by))
-    return _in_turn(images, [lambda x, way=way: F.affine(x, 0.0, list(way), 1.0, [0.0, 0.0]) for way in ways])
+    by, linear = share / 100 * min(images.shape[-2:]), F.InterpolationMode.BILINEAR
+    ways = ((by, 0.0), (-by, 0.0), (0.0, by), (0.0, -by))
+    return _in_turn(images, [lambda x, way=way: F.affine(x, 0.0, list(way), 1.0, [0.0, 0.0], linear) for way in ways])
 
 
 def _blurred(images: Tensor, sigma: float) -> Tensor:
     scaled = sigma * min(images.shape[-2:]) / 32
-    kernel = 2 * max(1, round(3 * scaled)) + 1
-    limit = 2 * min(images.shape[-2:]) - 1  # padding by reflection needs that much of a picture
-    return F.gaussian_blur(images, [min(kernel, limit - 1 if limit % 2 == 0 else limit)] * 2, [scaled, scaled])
+    # padding by reflection needs half a kernel's width of picture
+    kernel = min(2 * max(1, round(3 * scaled)) + 1, 2 * min(images.shape[-2:]) - 1)
+    # one direction after the other: the same, and a hundred times as fast for large pictures
+    return F.gaussian_blur(F.gaussian_blur(images, [kernel, 1], [scaled, scaled]), [1, kernel], [scaled, scaled])
 
 
 def _noisy(images: Tensor, std: float) -> Tensor:

@@ -30,7 +30,7 @@ from core.insight.learning import learning_of
 from core.insight.metrics import confusion_among, most_confused_pairs, most_mistaken
 from core.insight.run_results import Judged, judged_after, pictures_of, records_of
 from core.runs.calibration import PLAIN, calibration_of
-from core.runs.checkpoints import find_checkpoint, has_checkpoint
+from core.runs.checkpoints import list_checkpoints
 from core.runs.chronicle import chronicle, exactness
 from core.runs.differences import in_words
 from core.runs.directory import Run
@@ -188,12 +188,12 @@ def _confusions(judged: Judged, names: Sequence[str], charts: _Charts) -> dict[s
 def _calibration(run: Run, judged: Judged, charts: _Charts) -> dict[str, Any]:
     found = reliability(judged.predictions.confidence, judged.predictions.predicted == judged.labels)
     sentences = [f"Expected calibration error: {percent(found.ece, 2)}. Bars on the line are as sure as they are right."]
-    kept = calibration_of(find_checkpoint(run, "last")) if has_checkpoint(run) else PLAIN
-    if kept != PLAIN:
-        sentences.append(
-            f"Predictions with the last checkpoint use a temperature of {kept.temperature:.3f} and answer from {percent(kept.threshold)} on "
-            f"(fitted on {kept.fitted_on}). The bars are without them."
-        )
+    for checkpoint in list_checkpoints(run):
+        if (kept := calibration_of(checkpoint)) != PLAIN:
+            sentences.append(
+                f"Predictions with {checkpoint.name} use a temperature of {kept.temperature:.3f} and answer from {percent(kept.threshold)} on "
+                f"(fitted on {kept.fitted_on}). The bars are without them."
+            )
     return {"calibration": sentences, "reliability": charts.place(reliability_diagram(found, colour_of(judged.split)))}
 
 

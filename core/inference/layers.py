@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from core.data.preprocessing import normalise
 from core.errors import InputError
+from core.models.first_layer import first_weighted
 from core.models.network import NetworkSpec
 
 
@@ -140,11 +141,6 @@ def filters(model: nn.Module, spec: NetworkSpec, layer: Layer, channel: int | No
         raise InputError(f"{layer.path} has {inputs} input channels, there is no channel {channel + 1}.", code="layer")
     values = weight.mean(axis=1, keepdims=True) if channel is None else weight[:, channel : channel + 1]
     return Filters(values, module.weight.shape, inputs)
-
-
-def first_weighted(model: nn.Module) -> str:
-    """The path of the first layer with weights of its own, which looks at the picture itself."""
-    return next(path for path, module in model.named_modules() if isinstance(module, nn.Conv2d | nn.Linear))
 
 
 def kind_of(module: nn.Module) -> str:

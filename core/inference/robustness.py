@@ -4,13 +4,16 @@ import hashlib
 import json
 from contextlib import suppress
 from dataclasses import asdict, dataclass
+from functools import lru_cache
+from pathlib import Path
 
 import numpy as np
 import torch
+from PIL import Image
 
 from core.data.corruptions import CORRUPTIONS, corrupted
 from core.data.preprocessing import array_to_picture, normalise
-from core.data.store import PictureStore, Progress, no_progress
+from core.data.store import PictureStore, Progress, no_progress, open_store
 from core.files import sealed, unsealed, write_bytes_atomically
 from core.insight.run_results import Judged
 from core.runs.checkpoints import Checkpoint, load_network, weights_sum
@@ -18,7 +21,7 @@ from core.runs.directory import Run
 from core.runs.records import spread
 
 LEVELS = 6  # the first is the picture as it is
-BATCH = 128
+BATCH = 128  # a multiple of four: corruptions go from picture to picture in four directions
 
 
 @dataclass(frozen=True)
@@ -52,27 +55,24 @@ def measure(
     model, spec = load_network(checkpoint)
     model = model.to(memory_format=torch.channels_last)
     places = spread(len(judged.labels), count)
-    pixels, labels = torch.from_numpy(store.images[judged.indices[places]]), judged.labels[places]
+    indices, labels = judged.indices[places], judged.labels[places]
     mean, std = torch.tensor(spec.preprocessing.mean), torch.tensor(spec.preprocessing.std)
     num_classes, done, total = len(spec.class_names), 0, (len(CORRUPTIONS) * (LEVELS - 1) + 1) * len(places)
-    right: dict[str, list[list[int]]] = {}
-    as_it_is: list[int] = []
-    for name in CORRUPTIONS:
-        rows = []
-        for level in range(LEVELS):
-            if level == 0 and as_it_is:
-                rows.append(as_it_is)
-                continue
-            answers = []
-            for batch in corrupted(pixels, name, level).split(BATCH):
-                with torch.inference_mode():
-                    answers.append(model(normalise(batch, mean, std)).argmax(dim=1))
-                done += len(batch)
-                progress(f"{CORRUPTIONS[name].title}, strength {level}", done, total)
-            is_right = torch.cat(answers).numpy() == labels
-            rows.append(np.bincount(labels[is_right], minlength=num_classes).tolist())
-            as_it_is = as_it_is or rows[0]
-        right[name] = rows
+
+    def right_answers(name: str, level: int) -> list[int]:
+        nonlocal done
+        answers = []
+        for first in range(0, len(indices), BATCH):
+            pixels = torch.from_numpy(store.images[indices[first : first + BATCH]])
+            with torch.inference_mode():
+                answers.append(model(normalise(corrupted(pixels, name, level), mean, std)).argmax(dim=1))
+            done += len(pixels)
+            progress(f"{CORRUPTIONS[name].title}, strength {level}", done, total)
+        is_right = torch.cat(answers).numpy() == labels
+        return np.bincount(labels[is_right], minlength=num_classes).tolist()
+
+    as_it_is = right_answers(next(iter(CORRUPTIONS)), 0)
+    right = {name: [as_it_is, *(right_answers(name, level) for level in range(1, LEVELS))] for name in CORRUPTIONS}
     bench = Bench(checkpoint.name, len(places), np.bincount(labels, minlength=num_classes).tolist(), right)
     path = _path(run, checkpoint, store, judged, count)
     path.parent.mkdir(exist_ok=True)
@@ -96,12 +96,17 @@ def last_bench(run: Run) -> Bench | None:
     return None
 
 
-def worse_and_worse(store: PictureStore, index: int, name: str) -> list:
-    """A picture at every level of a corruption, as PIL pictures."""
-    pixels = torch.from_numpy(store.images[index : index + 1])
+def worse_and_worse(store: PictureStore, index: int, name: str) -> list[Image.Image]:
+    """A picture at every level of a corruption."""
+    return _levels(store.path, index, name)
+
+
+@lru_cache(maxsize=64)
+def _levels(path: Path, index: int, name: str) -> list[Image.Image]:
+    pixels = torch.from_numpy(open_store(path).images[index : index + 1])
     return [array_to_picture(corrupted(pixels, name, level)[0].numpy()) for level in range(LEVELS)]
 
 
-def _path(run: Run, checkpoint: Checkpoint, store: PictureStore, judged: Judged, count: int):
-    of = json.dumps([weights_sum(checkpoint), store.path.name, judged.split, len(judged.labels), count])
-    return run.path / "insight" / f"robustness-{hashlib.sha256(of.encode()).hexdigest()[:16]}.json"
+def _path(run: Run, checkpoint: Checkpoint, store: PictureStore, judged: Judged, count: int) -> Path:
+    of = json.dumps([weights_sum(checkpoint), store.path.name, count]).encode() + judged.indices.tobytes() + judged.labels.tobytes()
+    return run.path / "insight" / f"robustness-{hashlib.sha256(of).hexdigest()[:16]}.json"

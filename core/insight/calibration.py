@@ -76,7 +76,7 @@ def halves(labels: np.ndarray, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
 class Scaling:
     """A temperature fitted on one half of the pictures, and what it does to the other. before, after: on that half.
 
-    held: (M,) positions of the other half; probabilities: (M,) of the predicted class after scaling.
+    held: (M,) positions of the other half; confidence: (M,) probability of the predicted class after scaling.
     """
 
     temperature: float

@@ -132,10 +132,7 @@ def compared(matching: Matching, a: Judged, b: Judged) -> Comparison:
 
 def judged(run: Run, epoch: int) -> Judged:
     """As judged_after; raises InputError where the record is missing or damaged."""
-    try:
-        found = judged_after(run, epoch)
-    except (OSError, ValueError, IndexError, EOFError):
-        found = None
+    found = judged_after(run, epoch)
     if found is None:
         raise InputError(f"The record of what {run.id} said after epoch {epoch} is missing or damaged.", code="comparison")
     return found

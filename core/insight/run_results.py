@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,10 +17,11 @@ from core.data.preprocessing import array_to_picture
 from core.data.sets import find_store, own_store
 from core.data.store import PictureStore, store_named
 from core.errors import InputError
+from core.insight.calibration import Scaling, scale
 from core.models.network import NetworkSpec
 from core.runs.checkpoints import Checkpoint, find_checkpoint, list_checkpoints, read_file
 from core.runs.directory import Run
-from core.runs.evaluations import Evaluation
+from core.runs.evaluations import Evaluation, checkpoint_of, read_evaluation
 from core.runs.history import history_of
 from core.runs.records import NUM_SAMPLES, evaluated_pictures, load_predictions, spread
 from core.training.events import Predictions
@@ -72,11 +75,25 @@ def judged_by(evaluation: Evaluation) -> Judged:
 
 
 def checkpoint_for(run: Run, judged: Judged) -> Checkpoint:
-    """That of the judged epoch, or the last one where it is not kept. Raises InputError where there is none."""
+    """That of the judged epoch, or the last one where it is not kept. Raises InputError where there is none, or a judged one is gone."""
     if judged.evaluation:
-        return find_checkpoint(run, judged.evaluation.about.checkpoint)
+        if found := checkpoint_of(run, judged.evaluation):
+            return found
+        raise InputError(f"The weights that were judged here ({judged.evaluation.about.checkpoint}) are not kept any more.", code="checkpoint")
     kept = {checkpoint.name: checkpoint for checkpoint in list_checkpoints(run)}
     return kept.get(f"epoch-{judged.epoch:04d}") or find_checkpoint(run, "last")
+
+
+def scaling_of(evaluation: Evaluation) -> Scaling | None:
+    """What a temperature does for a kept evaluation; fitted once. None where its outputs are not kept, or are too few."""
+    sums = evaluation.about.sums
+    return _scaling(evaluation.path, sums["logits.npy"], sums["pictures.npy"]) if "logits.npy" in sums else None
+
+
+@lru_cache(maxsize=16)
+def _scaling(path: Path, logits_sum: str, pictures_sum: str) -> Scaling | None:
+    kept = read_evaluation(path)
+    return scale(kept.logits, kept.pictures[1]) if kept else None
 
 
 def pictures_of(workspace: Workspace, run: Run, judged: Judged) -> PictureStore | None:
@@ -89,9 +106,10 @@ def pictures_of(workspace: Workspace, run: Run, judged: Judged) -> PictureStore 
 
 
 def records_of(run: Run, epochs: Sequence[int]) -> dict[int, Predictions]:
-    """The records of these epochs, those that are missing left out."""
+    """The records of these epochs, those that are missing or damaged left out."""
+    total = len(evaluated_pictures(run)[0])
     found = {epoch: load_predictions(run, epoch) for epoch in epochs}
-    return {epoch: record for epoch, record in found.items() if record is not None}
+    return {epoch: record for epoch, record in found.items() if record is not None and len(record.predicted) == total}
 
 
 @dataclass(frozen=True)
@@ -138,12 +156,12 @@ def store_of(workspace: Workspace, run: Run) -> PictureStore | None:
 
 
 def _holds_the_pictures_of(store: PictureStore, run: Run, started: dict[str, Any]) -> bool:
-    if store.meta.class_names != started["class_names"]:
+    indices, labels = evaluated_pictures(run)
+    if store.meta.class_names != started["class_names"] or (indices >= len(store.labels)).any():
         return False
     if checksum := started.get("pictures"):
         return store.meta.checksums["images.npy"] == checksum
-    indices, labels = evaluated_pictures(run)  # a run of before this was noted
-    return not (indices >= len(store.labels)).any() and np.array_equal(store.labels[indices], labels)
+    return np.array_equal(store.labels[indices], labels)  # a run of before this was noted
 
 
 def is_still_its_set(workspace: Workspace, dataset: str, store: PictureStore) -> bool:

@@ -7,10 +7,10 @@ import numpy as np
 
 from core.data.splits import SPLITS
 from core.errors import InputError
+from core.models.first_layer import MOST, MOST_PX
 from core.zips import shown
 
 MAX_PICTURES = 2_000_000
-MAX_FILTERS = 32
 RECORDS = [
     np.dtype([("predicted", kind), ("confidence", "<f2"), ("true_probability", "<f2"), *rank])
     for kind in ("u1", "<u2") for rank in ([], [("rank", "u1")])
@@ -38,9 +38,11 @@ def check_records(folder: Path, num_classes: int) -> None:
             raise _refusal(path.name, f"speaks of {len(record):,} pictures, expected {num_pictures or 0:,}")
         if (record["predicted"] >= num_classes).any():
             raise _refusal(path.name, "names classes that the network does not have")
+        if not all(((record[name] >= 0) & (record[name] <= 1)).all() for name in ("confidence", "true_probability")):
+            raise _refusal(path.name, "holds probabilities that are none")
     for path in sorted(folder.glob("filters-*.npy")):
-        count, channels, *_ = _array(path, [np.dtype("<f2")], dimensions=4).shape
-        if count > MAX_FILTERS or channels not in (1, 3):
+        count, channels, height, width = _array(path, [np.dtype("<f2")], dimensions=4).shape
+        if not (1 <= count <= MOST and channels in (1, 3) and 1 <= height <= MOST_PX and 1 <= width <= MOST_PX):
             raise _refusal(path.name, "holds other filters than are kept")
 
 

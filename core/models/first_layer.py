@@ -1,25 +1,31 @@
 """What the first layer looks for: the only weights that can be seen as pictures."""
 
+import math
+
 import numpy as np
+import torch.nn.functional as F
 from torch import nn
 
 MOST = 32  # filters kept of each epoch
+MOST_PX = 64  # of a filter's side; of a dense layer on larger pictures the means of squares are kept
 
 
 def first_filters(model: nn.Module, shape: tuple[int, int, int]) -> np.ndarray | None:
-    """(F, C, h, w) float16, at most 32: kernels of the first convolution, or the weights of the first dense layer in the pictures' shape.
+    """(F, C, h, w) float16, at most 32 of at most 64 px: kernels of the first convolution, or a first dense layer's weights in the
+    pictures' shape.
 
-    shape: (C, H, W) of the pictures. None where the first layer with weights is neither.
+    shape: (C, H, W) of the pictures. None where the first layer with weights does not look at them.
     """
-    for module in model.modules():
-        if isinstance(module, nn.Conv2d) and module.in_channels == shape[0]:
-            return _narrow(module)
-        if isinstance(module, nn.Linear) and module.in_features == np.prod(shape):
-            return _narrow(module).reshape(-1, *shape)
-        if list(module.parameters(recurse=False)):
-            return None
-    return None
+    layer = model.get_submodule(first_weighted(model))
+    weight = layer.weight.detach()[:MOST].float().cpu()
+    if weight[0].numel() == math.prod(shape):
+        weight = weight.reshape(-1, *shape)
+    if weight.dim() != 4 or weight.shape[1] != shape[0]:
+        return None
+    part = math.ceil(max(weight.shape[2:]) / MOST_PX)
+    return F.avg_pool2d(weight, part).half().numpy() if part > 1 else weight.half().numpy()
 
 
-def _narrow(module: nn.Conv2d | nn.Linear) -> np.ndarray:
-    return module.weight.detach()[:MOST].float().cpu().contiguous().half().numpy()
+def first_weighted(model: nn.Module) -> str:
+    """The path of the first layer with weights of its own, which looks at the picture itself."""
+    return next(path for path, module in model.named_modules() if isinstance(module, nn.Conv2d | nn.Linear))

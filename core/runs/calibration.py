@@ -4,6 +4,7 @@ from dataclasses import asdict, dataclass
 
 from filelock import FileLock
 
+from core.errors import InputError
 from core.files import sealed, unsealed, write_bytes_atomically
 from core.runs.checkpoints import Checkpoint, weights_sum
 from core.runs.directory import Run
@@ -29,7 +30,7 @@ def calibration_of(checkpoint: Checkpoint) -> Calibration:
     try:
         kept = _read(_run_of(checkpoint)).get(weights_sum(checkpoint))
         return _checked(kept) if kept else PLAIN
-    except (ValueError, TypeError, KeyError):
+    except (InputError, ValueError, TypeError, KeyError):
         return PLAIN
 
 

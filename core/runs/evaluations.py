@@ -1,10 +1,12 @@
 """Evaluations made by hand and kept with the run: a checkpoint on a split of some set, with what was said of each picture."""
 
+import errno
 import hashlib
 import json
 import os
 import secrets
 import time
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -60,30 +62,49 @@ class Evaluation:
 
     @cached_property
     def predictions(self) -> Predictions:
-        return load_record(self._sound("record.npy"))
+        found = load_record(self._sound("record.npy"))
+        if found is None:  # removed this very moment
+            raise self._refusal("record.npy")
+        return found
 
     @cached_property
     def pictures(self) -> tuple[np.ndarray, np.ndarray]:
         """(indices into the store, labels as the network numbers its classes), each (N,) int64."""
-        indices, labels = np.load(self._sound("pictures.npy")).astype(np.int64)
+        indices, labels = self._array("pictures.npy").astype(np.int64)
         return indices, labels
 
     @cached_property
     def logits(self) -> np.ndarray | None:
         """(N, K) float32, None where they would have been too large to keep."""
-        return np.load(self._sound("logits.npy")) if "logits.npy" in self.about.sums else None
+        return self._array("logits.npy") if "logits.npy" in self.about.sums else None
+
+    def _array(self, file: str) -> np.ndarray:
+        try:
+            return np.load(self._sound(file))
+        except OSError:
+            raise self._refusal(file) from None
 
     def _sound(self, file: str) -> Path:
         path = self.path / file
-        if not path.exists() or _sum_of(path, path.stat().st_mtime_ns) != self.about.sums[file]:
-            raise InputError(
-                f"The kept evaluation's {file} is not as it was written.", code="file", hint="Remove it and evaluate again."
-            )
-        return path
+        try:
+            if _sum_of(path, path.stat().st_mtime_ns) == self.about.sums[file]:
+                return path
+        except OSError:
+            pass
+        raise self._refusal(file)
+
+    def _refusal(self, file: str) -> InputError:
+        return InputError(
+            f"The kept evaluation's {file} is not as it was written.", code="file", hint="Remove it and evaluate again."
+        )
 
 
 @lru_cache(maxsize=64)
 def _sum_of(path: Path, changed_ns: int) -> str:
+    return _sum(path)
+
+
+def _sum(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
@@ -97,6 +118,7 @@ def evaluate_and_keep(
     of = hashlib.sha256(json.dumps([weights, judged.store.path.name, split]).encode() + pictures.tobytes()).hexdigest()[:16]
     folder = run.path / "evaluations"
     folder.mkdir(exist_ok=True)
+    _sweep(folder)
     aside = folder / f"{ASIDE}{secrets.token_hex(8)}"
     aside.mkdir()
     try:
@@ -107,31 +129,46 @@ def evaluate_and_keep(
         about = About(
             checkpoint.name, epoch, weights, dataset or run.config.data.dataset, judged.store.meta.title, split, judged.store.path.name,
             judged.store.meta.checksums["images.npy"], len(judged.indices), judged.left_out, judged.result.accuracy, judged.result.loss,
-            time.time(), {path.name: _sum_of(path, 0) for path in aside.iterdir()},
+            time.time(), {path.name: _sum(path) for path in aside.iterdir()},
         )  # fmt: skip
         write_bytes_atomically(aside / "about.json", sealed(asdict(about)))  # last
         _put(aside, folder / of)
     finally:
         remove_quietly(aside)
-    return Evaluation(folder / of, about)
+    return read_evaluation(folder / of) or Evaluation(folder / of, about)
+
+
+def _sweep(folder: Path) -> None:
+    """What was being written when its process was killed, an hour ago at least."""
+    for path in folder.glob(f"{ASIDE}*"):
+        with suppress(OSError):
+            if path.stat().st_mtime < time.time() - 3600:
+                remove_quietly(path)
 
 
 def _put(aside: Path, path: Path) -> None:
-    """Whole, by one rename; an earlier one of the same pictures and weights says the same and is replaced."""
-    if path.exists():
-        remove_folder(path)
-    os.rename(aside, path)
+    """Whole, by one rename. One of the same pictures and weights says the same, and stays, unless it is damaged."""
+    if path.exists() and read_evaluation(path) is None:
+        remove_quietly(path)
+    try:
+        os.rename(aside, path)
+    except OSError as error:
+        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+            raise
 
 
 def list_evaluations(run: Run) -> list[Evaluation]:
     """Those that are whole, the newest first."""
-    found = []
-    for path in (run.path / "evaluations").glob("[0-9a-f]*"):
-        try:
-            found.append(Evaluation(path, About(**unsealed((path / "about.json").read_bytes()))))
-        except (OSError, ValueError, TypeError, KeyError):
-            continue  # half removed, or damaged: it can be made again
+    found = filter(None, map(read_evaluation, (run.path / "evaluations").glob("[0-9a-f]*")))
     return sorted(found, key=lambda evaluation: -evaluation.about.made_s)
+
+
+def read_evaluation(path: Path) -> Evaluation | None:
+    """None where it is half removed, or damaged: it can be made again."""
+    try:
+        return Evaluation(path, About(**unsealed((path / "about.json").read_bytes())))
+    except (OSError, ValueError, TypeError, KeyError):
+        return None
 
 
 def checkpoint_of(run: Run, evaluation: Evaluation) -> Checkpoint | None:
@@ -144,4 +181,6 @@ def checkpoint_of(run: Run, evaluation: Evaluation) -> Checkpoint | None:
 
 
 def remove_evaluation(evaluation: Evaluation) -> None:
-    remove_folder(evaluation.path)
+    """Nothing where somebody else has removed it already."""
+    with suppress(FileNotFoundError):
+        remove_folder(evaluation.path)

@@ -21,11 +21,10 @@ def save_evaluated_pictures(run: Run, indices: np.ndarray, labels: np.ndarray) -
 
 def evaluated_pictures(run: Run) -> tuple[np.ndarray, np.ndarray]:
     """(indices, labels), each (N,) int64. Empty before the first evaluation."""
-    try:
-        content = np.load(run.records / "pictures.npy").astype(np.int64)
-    except FileNotFoundError:
-        content = np.zeros((2, 0), np.int64)
-    return content[0], content[1]
+    content = _array(run.records / "pictures.npy")
+    if content is None or content.ndim != 2 or len(content) != 2:
+        content = np.zeros((2, 0))
+    return content[0].astype(np.int64), content[1].astype(np.int64)
 
 
 def save_division(run: Run, division: Division) -> None:
@@ -40,9 +39,8 @@ def save_division(run: Run, division: Division) -> None:
 
 def load_division(run: Run) -> Division | None:
     """What the run was trained and judged on; None before its start, and for runs of before this was written down."""
-    try:
-        content = np.load(run.records / "division.npy")
-    except FileNotFoundError:
+    content = _array(run.records / "division.npy")
+    if content is None:
         return None
     splits = {name: np.flatnonzero(content["split"] == code) for code, name in enumerate(SPLITS, start=1)}
     return Division(content["label"].astype(np.int64), {name: indices for name, indices in splits.items() if len(indices)})
@@ -67,11 +65,8 @@ def save_record(path: Path, predictions: Predictions) -> None:
 
 
 def load_record(path: Path) -> Predictions | None:
-    try:
-        record = np.load(path)
-    except FileNotFoundError:
-        return None
-    return Predictions(**{name: record[name] for name in record.dtype.names})
+    record = _array(path)
+    return None if record is None or record.dtype.names is None else Predictions(**{name: record[name] for name in record.dtype.names})
 
 
 def save_filters(run: Run, epoch: int, filters: np.ndarray) -> None:
@@ -80,10 +75,7 @@ def save_filters(run: Run, epoch: int, filters: np.ndarray) -> None:
 
 
 def load_filters(run: Run, epoch: int) -> np.ndarray | None:
-    try:
-        return np.load(run.records / f"filters-{epoch:04d}.npy")
-    except FileNotFoundError:
-        return None
+    return _array(run.records / f"filters-{epoch:04d}.npy")
 
 
 def spread(total: int, count: int) -> list[int]:
@@ -93,6 +85,14 @@ def spread(total: int, count: int) -> list[int]:
 
 def _record_path(run: Run, epoch: int) -> Path:
     return run.records / f"epoch-{epoch:04d}.npy"
+
+
+def _array(path: Path) -> np.ndarray | None:
+    """None where there is no such file, or it is damaged."""
+    try:
+        return np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError):
+        return None
 
 
 def save_array(path: Path, array: np.ndarray) -> None:
