@@ -34,7 +34,9 @@ def evaluation_choice(run: Run) -> None:
         )
     with st.popover("Evaluate on…", key="evaluate-on"):
         evaluate_form(run, key="evaluate")
-        if (chosen := kept.get(st.session_state.get(key, ""))) and st.button("Remove the evaluation shown", key="remove-evaluation"):
+        if (chosen := kept.get(st.session_state.get(key, ""))) and st.button(
+            "Remove the evaluation shown", key="remove-evaluation"
+        ):
             do(lambda: remove_evaluation(chosen))
 
 

@@ -6,12 +6,13 @@ import streamlit as st
 from core.errors import InputError
 from core.figures.look import colour_of
 from core.insight.class_report import ClassReport, Means, as_csv, class_report, top_accuracy
-from core.insight.run_results import Judged, class_names_of, judged_after
+from core.insight.run_results import Judged, are_of_the_same_pictures, class_names_of, judged_after
 from core.runs.directory import Run, find_run
 from core.runs.history import history_of
 from core.runs.index import entries
 from core.wording import percent
 from pages._common import inert, workspace
+from pages._result_confusion import show_pictures
 from pages._run_row import titles_of
 
 MOST_RUNS = 100  # offered to compare with; more at once under Compare
@@ -21,8 +22,16 @@ def class_table(run: Run, judged: Judged, names: list[str]) -> None:
     report = class_report(judged.labels, judged.predictions.predicted, names)
     say_overall(report, judged, names)
     before = against(run, judged, names)
+    key = f"class-table-{bool(before)}"
+
+    def open_class() -> None:
+        if rows := st.session_state[key].selection.rows:
+            show_pictures(rows[0], None)
+
+    st.caption("Choose a row by its box, or under Pictures from a list, to see the pictures of the class.")
     st.dataframe(
-        table_rows(report, before), hide_index=True, width="stretch", height=min(38 + 35 * len(report.rows), 600), key=f"class-table-{bool(before)}",
+        table_rows(report, before), hide_index=True, width="stretch", height=min(38 + 35 * len(report.rows), 600), key=key,
+        on_select=open_class, selection_mode="single-row",
         column_config={
             "Accuracy": st.column_config.ProgressColumn(
                 format="%.1f %%", min_value=0, max_value=100, color=colour_of(judged.split),
@@ -80,8 +89,10 @@ def against(run: Run, judged: Judged, names: list[str]) -> ClassReport | None:
     if found is None or not set(their_names) & set(names):
         st.caption("It was not judged yet." if found is None else "It knows none of these classes.")
         return None
-    if other.id != run.id and len(found.labels) != len(judged.labels):
-        st.caption(f"It was judged on other pictures: {len(found.labels):,} instead of {len(judged.labels):,}.")
+    if not are_of_the_same_pictures(run, judged, other, found):
+        st.caption(
+            f"It was judged on other pictures ({len(found.labels):,}, here {len(judged.labels):,}): some of the difference may be theirs."
+        )
     return class_report(found.labels, found.predictions.predicted, their_names)
 
 

@@ -1,5 +1,7 @@
 """Results by pairs of classes: which is taken for which, with the pictures behind every cell."""
 
+from collections.abc import Callable
+
 import numpy as np
 import streamlit as st
 
@@ -41,18 +43,29 @@ def confusion(run: Run, judged: Judged, names: list[str]) -> None:
     figure = figures.confusion_heatmap(counts[np.ix_(places, places)], [names[k] for k in shown_classes], background(), show)
     shown = list(figure.data[0].x)
 
-    def open_cell(x: str, y: str) -> None:
-        if x in shown and y in shown:
-            show_pictures(int(shown_classes[shown.index(y)]), int(shown_classes[shown.index(x)]))
-
     st.caption(
-        "Rows are true classes. Click a cell to see its pictures; under Pictures, true and predicted class are chosen from lists as well."
+        "Rows are true classes. Click a cell to see its pictures, the name of a row or a column for all of it; under Pictures, both classes are "
+        "chosen from lists as well."
     )
-    live_chart(figure, key=f"confusion-{run.id}", alt="Confusion matrix: true classes against predicted ones", on_click=open_cell)
+    live_chart(
+        figure, key=f"confusion-{run.id}", alt="Confusion matrix: true classes against predicted ones",
+        on_click=opener(shown, shown_classes),
+    )  # fmt: skip
+
+
+def opener(shown: list[str], classes: np.ndarray) -> Callable[[str, str], None]:
+    """What a click on a cell, a row or a column does. shown: the classes as the axes call them."""
+
+    def open_pictures(predicted: str, true: str) -> None:
+        places = {name: int(k) for name, k in zip(shown, classes, strict=True)}
+        if predicted in places or true in places:
+            show_pictures(places.get(true), places.get(predicted))
+
+    return open_pictures
 
 
 def show_pictures(true: int | None, predicted: int | None, choice: str = "all") -> None:
-    """Turns to the pictures of a cell."""
+    """Turns to the pictures of a class, or of one that was taken for another. None: any."""
     state = st.session_state
     state["result-view"], state["gallery-choice"] = "Pictures", choice
     state["gallery-true"], state["gallery-predicted"] = true, predicted

@@ -15,6 +15,7 @@ from core.runs.records import NUM_SAMPLES, load_filters, spread
 from core.wording import percent
 from pages._common import background, workspace
 from pages._judged_picture import open_picture
+from pages._result_confusion import opener, show_pictures
 from pages._result_pictures import course_of, tile
 from pages.live_chart import live_chart
 from pages.picture_grid import picture_grid
@@ -33,12 +34,21 @@ def epoch_machine(run: Run, judged: Judged, names: list[str]) -> None:
     with left:
         st.markdown("**Accuracy of each class**")
         figure = class_bars(labels, predicted, names, classes, judged.split)
-        live_chart(figure, key=f"epoch-classes-{run.id}", alt="Accuracy of each class after this epoch")
+        called = list(figure.data[0].y)
+
+        def open_class(_: str, name: str) -> None:
+            if name in called:
+                show_pictures(int(classes[called.index(name)]), None)
+
+        live_chart(figure, key=f"epoch-classes-{run.id}", alt="Accuracy of each class after this epoch", on_click=open_class)
     with right:
         st.markdown("**Confusions**")
         counts = confusion_among(labels, predicted, classes)
         figure = figures.confusion_heatmap(counts, [names[k] for k in classes], background())
-        live_chart(figure, key=f"epoch-confusion-{run.id}", alt="Confusion matrix after this epoch")
+        live_chart(
+            figure, key=f"epoch-confusion-{run.id}", alt="Confusion matrix after this epoch",
+            on_click=opener(list(figure.data[0].x), classes),
+        )  # fmt: skip
     pinned(run, judged, names)
     left, right = st.columns(2, gap="large")
     with left:

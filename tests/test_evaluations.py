@@ -1,7 +1,12 @@
 """Checkpoints judged by hand on other splits and sets, and kept: equal to what training recorded, matched by class names, refused in words."""
 
+import math
+import shutil
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from sklearn.metrics import accuracy_score, top_k_accuracy_score
 
@@ -9,12 +14,23 @@ from core.data.edits import Action, edit
 from core.data.imports import import_pictures
 from core.data.sets import prepare_store
 from core.errors import InputError
+from core.export.report import report
 from core.insight.class_report import top_accuracy
-from core.insight.run_results import checkpoint_for, class_names_of, judged_after, judged_by, pictures_of
+from core.insight.run_results import (
+    are_of_the_same_pictures,
+    checkpoint_for,
+    class_names_of,
+    judged_after,
+    judged_by,
+    pictures_of,
+    records_of,
+    store_of,
+)
+from core.models.first_layer import first_filters
 from core.runs.checkpoints import find_checkpoint, list_checkpoints
 from core.runs.directory import create_run
 from core.runs.evaluations import checkpoint_of, evaluate_and_keep, list_evaluations, remove_evaluation
-from core.runs.records import load_filters, load_predictions
+from core.runs.records import evaluated_pictures, load_division, load_filters, load_predictions, save_array
 from core.runs.session import train_in
 from tests.test_launcher import tiny
 
@@ -146,6 +162,39 @@ def test_changed_bit_is_noticed_and_said(workspace, run, file):
         _ = kept.predictions, kept.pictures, kept.logits
 
 
+def test_two_sessions_that_ask_the_same_keep_it_once_and_readers_never_see_half_of_it(workspace, run):
+    last = find_checkpoint(run, "last")
+    evaluate_and_keep(workspace, run, last, "validation")
+    expected = list_evaluations(run)[0].predictions.predicted
+
+    def ask(n: int) -> None:
+        if n % 2:
+            evaluate_and_keep(workspace, run, last, "validation")
+        else:
+            (kept,) = list_evaluations(run)
+            np.testing.assert_array_equal(kept.predictions.predicted, expected)
+
+    with ThreadPoolExecutor(6) as pool:
+        list(pool.map(ask, range(24)))
+    assert len(list((run.path / "evaluations").iterdir())) == 1
+    kept = list_evaluations(run)[0]
+    for _ in range(2):
+        remove_evaluation(kept)
+    assert list_evaluations(run) == []
+
+
+def test_evaluation_is_not_taken_for_that_of_other_weights_of_the_same_name(workspace, run):
+    last = find_checkpoint(run, "last")
+    kept = evaluate_and_keep(workspace, run, last, "validation")
+    other = create_run(workspace, tiny(epochs=2, seed=9, checkpoint={"every_epochs": 1}))
+    train_in(workspace, other)
+    shutil.rmtree(last.path)
+    shutil.copytree(find_checkpoint(other, "last").path, last.path)
+    assert checkpoint_of(run, kept) is None
+    with pytest.raises(InputError, match="not kept any more"):
+        checkpoint_for(run, judged_by(kept))
+
+
 def test_first_layer_s_filters_are_kept_of_every_epoch(run):
     filters = [load_filters(run, epoch) for epoch in range(3)]
     assert all(f.shape == (min(32, len(f)), 1, 8, 8) for f in filters), "a dense layer's weights in the pictures' shape"
@@ -162,3 +211,52 @@ def test_records_of_before_ranks_were_noted_are_read(run):
     found = load_predictions(run, 1)
     assert found.rank is None
     np.testing.assert_array_equal(found.predicted, record["predicted"])
+
+
+@pytest.mark.parametrize(("shape", "side"), [((1, 28, 28), 28), ((3, 32, 32), 32), ((3, 224, 224), 56), ((1, 100, 60), 50)])
+def test_filters_of_a_dense_layer_are_kept_small(shape, side):
+    model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(math.prod(shape), 40))
+    found = first_filters(model, shape)
+    assert found.shape[:3] == (32, shape[0], side)
+    part = math.ceil(max(shape[1:]) / 64)
+    first = model[1].weight.detach()[0].reshape(shape)[0, :part, :part].mean()
+    assert float(found[0, 0, 0, 0]) == pytest.approx(float(first), abs=1e-3)
+
+
+@pytest.mark.parametrize("name", ["epoch-0001.npy", "epoch-0002.npy", "filters-0001.npy", "pictures.npy", "division.npy"])
+@pytest.mark.parametrize("damage", ["cut", "empty", "other"])
+def test_damaged_record_is_as_one_that_is_missing(workspace, run, name, damage):
+    path = run.records / name
+    content = path.read_bytes()
+    path.write_bytes({"cut": content[: len(content) // 2], "empty": b"", "other": b"\x93NUMPY garbage"}[damage])
+    epoch = int(name[-8:-4]) if name[-8:-4].isdigit() else 1
+    found = {
+        "epoch": lambda: load_predictions(run, epoch), "filters": lambda: load_filters(run, epoch),
+        "pictures": lambda: evaluated_pictures(run)[0].tolist() or None, "division": lambda: load_division(run),
+    }[name.split("-")[0].removesuffix(".npy")]()  # fmt: skip
+    assert found is None
+    assert epoch not in records_of(run, range(3)) or name.startswith(("filters", "division"))
+    assert report(workspace, run).rstrip().endswith("</html>")
+
+
+def test_what_is_said_of_pictures_that_are_not_in_the_set_is_not_shown_with_them(workspace, run):
+    indices, labels = evaluated_pictures(run)
+    save_array(run.records / "pictures.npy", np.stack([indices + 10**6, labels]).astype(np.uint32))
+    assert store_of(workspace, run) is None
+
+
+def test_difference_says_whether_both_speak_of_the_same_pictures(workspace, run):
+    other = create_run(workspace, tiny(epochs=1, seed=3))
+    train_in(workspace, other)
+    other_split = {"dataset": "digits", "validation_fraction": 0.2, "split_seed": 7, "evaluate_on": "validation"}
+    elsewhere = create_run(workspace, tiny(epochs=1, data=other_split))
+        workspace,
+        tiny(epochs=1, data={"dataset": "digits", "validation_fraction": 0.2, "split_seed": 7, "evaluate_on": "validation"}),
+    )
+    train_in(workspace, elsewhere)
+    here = judged_after(run, 2)
+    assert are_of_the_same_pictures(run, here, run, judged_after(run, 1))
+    assert are_of_the_same_pictures(run, here, other, judged_after(other, 1))
+    assert not are_of_the_same_pictures(run, here, elsewhere, judged_after(elsewhere, 1))
+    kept = judged_by(evaluate_and_keep(workspace, run, find_checkpoint(run, "last"), "train"))
+    assert not are_of_the_same_pictures(run, kept, run, here)

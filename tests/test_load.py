@@ -343,6 +343,16 @@ def with_other_network(run: Run) -> None:
     resealed(checkpoint, network_json=json.dumps(network).encode())
 
 
+def with_probabilities(value: float) -> Callable[[Run], None]:
+    def change(run: Run) -> None:
+        path = run.records / "epoch-0001.npy"
+        record = np.load(path)
+        record["true_probability"][3] = value
+        np.save(path, record)
+
+    return change
+
+
 RECORD = np.zeros(10, [("predicted", "u1"), ("confidence", "<f2"), ("true_probability", "<f2")])
 TAMPERED = {
     "file-that-runs-have-not": (lambda run: (run.path / "evil.py").write_text("x"), "not a file that runs have"),
@@ -389,6 +399,11 @@ TAMPERED = {
     "record-that-lies": (
         lambda run: (run.records / "epoch-0001.npy").write_bytes((run.records / "epoch-0001.npy").read_bytes()[:-1]), "another size",
     ),
+    "record-of-no-probabilities": (with_probabilities(np.nan), "holds probabilities that are none"),
+    "record-of-negative-probabilities": (with_probabilities(-0.5), "holds probabilities that are none"),
+    "filters-of-nothing": (with_array("filters-0001.npy", np.zeros((0, 1, 3, 3), "<f2")), "other filters"),
+    "filters-without-width": (with_array("filters-0001.npy", np.zeros((4, 1, 0, 0), "<f2")), "other filters"),
+    "filters-too-wide": (with_array("filters-0001.npy", np.zeros((32, 1, 1, 3000), "<f2")), "other filters"),
     "record-that-is-none": (lambda run: (run.records / "epoch-0001.npy").write_bytes(b"x" * 200), "not a plain array"),
     "pictures-of-other-classes": (
         lambda run: np.save(run.records / "pictures.npy", np.load(run.records / "pictures.npy") + np.array([[0], [10]], np.uint32)),

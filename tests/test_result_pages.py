@@ -91,8 +91,9 @@ def test_pins_are_kept_in_their_order_and_bounded(run):
     for place in range(40):
         pin(run, place, 359)
     assert pins_of(run, 359) == list(range(40 - MOST, 40))
-    (run.path / "pins.json").write_text('{"x": [')
-    assert pins_of(run, 359) == []
+    for hostile in ('{"x": [', "[Infinity]", "[" * 100_000, "[1e400, -1]", "null", '["a"]', "7"):
+        (run.path / "pins.json").write_text(hostile)
+        assert pins_of(run, 359) == []
     app = results(run, "Epochs")
     assert "Open any picture and pin it" in texts(app)
     pin(run, 7, 359)

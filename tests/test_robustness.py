@@ -1,11 +1,13 @@
 """Corruptions do what they say, and the bench counts right answers as evaluation does."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
 from core.data.corruptions import CORRUPTIONS, corrupted
-from core.inference.robustness import LEVELS, kept_bench, measure, worse_and_worse
+from core.inference.robustness import LEVELS, kept_bench, last_bench, measure, worse_and_worse
 from core.insight.run_results import judged_after, pictures_of
 from core.runs.checkpoints import find_checkpoint
 from core.runs.directory import create_run
@@ -76,6 +78,15 @@ def test_bench_on_all_pictures_begins_with_the_evaluation_s_own_figures_and_is_k
     assert bench.weakest == min(CORRUPTIONS, key=lambda name: sum(bench.accuracy(name)[1:]))
     assert kept_bench(run, last, store, judged, 10_000) == bench
     assert kept_bench(run, last, store, judged, 200) is None
+
+
+def test_bench_of_other_labels_is_not_the_one_kept(workspace, judged):
+    run, judged = judged
+    store, last = pictures_of(workspace, run, judged), find_checkpoint(run, "last")
+    measure(run, last, store, judged, 50)
+    assert kept_bench(run, last, store, replace(judged, labels=(judged.labels + 1) % 10), 50) is None
+    assert kept_bench(run, last, store, replace(judged, indices=judged.indices[::-1]), 50) is None
+    assert last_bench(run) == kept_bench(run, last, store, judged, 50)
 
 
 def test_sample_is_spread_over_all_and_damaged_file_measured_anew(workspace, judged):

@@ -108,5 +108,9 @@ def _levels(path: Path, index: int, name: str) -> list[Image.Image]:
 
 
 def _path(run: Run, checkpoint: Checkpoint, store: PictureStore, judged: Judged, count: int) -> Path:
-    of = json.dumps([weights_sum(checkpoint), store.path.name, count]).encode() + judged.indices.tobytes() + judged.labels.tobytes()
+    of = (
+        json.dumps([weights_sum(checkpoint), store.path.name, count]).encode()
+        + judged.indices.tobytes()
+        + judged.labels.tobytes()
+    )
     return run.path / "insight" / f"robustness-{hashlib.sha256(of).hexdigest()[:16]}.json"

@@ -79,9 +79,23 @@ def checkpoint_for(run: Run, judged: Judged) -> Checkpoint:
     if judged.evaluation:
         if found := checkpoint_of(run, judged.evaluation):
             return found
-        raise InputError(f"The weights that were judged here ({judged.evaluation.about.checkpoint}) are not kept any more.", code="checkpoint")
+        raise InputError(
+            f"The weights that were judged here ({judged.evaluation.about.checkpoint}) are not kept any more.", code="checkpoint"
+        )
     kept = {checkpoint.name: checkpoint for checkpoint in list_checkpoints(run)}
     return kept.get(f"epoch-{judged.epoch:04d}") or find_checkpoint(run, "last")
+
+
+def are_of_the_same_pictures(run: Run, judged: Judged, other_run: Run, other: Judged) -> bool:
+    """Whether both speak of the same pictures, in the same order."""
+    return _sum_of_pictures(run, judged) == _sum_of_pictures(other_run, other) and np.array_equal(judged.indices, other.indices)
+
+
+def _sum_of_pictures(run: Run, judged: Judged) -> str:
+    """The checksum of the store they lie in; of a run of before this was noted, its id."""
+    if judged.evaluation:
+        return judged.evaluation.about.pictures
+    return (history_of(run).started or {}).get("pictures") or run.id
 
 
 def scaling_of(evaluation: Evaluation) -> Scaling | None:

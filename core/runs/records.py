@@ -66,7 +66,11 @@ def save_record(path: Path, predictions: Predictions) -> None:
 
 def load_record(path: Path) -> Predictions | None:
     record = _array(path)
-    return None if record is None or record.dtype.names is None else Predictions(**{name: record[name] for name in record.dtype.names})
+    return (
+        None
+        if record is None or record.dtype.names is None
+        else Predictions(**{name: record[name] for name in record.dtype.names})
+    )
 
 
 def save_filters(run: Run, epoch: int, filters: np.ndarray) -> None:

@@ -68,6 +68,35 @@ function hideCard(node) {
   if (node.trainscopeCard) node.trainscopeCard.style.display = "none";
 }
 
+// the category whose name on an axis lies under the pointer, as [x, y] with the other one empty
+function axisName(node, { clientX, clientY }) {
+  for (const kind of ["x", "y"]) {
+    const categories = node._fullLayout?.[`${kind}axis`]?._categories;
+    for (const name of categories?.length ? node.querySelectorAll(`.${kind}tick text`) : []) {
+      const { left, right, top, bottom } = name.getBoundingClientRect();
+      const category = categories[Math.round(name.__data__?.x ?? name.parentNode.__data__?.x)];
+      if (category !== undefined && clientX >= left - 3 && clientX <= right + 3 && clientY >= top - 3 && clientY <= bottom + 3)
+        return kind === "x" ? [String(category), ""] : ["", String(category)];
+    }
+  }
+}
+
+// Plotly lays handles for dragging over the names and takes their clicks: seen here before it does
+function watchAxisNames(node) {
+  node.addEventListener(
+    "pointerdown",
+    (down) => {
+      const place = node.trainscopeData.canClick && axisName(node, down);
+      if (!place) return;
+      const up = ({ clientX, clientY }) => {
+        if (Math.hypot(clientX - down.clientX, clientY - down.clientY) < 5) node.trainscopeName(place);
+      };
+      window.addEventListener("pointerup", up, { once: true, capture: true });
+    },
+    true,
+  );
+}
+
 async function draw(node) {
   const { figure, alt, height } = node.trainscopeData;
   const theme = themeOf(node);
@@ -101,6 +130,7 @@ export default function ({ parentElement, data, setTriggerValue }) {
     node.setAttribute("role", "img");
     node.style.width = "100%";
     parentElement.append(node);
+    watchAxisNames(node);
     // a theme changes the page's colours without a word to components: looked at when the system's scheme or the page's style does
     node.trainscopeWatch = new MutationObserver(() => draw(node));
     node.trainscopeWatch.observe(document.documentElement, { attributes: true });
@@ -109,6 +139,7 @@ export default function ({ parentElement, data, setTriggerValue }) {
     if (root) node.trainscopeWatch.observe(root, { attributes: true, attributeFilter: ["class", "style"] });
   }
   node.trainscopeData = data;
+  node.trainscopeName = (place) => setTriggerValue("clicked", place);
   node.trainscopeClick = ({ points }) => {
     if (!points?.length) return;
     if (data.canClick) setTriggerValue("clicked", [points[0].x, points[0].y].map(String));

@@ -53,6 +53,24 @@ def test_a_cell_of_the_confusion_matrix_shows_its_pictures(page: Page, judged_ru
     expect(page.locator(".tiles .line", has_text=f"true: {true}")).to_have_count(count)
 
 
+def test_the_name_of_a_row_or_a_column_and_a_class_s_row_show_their_pictures(page: Page, judged_run: Run) -> None:
+    judged = judged_after(judged_run, 3)
+    predicted_as_1, of_class_8 = int((judged.predictions.predicted == 1).sum()), int((judged.labels == 8).sum())
+    page.goto(f"/results?run={judged_run.id}")
+    view(page, "Confusion")
+    name = page.locator("[class*='st-key-confusion-'] .xtick text", has_text="1")
+    name.scroll_into_view_if_needed()
+    box = name.bounding_box()
+    page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    expect(page.get_by_text(f"{predicted_as_1} of {len(judged.labels)} pictures")).to_be_visible()
+    view(page, "Classes")
+    table = page.locator("[class*='st-key-class-table']").get_by_test_id("stDataFrame")
+    table.scroll_into_view_if_needed()
+    box = table.bounding_box()
+    page.mouse.click(box["x"] + 20, box["y"] + 35 + 8.5 * 35)  # the box of the ninth row, which is drawn on a canvas
+    expect(page.get_by_text(f"{of_class_8} of {len(judged.labels)} pictures")).to_be_visible()
+
+
 def test_an_open_picture_has_its_probabilities_and_history_and_can_be_relabelled(
     page: Page, server: Server, judged_run: Run
 ) -> None:
