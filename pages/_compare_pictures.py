@@ -8,7 +8,8 @@ import streamlit as st
 from core.data.containers import readable
 from core.data.store import PictureStore
 from core.figures import comparison as figures
-from core.insight.comparison import Answers, Comparison, course
+from core.insight.comparison import Answers, Comparison
+from core.insight.course import course
 from core.insight.run_results import store_of
 from core.runs.records import evaluated_pictures
 from core.wording import counted, percent

@@ -10,8 +10,9 @@ from core.data.store import PictureStore
 from core.errors import InputError
 from core.figures import runs as figures
 from core.inference.predictor import predict
+from core.insight.course import course, learning_until
 from core.insight.learning import Learning
-from core.insight.run_results import Judged, checkpoint_for, is_still_its_set, picture_at, pictures_of, records_of
+from core.insight.run_results import Judged, checkpoint_for, is_still_its_set, picture_at, pictures_of
 from core.runs.directory import Run
 from core.runs.pins import pin, pins_of, unpin
 from pages._common import choose_run, inert, workspace
@@ -22,12 +23,12 @@ from pages.large_picture import begin_at, large_picture, one_of
 MOST_CLASSES = 20  # of the bars
 
 
-def open_picture(run: Run, judged: Judged, names: list[str], among: Sequence[int], learning: Learning | None) -> None:
+def open_picture(run: Run, judged: Judged, names: list[str], among: Sequence[int]) -> None:
     """Shows the picture that was clicked large, its neighbours among these a click away."""
     position = st.session_state.pop("open-judged", None)
     if position in among:
         begin_at("judged-shown", list(among).index(position))
-        one_picture(run, judged, names, among, learning)
+        one_picture(run, judged, names, among, learning_until(run, judged))
 
 
 @st.dialog("Picture", width="large")
@@ -45,7 +46,7 @@ def one_picture(run: Run, judged: Judged, names: list[str], among: Sequence[int]
     with right:
         probabilities(run, judged, picture.picture, position)
         if learning:
-            course(run, judged, learning, position)
+            course_over_epochs(run, learning, position)
     if judged.evaluation is None:
         pin_button(run, position, len(judged.labels))
     if st.button(
@@ -74,16 +75,12 @@ def probabilities(run: Run, judged: Judged, picture, position: int) -> None:
     st.plotly_chart(bars, key=f"judged-bars-{position}", config={"displayModeBar": False})
 
 
-def course(run: Run, judged: Judged, learning: Learning, position: int) -> None:
+def course_over_epochs(run: Run, learning: Learning, position: int) -> None:
     """How it was learned, as a curve and in words."""
-    records = records_of(run, learning.epochs)
-    if len(records) < 2:
+    found = course(run, position)
+    if len(found.epochs) < 2:
         return
-    epochs = sorted(records)
-    chart = figures.picture_history(
-        epochs, [float(records[e].true_probability[position]) for e in epochs],
-        [records[e].predicted[position] == judged.labels[position] for e in epochs],
-    )  # fmt: skip
+    chart = figures.picture_history(found.epochs, found.probability, found.is_right)
     st.plotly_chart(chart, key=f"judged-history-{position}", config={"displayModeBar": False})
     at, forgotten = int(learning.learned_at[position]), int(learning.forgotten[position])
     times = {0: "and never forgotten", 1: "and forgotten once"}.get(forgotten, f"and forgotten {forgotten} times")

@@ -6,6 +6,7 @@ import streamlit as st
 from core.figures import runs as figures
 from core.figures.epochs import class_bars, learning_histogram
 from core.figures.inside import filters_montage
+from core.insight.course import learning_until
 from core.insight.metrics import confusion_among, most_mistaken
 from core.insight.run_results import Judged, pictures_of, records_of
 from core.runs.directory import Run
@@ -16,7 +17,7 @@ from core.wording import percent
 from pages._common import background, workspace
 from pages._judged_picture import open_picture
 from pages._result_confusion import opener, show_pictures
-from pages._result_pictures import course_of, tile
+from pages._result_pictures import tile
 from pages.live_chart import live_chart
 from pages.picture_grid import picture_grid
 
@@ -79,7 +80,7 @@ def pinned(run: Run, judged: Judged, names: list[str]) -> None:
         [tile(store, judged, names, place, with_truth=True) for place in places], key=f"pinned-{run.id}", label="Pinned pictures", side_px=110,
         ratio=width / height, on_open=lambda place: st.session_state.update({"open-judged": place}),
     )  # fmt: skip
-    open_picture(run, judged, names, places, course_of(run, judged))
+    open_picture(run, judged, names, places)
 
 
 def first_layer(run: Run, judged: Judged) -> None:
@@ -94,7 +95,7 @@ def first_layer(run: Run, judged: Judged) -> None:
 
 def how_learned(run: Run, judged: Judged) -> None:
     st.markdown("**When the pictures were learned**")
-    learning = course_of(run, judged)
+    learning = learning_until(run, judged)
     if not learning.epochs:
         st.caption("Nothing has been learned yet: move on by an epoch.")
         return

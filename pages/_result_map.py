@@ -19,7 +19,6 @@ from pages._common import inert, workspace
 from pages._epochs import is_playing
 from pages._judged_picture import open_picture
 from pages._result_checkpoint import checkpoint_choice
-from pages._result_pictures import course_of
 from pages._routes import picture_url
 from pages.live_chart import live_chart
 
@@ -174,4 +173,4 @@ def show(run, store, judged, points, places, groups, axes, key, names) -> None:
         on_pick=lambda position: st.session_state.update({"open-judged": position}),
         pictures=picture_url(store.path.name, 0).removesuffix("0"),
     )  # fmt: skip
-    open_picture(run, judged, names, range(len(judged.labels)), course_of(run, judged))
+    open_picture(run, judged, names, range(len(judged.labels)))

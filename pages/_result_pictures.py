@@ -4,11 +4,11 @@ import streamlit as st
 
 from core.data.containers import readable
 from core.data.store import PictureStore
+from core.insight.course import learning_until
 from core.insight.gallery import Wanted, select
-from core.insight.learning import Learning, learning_of
-from core.insight.run_results import Judged, pictures_of, records_of
+from core.insight.learning import Learning
+from core.insight.run_results import Judged, pictures_of
 from core.runs.directory import Run
-from core.runs.history import history_of
 from core.wording import percent
 from pages._common import workspace
 from pages._judged_picture import open_picture, train_again
@@ -40,7 +40,7 @@ def gallery(run: Run, judged: Judged, names: list[str]) -> None:
         st.info("The pictures that this run was judged on are no longer on this machine; its figures stay.")
         return
     train_again(run, key="train-again")
-    learning = course_of(run, judged)
+    learning = learning_until(run, judged)
     wanted = filters(names, learning)
     found = select(wanted, judged.predictions, judged.labels, learning)
     if text := EXPLAINED.get(wanted.choice):
@@ -59,15 +59,7 @@ def gallery(run: Run, judged: Judged, names: list[str]) -> None:
         [tile(store, judged, names, position) for position in shown], key=f"gallery-{run.id}", label="Evaluated pictures",
         side_px=110, ratio=width / height, on_open=lambda position: st.session_state.update({"open-judged": position}),
     )  # fmt: skip
-    open_picture(run, judged, names, found, learning)
-
-
-def course_of(run: Run, judged: Judged) -> Learning | None:
-    """How the pictures were learned up to the epoch; None for those of an evaluation made by hand, which have no course."""
-    if judged.evaluation:
-        return None
-    epochs = [row["epoch"] for row in history_of(run).evaluations if row["epoch"] <= judged.epoch]
-    return learning_of(records_of(run, epochs), judged.labels)
+    open_picture(run, judged, names, found)
 
 
 def filters(names: list[str], learning: Learning | None) -> Wanted:

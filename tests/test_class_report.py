@@ -62,3 +62,25 @@ def test_csv_has_a_row_a_class_and_no_formula():
     assert lines[0].startswith("class,recall")
     assert lines[1].startswith("'=1+1,")
     assert lines[2].startswith('"b, c",')
+
+
+@pytest.mark.parametrize(("seed", "classes"), [(0, 2), (1, 3), (2, 10), (3, 40)])
+def test_figures_hold_where_some_classes_have_no_pictures(seed, classes):
+    labels, predicted = drawn(seed, classes, 60)
+    report = class_report(labels, predicted, [str(k) for k in range(classes)])
+    precision, recall, f1, support = precision_recall_fscore_support(
+        labels, predicted, labels=range(classes), zero_division=np.nan
+    )
+    np.testing.assert_allclose([row.recall.value for row in report.rows], recall)
+    np.testing.assert_allclose([row.precision.value for row in report.rows], precision)
+    np.testing.assert_allclose([row.f1 for row in report.rows], f1)
+    assert [row.support for row in report.rows] == support.tolist()
+    assert np.average(np.nan_to_num(recall), weights=support) == pytest.approx(report.accuracy.value)
+
+
+def test_class_without_pictures_has_no_recall_and_one_never_predicted_no_precision():
+    rows = class_report(np.array([0, 0, 1]), np.array([0, 2, 2]), list("abcd")).rows
+    np.testing.assert_array_equal([row.recall.value for row in rows], [0.5, 0, np.nan, np.nan])
+    np.testing.assert_array_equal([row.precision.value for row in rows], [1, np.nan, 0, np.nan])
+    np.testing.assert_array_equal([row.f1 for row in rows], [2 / 3, 0, 0, np.nan])
+    assert [row.support for row in rows] == [2, 1, 0, 0]

@@ -13,11 +13,9 @@ from core.errors import InputError
 from core.figures.comparison import MOST_RUNS, overlaid, two_courses
 from core.insight import comparison as module
 from core.insight.comparison import (
-    Course,
     Matching,
     by_class,
     compared,
-    course,
     evidence,
     judged,
     match,
@@ -25,6 +23,7 @@ from core.insight.comparison import (
     paired_difference,
     verdict,
 )
+from core.insight.course import Course, course
 from core.insight.run_results import Judged
 from core.insight.standing import standing
 from core.recipes import recipe_named

@@ -250,9 +250,6 @@ def test_difference_says_whether_both_speak_of_the_same_pictures(workspace, run)
     train_in(workspace, other)
     other_split = {"dataset": "digits", "validation_fraction": 0.2, "split_seed": 7, "evaluate_on": "validation"}
     elsewhere = create_run(workspace, tiny(epochs=1, data=other_split))
-        workspace,
-        tiny(epochs=1, data={"dataset": "digits", "validation_fraction": 0.2, "split_seed": 7, "evaluate_on": "validation"}),
-    )
     train_in(workspace, elsewhere)
     here = judged_after(run, 2)
     assert are_of_the_same_pictures(run, here, run, judged_after(run, 1))

@@ -5,7 +5,6 @@ import pytest
 from sklearn import metrics
 
 from core.insight.metrics import (
-    class_figures,
     confusion_among,
     confusion_matrix,
     most_confused_pairs,
@@ -39,33 +38,6 @@ def test_rows_sum_to_the_class_sizes_and_the_diagonal_to_the_right_answers(seed,
     assert np.array_equal(confusion.sum(axis=1), np.bincount(labels, minlength=num_classes))
     assert np.array_equal(confusion.sum(axis=0), np.bincount(predicted, minlength=num_classes))
     assert np.trace(confusion) == (labels == predicted).sum()
-
-
-@pytest.mark.parametrize(("seed", "num_classes"), CASES)
-def test_figures_of_the_classes_are_scikit_learn_s(seed, num_classes):
-    labels, predicted = random_answers(seed, num_classes)
-    figures = class_figures(confusion_matrix(labels, predicted, num_classes))
-    precision, recall, f1, support = metrics.precision_recall_fscore_support(
-        labels, predicted, labels=range(num_classes), zero_division=np.nan
-    )
-    np.testing.assert_allclose(figures.recall, recall)
-    np.testing.assert_allclose(figures.precision, precision)
-    np.testing.assert_allclose(figures.f1, f1)
-    assert np.array_equal(figures.support, support)
-
-
-def test_accuracy_is_the_mean_recall_weighted_by_support():
-    labels, predicted = random_answers(5, 7)
-    figures = class_figures(confusion_matrix(labels, predicted, 7))
-    assert np.average(figures.recall, weights=figures.support) == pytest.approx((labels == predicted).mean())
-
-
-def test_class_without_pictures_has_no_recall_and_one_never_predicted_no_precision():
-    figures = class_figures(confusion_matrix(np.array([0, 0, 1]), np.array([0, 2, 2]), 4))
-    np.testing.assert_array_equal(figures.recall, [0.5, 0, np.nan, np.nan])
-    np.testing.assert_array_equal(figures.precision, [1, np.nan, 0, np.nan])
-    np.testing.assert_array_equal(figures.f1, [2 / 3, 0, 0, np.nan])
-    np.testing.assert_array_equal(figures.support, [2, 1, 0, 0])
 
 
 def answers_of(confusion: list[list[int]]) -> tuple[np.ndarray, np.ndarray]:

@@ -6,7 +6,7 @@ import plotly.graph_objects as go
 
 from core.figures.look import base, labels
 from core.figures.runs import X_AXES, evaluated_points, step_points
-from core.insight.comparison import Course
+from core.insight.course import Course
 from core.runs.history import History
 
 # Four colours that stay apart (0.18 in OKLab) for every kind of colour blindness, 2.7 : 1 against white and 3 : 1 against the dark

@@ -3,7 +3,6 @@
 Which pictures two runs have in common is told by the stores they learned from; what they said of them by their records.
 """
 
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -16,7 +15,7 @@ from core.insight.class_report import Share, wilson
 from core.insight.run_results import Judged, judged_after, store_of
 from core.runs.directory import Run
 from core.runs.history import history_of
-from core.runs.records import evaluated_pictures, spread
+from core.runs.records import evaluated_pictures
 from core.wording import counted, percent
 from core.workspace import Workspace
 
@@ -314,29 +313,3 @@ def _answers(judged: Judged, positions: np.ndarray, of: np.ndarray) -> Answers:
 
 def _judged_on(started: dict) -> str:
     return f"the {started['num_evaluated']:,} of the {started['evaluated_split']} split of {started['dataset']}"
-
-
-MOST_EPOCHS = 60  # of a course; each is a file to be read
-
-
-@dataclass(frozen=True)
-class Course:
-    """One picture over the epochs of a run: the probability that its true class was given, and whether it was predicted right."""
-
-    epochs: list[int]
-    probability: list[float]
-    is_right: list[bool]
-
-
-def course(run: Run, position: int) -> Course:
-    """Of the picture at this position among those the run was judged on; of a long run a spread of its epochs."""
-    _, labels = _evaluated(run)
-    epochs = [row["epoch"] for row in history_of(run).evaluations]
-    found = {}
-    for place in spread(len(epochs), MOST_EPOCHS):
-        with suppress(InputError):  # a record that is missing leaves a gap
-            found[epochs[place]] = judged(run, epochs[place]).predictions
-    return Course(
-        list(found), [float(said.true_probability[position]) for said in found.values()],
-        [bool(said.predicted[position] == labels[position]) for said in found.values()],
-    )  # fmt: skip

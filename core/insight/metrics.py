@@ -1,6 +1,4 @@
-"""Figures drawn from prediction records: confusion matrix, per-class figures. Takes arrays, returns arrays; reads no files."""
-
-from dataclasses import dataclass
+"""Confusions drawn from prediction records. Takes arrays, returns arrays; reads no files."""
 
 import numpy as np
 
@@ -9,26 +7,6 @@ def confusion_matrix(labels: np.ndarray, predicted: np.ndarray, num_classes: int
     """(K, K) counts, row = true class, column = predicted. Rows sum to the class sizes."""
     flat = labels.astype(np.int64) * num_classes + predicted.astype(np.int64)
     return np.bincount(flat, minlength=num_classes**2).reshape(num_classes, num_classes)
-
-
-@dataclass(frozen=True)
-class ClassFigures:
-    """Each (K,): recall, the share of a class that was predicted right (its accuracy), precision and F1 in 0..1, NaN where
-    there is nothing to divide by; support, the pictures of the class."""
-
-    recall: np.ndarray
-    precision: np.ndarray
-    f1: np.ndarray
-    support: np.ndarray
-
-
-def class_figures(confusion: np.ndarray) -> ClassFigures:
-    right = np.diag(confusion).astype(np.float64)
-    support, predicted = confusion.sum(axis=1), confusion.sum(axis=0)
-    with np.errstate(invalid="ignore"):
-        recall, precision = right / support, right / predicted
-        f1 = 2 * right / (support + predicted)
-    return ClassFigures(recall, precision, f1, support)
 
 
 def confusion_among(labels: np.ndarray, predicted: np.ndarray, classes: np.ndarray) -> np.ndarray:

@@ -20,8 +20,8 @@ def live_chart(
     """Shows the figure; later calls with the same key change it in place. alt: what it shows, for screen readers.
 
     on_click: called with x and y of a point or cell that was clicked, as the axes say them, or of a name on an axis, the other
-    then empty. on_pick: called with the last number of the point's customdata. pictures: where the pictures of points lie; beside a point that is pointed at, that of the first number
-    of its customdata is shown, with the point's text as it is.
+    then empty. on_pick: called with the last number of the point's customdata. pictures: where the pictures of points lie; beside
+    a point that is pointed at, that of the first number of its customdata is shown, with the point's text as it is.
     """
 
     def clicked() -> None:
