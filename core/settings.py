@@ -161,6 +161,8 @@ def parse_assignment(text: str) -> tuple[str, Any]:
         return path.strip(), json.loads(value)
     except ValueError:
         lowered = value.strip().lower()
+        if any(lowered in item.choices for item in all_settings() if item.path == path.strip()):  # "none" may be a choice
+            return path.strip(), value.strip()
         special = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf, "none": None, "": None}
         return path.strip(), special.get(lowered, value)
 

@@ -11,7 +11,7 @@ from core.insight.standing import Standing, standing
 from core.runs.differences import differences, setup_of
 from core.runs.history import history_of
 from core.runs.status import status_of
-from core.wording import duration, large, speed
+from core.wording import duration, large, percent, speed
 from pages._common import inert, workspace
 from pages._compare_choice import Contender
 from pages._run_row import when_of
@@ -33,14 +33,13 @@ def overview(contenders: Sequence[Contender], shown_states: Sequence[str]) -> No
         rows, hide_index=True, width="stretch", key="compare-figures",
         column_config={
             "": st.column_config.TextColumn(width=36, pinned=True), "Run": st.column_config.TextColumn(width=170),
-            "Accuracy": st.column_config.NumberColumn(format="%.2f %%", help="Of the evaluated split, after the last epoch."),
+            "Accuracy": st.column_config.TextColumn(alignment="right", help="Of the evaluated split, after the last epoch."),
             "Between": st.column_config.TextColumn(
-                help="95 % confidence interval (Wilson), for as many other pictures. Whether two runs differ is told more sharply below, "
+                help="95 % confidence interval (Wilson). Whether two runs differ is told more sharply below, "
                 "picture by picture."
             ),
-            "Best": st.column_config.NumberColumn(format="%.2f %%", help="The most accurate epoch."),
-            "Loss": st.column_config.NumberColumn(format="%.4f"),
-            **{name: st.column_config.TextColumn(alignment="right") for name in ("Epochs", "Time", "Parameters", "Speed")},
+            "Best": st.column_config.TextColumn(alignment="right", help="The most accurate epoch."),
+            **{name: st.column_config.TextColumn(alignment="right") for name in ("Loss", "at epoch", "Epochs", "Time", "Parameters", "Speed")},
         },
     )  # fmt: skip
     histories = [(c.letter, c.title, history_of(c.run)) for c in contenders]
@@ -75,9 +74,9 @@ def overview(contenders: Sequence[Contender], shown_states: Sequence[str]) -> No
 def _row(contender: Contender, found: Standing) -> dict[str, str | float | None]:
     share = found.accuracy
     return {
-        "": contender.letter, "Run": contender.name, "Accuracy": 100 * share.value if share else None,
-        "Between": f"{100 * share.low:.1f} to {100 * share.high:.1f} %" if share else "–", "Loss": found.loss,
-        "Best": None if found.best is None else 100 * found.best, "at epoch": found.best_epoch,
+        "": contender.letter, "Run": contender.name, "Accuracy": percent(share.value if share else None, 2),
+        "Between": f"{100 * share.low:.1f} to {100 * share.high:.1f} %" if share else "–", "Loss": "–" if found.loss is None else f"{found.loss:.4f}",
+        "Best": percent(found.best, 2), "at epoch": "–" if found.best_epoch is None else f"{found.best_epoch:,}",
         "Epochs": f"{found.epoch:,} of {found.epochs:,}", "Time": duration(found.seconds), "Model": found.model,
         "Parameters": "–" if found.num_parameters is None else large(found.num_parameters), "Data": found.dataset,
         "Judged on": found.judged_on, "Speed": speed(found.images_per_s), "State": found.state, "Began": when_of(contender.run),

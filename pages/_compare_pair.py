@@ -97,8 +97,8 @@ def verdict(a: Contender, epoch_a: str | int, b: Contender, epoch_b: str | int) 
     )
     gained = comparison.difference
     words = [
-        f"The difference is {signed(gained.value)} percentage points; with as many other pictures it would lie between "
-        f"{signed(gained.low)} and {signed(gained.high)} in 95 of 100 cases (Newcombe's interval for pairs)."
+        f"The difference is {signed(gained.value)} percentage points; on all pictures of this kind it would be "
+        f"{signed(gained.low)} to {signed(gained.high)} (Newcombe's 95 % interval for pairs)."
     ]
     if is_seed_alone:
         words.append(

@@ -15,6 +15,7 @@ from core.runs.records import evaluated_pictures
 from core.wording import counted, percent
 from pages._common import inert, workspace
 from pages._compare_choice import Contender
+from pages._gallery import ANY
 from pages._routes import picture_url
 from pages.large_picture import begin_at, large_picture, one_of
 from pages.picture_grid import Tile, picture_grid
@@ -53,13 +54,14 @@ def changed_pictures(comparison: Comparison, a: Contender, epoch_a: int, b: Cont
     picture_grid(
         [_tile(comparison, store, indices, a, b, place) for place in found[(page - 1) * PAGE : page * PAGE].tolist()],
         key="compare-pictures", label=f"{KINDS[kind]} pictures", side_px=120, ratio=width / height,
-        on_open=lambda place: st.session_state.update({"open-compared": place}),
+        # marked as open at once: an update of the live part that comes first would close it
+        on_open=lambda place: st.session_state.update({"open-compared": place, "compared-is-open": True}),
     )  # fmt: skip
     place = st.session_state.pop("open-compared", None)
-    if place in found:
-        begin_at("compared-shown", found.tolist().index(place))
-        st.session_state["compared-is-open"] = True
-        one_picture(comparison, store, indices, found, a, b)
+    if place is not None:
+        among = found if place in found else np.array([place])  # a run that trains may have learned it meanwhile
+        begin_at("compared-shown", among.tolist().index(place))
+        one_picture(comparison, store, indices, among, a, b)
 
 
 def pictures_of(comparison: Comparison, a: Contender, b: Contender) -> tuple[PictureStore | None, np.ndarray]:
@@ -73,18 +75,18 @@ def pictures_of(comparison: Comparison, a: Contender, b: Contender) -> tuple[Pic
 def of_class(comparison: Comparison, found: np.ndarray) -> np.ndarray:
     """Those of the chosen class."""
     names, labels = comparison.matching.names, comparison.matching.labels
-    classes = [None, *np.unique(labels).tolist()]
+    classes = [ANY, *np.unique(labels).tolist()]
     if st.session_state.get("compare-class") not in classes:
-        st.session_state["compare-class"] = None
+        st.session_state["compare-class"] = ANY
     chosen = st.selectbox(
         "True class",
         classes,
-        format_func=lambda k: "any" if k is None else names[k],
+        format_func=lambda k: "any" if k == ANY else names[k],
         key="compare-class",
         persist_state="session",
         width=220,
     )
-    return found if chosen is None else found[labels[found] == chosen]
+    return found if chosen == ANY else found[labels[found] == chosen]
 
 
 def _tile(comparison: Comparison, store: PictureStore, indices: np.ndarray, a: Contender, b: Contender, place: int) -> Tile:

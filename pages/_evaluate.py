@@ -32,7 +32,7 @@ def evaluation_choice(run: Run) -> None:
             key=key,
             persist_state="session",
         )
-    with st.popover("Evaluate on…", key="evaluate-on"):
+    with st.popover("Evaluate on…", key=f"evaluate-on-{st.session_state.get('evaluations-made', 0)}"):
         evaluate_form(run, key="evaluate")
         if (chosen := kept.get(st.session_state.get(key, ""))) and st.button(
             "Remove the evaluation shown", key="remove-evaluation"
@@ -102,6 +102,7 @@ def carry_out(run: Run) -> None:
 
     if with_bar(evaluate):
         st.session_state[_key(run)] = made[0].name
+        st.session_state["evaluations-made"] = st.session_state.get("evaluations-made", 0) + 1  # a new one stands closed
         do(lambda: None, notice=f"Kept: {in_short(made[0])}.")
 
 

@@ -12,7 +12,7 @@ from core.figures import runs as figures
 from core.inference.predictor import predict
 from core.insight.course import course, learning_until
 from core.insight.learning import Learning
-from core.insight.run_results import Judged, checkpoint_for, is_still_its_set, picture_at, pictures_of
+from core.insight.run_results import Judged, checkpoint_for, dataset_of, is_still_its_set, picture_at, pictures_of
 from core.runs.directory import Run
 from core.runs.pins import pin, pins_of, unpin
 from pages._common import choose_run, inert, workspace
@@ -26,12 +26,13 @@ MOST_CLASSES = 20  # of the bars
 def open_picture(run: Run, judged: Judged, names: list[str], among: Sequence[int]) -> None:
     """Shows the picture that was clicked large, its neighbours among these a click away."""
     position = st.session_state.pop("open-judged", None)
-    if position in among:
-        begin_at("judged-shown", list(among).index(position))
+    if position is not None and 0 <= position < len(judged.labels):
+        among = list(among) if position in among else [position]  # a run that trains may have learned it meanwhile
+        begin_at("judged-shown", among.index(position))
         one_picture(run, judged, names, among, learning_until(run, judged))
 
 
-@st.dialog("Picture", width="large")
+@st.dialog("Picture", width="large", on_dismiss="rerun")
 def one_picture(run: Run, judged: Judged, names: list[str], among: Sequence[int], learning: Learning | None) -> None:
     position = int(among[one_of(len(among), "judged-shown")])
     st.session_state[f"looked-at-{run.id}"] = position
@@ -97,7 +98,7 @@ def pin_button(run: Run, position: int, total: int) -> None:
 
 def what_to_do(run: Run, judged: Judged, store: PictureStore, index: int, position: int) -> None:
     """Relabel, leave out, flag: in the set that the picture is of."""
-    dataset = judged.evaluation.about.dataset if judged.evaluation else run.config.data.dataset
+    dataset = dataset_of(run, judged)
     if not is_still_its_set(workspace(), dataset, store):
         st.caption("The set of this name holds other pictures by now, so nothing can be changed about them from here.")
         return

@@ -25,6 +25,7 @@ def calibration(run: Run, judged: Judged, names: list[str]) -> None:
     if len(is_right) < FEW:
         st.caption(f"Only {len(is_right):,} pictures were judged: the figures below are rough.")
     scaling = scaling_of(judged.evaluation) if judged.evaluation else None
+    among = "pictures"
     now = scaling.after if scaling else reliability(confidence, is_right)
     left, right = st.columns(2, gap="large")
     with left:
@@ -40,13 +41,14 @@ def calibration(run: Run, judged: Judged, names: list[str]) -> None:
                 "No prediction changes its class."
             )
         confidence, is_right = scaling.confidence, is_right[scaling.held]
+        among = f"the {len(scaling.held):,} pictures it was not fitted on"
     else:
         with left:
             st.markdown(f"Expected calibration error (ECE): **{percent(now.ece, 2)}**. {_leaning(confidence, is_right)}")
             st.caption(why_no_temperature(judged))
             evaluate_form(run, key="calibrate")
     with right:
-        threshold = threshold_choice(run, judged, confidence, is_right, colour)
+        threshold = threshold_choice(run, judged, confidence, is_right, colour, among)
     if judged.evaluation and scaling:
         keep(run, judged, Calibration(round(scaling.temperature, 6), threshold, _where(judged)))
 
@@ -58,7 +60,7 @@ def why_no_temperature(judged: Judged) -> str:
     return f"No temperature can be fitted here: the outputs for these pictures {why}. Another split may do."
 
 
-def threshold_choice(run: Run, judged: Judged, confidence: np.ndarray, is_right: np.ndarray, colour: str) -> float:
+def threshold_choice(run: Run, judged: Judged, confidence: np.ndarray, is_right: np.ndarray, colour: str, among: str) -> float:
     """The slider that trades coverage against accuracy, with its sentence and curve."""
     st.markdown("**Answer only when sure**")
     key = f"threshold-{run.id}"
@@ -73,7 +75,7 @@ def threshold_choice(run: Run, judged: Judged, confidence: np.ndarray, is_right:
         st.markdown("Answers none of the pictures: none is that sure.")
     else:
         st.markdown(
-            f"Answers **{percent(shares.coverage.value)}** of pictures, right in **{percent(shares.accuracy.value)}** of them "
+            f"Answers **{percent(shares.coverage.value)}** of {among}, right in **{percent(shares.accuracy.value)}** of them "
             f"(between {percent(shares.accuracy.low)} and {percent(shares.accuracy.high)})."
         )
     curve = coverage_curve(confidence, is_right)

@@ -12,7 +12,7 @@ from core.runs.history import history_of
 from core.runs.index import entries
 from core.wording import percent
 from pages._common import inert, workspace
-from pages._result_confusion import show_pictures
+from pages._gallery import show_pictures
 from pages._run_row import titles_of
 
 MOST_RUNS = 100  # offered to compare with; more at once under Compare
@@ -45,6 +45,7 @@ def class_table(run: Run, judged: Judged, names: list[str]) -> None:
             "Precision ±": st.column_config.NumberColumn(format="%+.1f", help="Percentage points above or below the one compared with."),
             "F1": st.column_config.NumberColumn(format="%.1f %%", help="The harmonic mean of accuracy (recall) and precision."),
             "F1 ±": st.column_config.NumberColumn(format="%+.1f", help="Percentage points above or below the one compared with."),
+            "Pictures": st.column_config.NumberColumn(format="localized"),
             "Accuracy between": st.column_config.TextColumn(help="95 % confidence interval (Wilson): few pictures say little."),
             "Precision between": st.column_config.TextColumn(help="95 % confidence interval (Wilson)."),
         },
@@ -59,8 +60,8 @@ def say_overall(report: ClassReport, judged: Judged, names: list[str]) -> None:
     if top:
         among = f" In **{percent(top.value, 2)}** the true class is among the three likeliest (top-3 accuracy)."
     st.markdown(
-        f"**{percent(accuracy.value, 2)}** right overall; with as many other pictures it would lie between {percent(accuracy.low, 1)} "
-        f"and {percent(accuracy.high, 1)} in 95 of 100 cases.{among}"
+        f"**{percent(accuracy.value, 2)}** right overall; on all pictures of this kind it would be right in {percent(accuracy.low, 1)} to "
+        f"{percent(accuracy.high, 1)} (95 % confidence interval).{among}"
     )
 
 

@@ -10,6 +10,7 @@ from core.insight.metrics import confusion_among, most_confused_pairs, most_mist
 from core.insight.run_results import Judged
 from core.runs.directory import Run
 from pages._common import background, inert
+from pages._gallery import show_pictures
 from pages.live_chart import live_chart
 
 MOST_CONFUSED = 5
@@ -24,14 +25,16 @@ def confusion(run: Run, judged: Judged, names: list[str]) -> None:
     pairs = most_confused_pairs(labels, predicted, MOST_CONFUSED)
     if pairs:
         st.markdown(
-            "Most often: " + "; ".join(f"**{inert(names[t])}** for **{inert(names[p])}**, {_times(n)}" for t, p, n in pairs) + "."
+            "Most often: "
+            + "; ".join(f"**{inert(names[t])}** is taken for **{inert(names[p])}** {_times(n)}" for t, p, n in pairs)
+            + "."
         )
     else:
         st.markdown("No picture was taken for another class.")
     classes = np.arange(len(names))
     if len(names) > MOST_CLASSES:
         classes = most_mistaken(labels, predicted, len(names), MOST_CLASSES)
-        st.caption(f"The {MOST_CLASSES} of {len(names):,} classes with the most mistakes among one another are shown.")
+        st.caption(f"The {MOST_CLASSES} of {len(names):,} classes with the most mistakes, of them or for them, are shown.")
     counts = confusion_among(labels, predicted, classes)
     with st.container(horizontal=True):
         show = st.selectbox("Cells", list(SHOWS), format_func=SHOWS.get, key="confusion-show", persist_state="session", width=240)
@@ -40,7 +43,10 @@ def confusion(run: Run, judged: Judged, names: list[str]) -> None:
         )
     places = similarity_order(counts) if order == "similar" else np.arange(len(classes))
     shown_classes = classes[places]
-    figure = figures.confusion_heatmap(counts[np.ix_(places, places)], [names[k] for k in shown_classes], background(), show)
+    totals = [np.bincount(of, minlength=len(names))[shown_classes] for of in (labels, predicted)]
+    figure = figures.confusion_heatmap(
+        counts[np.ix_(places, places)], [names[k] for k in shown_classes], background(), show, *totals
+    )
     shown = list(figure.data[0].x)
 
     st.caption(
@@ -62,13 +68,6 @@ def opener(shown: list[str], classes: np.ndarray) -> Callable[[str, str], None]:
             show_pictures(places.get(true), places.get(predicted))
 
     return open_pictures
-
-
-def show_pictures(true: int | None, predicted: int | None, choice: str = "all") -> None:
-    """Turns to the pictures of a class, or of one that was taken for another. None: any."""
-    state = st.session_state
-    state["result-view"], state["gallery-choice"] = "Pictures", choice
-    state["gallery-true"], state["gallery-predicted"] = true, predicted
 
 
 def _times(count: int) -> str:

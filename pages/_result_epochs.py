@@ -15,8 +15,9 @@ from core.runs.pins import pins_of
 from core.runs.records import NUM_SAMPLES, load_filters, spread
 from core.wording import percent
 from pages._common import background, workspace
+from pages._gallery import show_pictures
 from pages._judged_picture import open_picture
-from pages._result_confusion import opener, show_pictures
+from pages._result_confusion import opener
 from pages._result_pictures import tile
 from pages.live_chart import live_chart
 from pages.picture_grid import picture_grid
@@ -29,7 +30,9 @@ def epoch_machine(run: Run, judged: Judged, names: list[str]) -> None:
     classes = np.arange(len(names))
     if len(names) > MOST_CLASSES:
         classes = _mistaken_at_last(run, judged, len(names))
-        st.caption(f"The {MOST_CLASSES} of {len(names):,} classes that are mistaken most often after the last epoch.")
+        st.caption(
+            f"The {MOST_CLASSES} of {len(names):,} classes with the most mistakes, of them or for them, after the last epoch."
+        )
     labels, predicted = judged.labels, judged.predictions.predicted
     left, right = st.columns(2, gap="large")
     with left:
@@ -45,7 +48,8 @@ def epoch_machine(run: Run, judged: Judged, names: list[str]) -> None:
     with right:
         st.markdown("**Confusions**")
         counts = confusion_among(labels, predicted, classes)
-        figure = figures.confusion_heatmap(counts, [names[k] for k in classes], background())
+        totals = [np.bincount(of, minlength=len(names))[classes] for of in (labels, predicted)]
+        figure = figures.confusion_heatmap(counts, [names[k] for k in classes], background(), "counts", *totals)
         live_chart(
             figure, key=f"epoch-confusion-{run.id}", alt="Confusion matrix after this epoch",
             on_click=opener(list(figure.data[0].x), classes),

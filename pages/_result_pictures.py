@@ -2,17 +2,21 @@
 
 import streamlit as st
 
+from core.data.browse import Browser
 from core.data.containers import readable
+from core.data.edits import current_edits
 from core.data.store import PictureStore
 from core.insight.course import learning_until
 from core.insight.gallery import Wanted, select
 from core.insight.learning import Learning
-from core.insight.run_results import Judged, pictures_of
+from core.insight.run_results import Judged, dataset_of, is_still_its_set, pictures_of
 from core.runs.directory import Run
 from core.wording import percent
 from pages._common import workspace
+from pages._gallery import ANY
 from pages._judged_picture import open_picture, train_again
 from pages._routes import picture_url
+from pages._set_pictures import edited
 from pages.picture_grid import Tile, picture_grid
 
 PAGE = 60
@@ -54,9 +58,13 @@ def gallery(run: Run, judged: Judged, names: list[str]) -> None:
         page = st.number_input("Page", 1, pages, 1, key=f"gallery-page-{wanted}-{judged.epoch}", width=160)
     st.caption(f"{len(found):,} of {len(judged.labels):,} pictures")
     shown = found[(page - 1) * PAGE : page * PAGE].tolist()
+    dataset = dataset_of(run, judged)
+    browser = None
+    if is_still_its_set(workspace(), dataset, store):
+        browser = Browser(store, current_edits(workspace(), dataset))
     _, height, width = store.meta.shape
     picture_grid(
-        [tile(store, judged, names, position) for position in shown], key=f"gallery-{run.id}", label="Evaluated pictures",
+        [tile(store, judged, names, position, browser=browser) for position in shown], key=f"gallery-{run.id}", label="Evaluated pictures",
         side_px=110, ratio=width / height, on_open=lambda position: st.session_state.update({"open-judged": position}),
     )  # fmt: skip
     open_picture(run, judged, names, found)
@@ -64,27 +72,29 @@ def gallery(run: Run, judged: Judged, names: list[str]) -> None:
 
 def filters(names: list[str], learning: Learning | None) -> Wanted:
     first, second, third = st.columns(3)
-    choices = [choice for choice in CHOICES if learning or choice not in LEARNED]
+    choices = [choice for choice in CHOICES if (learning and learning.epochs) or choice not in LEARNED]
     if st.session_state.get("gallery-choice") not in choices:
         st.session_state["gallery-choice"] = choices[0]
     choice = first.selectbox("Show", choices, format_func=CHOICES.get, key="gallery-choice", persist_state="session")
-    everything = [None, *range(len(names))]
+    everything = [ANY, *range(len(names))]
 
-    def called(k: int | None) -> str:
-        return "any" if k is None else names[k]
+    def called(k: int) -> str:
+        return "any" if k == ANY else names[k]
 
     for key in ("gallery-true", "gallery-predicted"):
         if st.session_state.get(key) not in everything:  # of another run's classes
-            st.session_state[key] = None
+            st.session_state[key] = ANY
     true = second.selectbox("True class", everything, format_func=called, key="gallery-true", persist_state="session")
     predicted = third.selectbox(
         "Predicted class", everything, format_func=called, key="gallery-predicted", persist_state="session"
     )
-    return Wanted(choice, true, predicted)
+    return Wanted(choice, *(None if k == ANY else k for k in (true, predicted)))
 
 
-def tile(store: PictureStore, judged: Judged, names: list[str], position: int, with_truth: bool = False) -> Tile:
-    """with_truth: the probability of the true class also where another was predicted."""
+def tile(
+    store: PictureStore, judged: Judged, names: list[str], position: int, with_truth: bool = False, browser: Browser | None = None
+) -> Tile:
+    """with_truth: the probability of the true class also where another was predicted. browser: for what was done to the picture since."""
     predicted, true = int(judged.predictions.predicted[position]), int(judged.labels[position])
     index = int(judged.indices[position])
     mark = "✓" if predicted == true else "✗"
@@ -93,4 +103,7 @@ def tile(store: PictureStore, judged: Judged, names: list[str], position: int, w
         probability = f" ({percent(float(judged.predictions.true_probability[position]), 0)})" if with_truth else ""
         lines.append(f"true: {names[true]}{probability}")
     lines.append(readable(store.key(index)).rpartition("/")[2])
-    return Tile(position, (picture_url(store.path.name, index),), tuple(lines))
+    lines += edited(browser, index) if browser else []
+    return Tile(
+        position, (picture_url(store.path.name, index),), tuple(lines), dimmed=browser is not None and not browser.kept[index]
+    )

@@ -10,6 +10,7 @@ from core.insight.run_results import Judged, checkpoint_for, pictures_of
 from core.runs.directory import Run
 from core.wording import percent
 from pages._common import inert, with_bar, workspace
+from pages._gallery import ANY
 from pages._pictures import enlarged
 from pages.live_chart import live_chart
 
@@ -34,12 +35,12 @@ def robustness(run: Run, judged: Judged, names: list[str]) -> None:
             help="A sample, spread evenly over the evaluated pictures. Each is judged 31 times.",
         )  # fmt: skip
         is_asked = st.button(f"Measure {checkpoint.name}", type="primary", key="measure-robustness")
-        if "bench-class" in st.session_state and st.session_state["bench-class"] not in (None, *range(len(names))):
-            st.session_state["bench-class"] = None
+        if st.session_state.get("bench-class") not in (ANY, *range(len(names))):
+            st.session_state["bench-class"] = ANY
         chosen = st.selectbox(
             "Point out a class",
-            [None, *range(len(names))],
-            format_func=lambda k: "none" if k is None else names[k],
+            [ANY, *range(len(names))],
+            format_func=lambda k: "none" if k == ANY else names[k],
             key="bench-class",
             width=240,
         )
@@ -58,7 +59,7 @@ def robustness(run: Run, judged: Judged, names: list[str]) -> None:
             with column:
                 st.markdown(f"**{CORRUPTIONS[name].title}**")
                 live_chart(
-                    robustness_curve(bench, name, names, chosen), key=f"robustness-{name}-{run.id}",
+                    robustness_curve(bench, name, names, None if chosen == ANY else chosen), key=f"robustness-{name}-{run.id}",
                     alt=f"Accuracy over the strength of {CORRUPTIONS[name].title.lower()}",
                 )  # fmt: skip
                 with st.container(horizontal=True, gap="small"):

@@ -7,8 +7,11 @@ import streamlit as st
 
 from core.data.browse import Browser, Filter
 from core.data.containers import readable
-from core.data.edits import Kind, actions_on, edit, undo, undo_all
+from core.data.edits import Kind, actions_on, current_edits, edit, undo, undo_all
 from core.data.splits import SPLITS
+from core.data.store import PictureStore
+from core.errors import InputError
+from core.files import disk_error
 from pages._common import do, inert, workspace
 from pages._routes import picture_url
 from pages.large_picture import begin_at, large_picture, one_of
@@ -41,7 +44,7 @@ def set_pictures(name: str, browser: Browser) -> None:
     index = st.session_state.pop("open-picture", None)
     if index in found:
         begin_at("picture-shown", found.tolist().index(index))
-        one_picture(name, browser, found)
+        one_picture(name, store, found)
 
 
 def filters(browser: Browser) -> Filter:
@@ -91,15 +94,18 @@ def pager(total: int, key: str) -> int:
 def tile(browser: Browser, index: int) -> Tile:
     store = browser.store
     label = store.meta.class_names[browser.labels[index]]
-    marks = []
-    if browser.labels[index] != store.labels[index]:
-        marks.append("relabelled")
-    if not browser.kept[index]:
-        marks.append("left out")
-    if store.key(index) in browser.edits.flagged:
-        marks.append("flagged")
-    lines = (label, readable(store.key(index)).rpartition("/")[2], *([", ".join(marks)] if marks else []))
+    lines = (label, readable(store.key(index)).rpartition("/")[2], *edited(browser, index))
     return Tile(index, (picture_url(store.path.name, index),), lines, dimmed=not browser.kept[index])
+
+
+def edited(browser: Browser, index: int) -> list[str]:
+    """What was done to a picture, as a line under it; none if nothing was."""
+    store = browser.store
+    done = {
+        "relabelled": browser.labels[index] != store.labels[index], "left out": not browser.kept[index],
+        "flagged": store.key(index) in browser.edits.flagged,
+    }  # fmt: skip
+    return [", ".join(words)] if (words := [word for word, is_so in done.items() if is_so]) else []
 
 
 def last_action(name: str) -> None:
@@ -142,7 +148,10 @@ def actions(name: str, browser: Browser, grid: str, shown: list[int]) -> None:
 def edit_buttons(
     name: str, browser: Browser, indices: Sequence[int], key: str, then: Callable[[], None] = lambda: None
 ) -> None:  # fmt: skip
-    """Buttons that change these pictures, switched off if there are none. then: is called after a change."""
+    """Buttons that change these pictures, switched off if there are none. then: is called after a change.
+
+    They act before the page, or the dialog in which they stand, is shown anew, so that a dialog stays open.
+    """
     store = browser.store
 
     def act(kind: Kind, label: str = "") -> None:
@@ -152,34 +161,36 @@ def edit_buttons(
             return
         same = len(indices) - len(change.pictures)
         already = f" {same:,} {'was' if same == 1 else 'were'} so already." if same else ""
-
-        def apply() -> None:
+        try:
             edit(workspace(), name, change)
-            then()
+        except (InputError, OSError) as error:
+            st.session_state["edit-trouble"] = str(disk_error(error) if isinstance(error, OSError) else error)
+            return
+        then()
+        st.toast(inert(f"{change.summary}.{already}"))
 
-        do(apply, f"{change.summary}.{already}")
+    if trouble := st.session_state.pop("edit-trouble", ""):
+        st.error(inert(trouble))
 
     label = st.selectbox(
         "New class", store.meta.class_names, index=None, key=f"new-class-{key}", placeholder="relabel to …", width=180,
         label_visibility="collapsed", disabled=not indices,
     )  # fmt: skip
-    if st.button("Relabel", key=f"relabel-{key}", disabled=label is None or not indices):
-        act("relabel", label)
+    st.button("Relabel", key=f"relabel-{key}", disabled=label is None or not indices, on_click=act, args=("relabel", label))
     if not indices or any(browser.kept[i] for i in indices):
-        if st.button("Leave out", key=f"exclude-{key}", disabled=not indices):
-            act("exclude")
-    elif st.button("Take back in", key=f"include-{key}"):
-        act("include")
+        st.button("Leave out", key=f"exclude-{key}", disabled=not indices, on_click=act, args=("exclude",))
+    else:
+        st.button("Take back in", key=f"include-{key}", on_click=act, args=("include",))
     if not indices or any(store.key(i) not in browser.edits.flagged for i in indices):
-        if st.button("Flag", key=f"flag-{key}", disabled=not indices):
-            act("flag")
-    elif st.button("Unflag", key=f"unflag-{key}"):
-        act("unflag")
+        st.button("Flag", key=f"flag-{key}", disabled=not indices, on_click=act, args=("flag",))
+    else:
+        st.button("Unflag", key=f"unflag-{key}", on_click=act, args=("unflag",))
 
 
-@st.dialog("Picture", width="large")
-def one_picture(name: str, browser: Browser, found: Sequence[int]) -> None:
+@st.dialog("Picture", width="large", on_dismiss="rerun")
+def one_picture(name: str, store: PictureStore, found: Sequence[int]) -> None:
     """One of those that were found, with its neighbours a click away."""
+    browser = Browser(store, current_edits(workspace(), name))
     index = int(found[one_of(len(found), "picture-shown")])
     large_picture(browser.store, index, key="large-picture", alt=readable(browser.store.key(index)))
     st.markdown(described(browser, index))

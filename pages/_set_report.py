@@ -6,9 +6,10 @@ import streamlit as st
 
 from core.data.browse import Browser
 from core.data.containers import readable
-from core.data.edits import edit
+from core.data.edits import current_edits, edit
 from core.data.report import Pair, Report, by_reason, report_on, separation
 from core.data.splits import SPLITS
+from core.data.store import PictureStore
 from core.figures import sets as figures
 from pages._common import do, inert, workspace
 from pages._routes import picture_url
@@ -106,7 +107,7 @@ def duplicates(name: str, browser: Browser, report: Report) -> None:
     number = st.session_state.pop("open-pair", None)
     if number is not None and 0 <= number < len(chosen):
         begin_at("pair-shown", number)
-        one_pair(name, browser, chosen)
+        one_pair(name, browser.store, chosen)
 
 
 def pair_tile(browser: Browser, number: int, pair: Pair) -> Tile:
@@ -124,9 +125,10 @@ def alike(pair: Pair) -> str:
     return "The same pixels" if pair.is_exact else "Nearly the same"
 
 
-@st.dialog("Two copies of a picture", width="large")
-def one_pair(name: str, browser: Browser, pairs: list[Pair]) -> None:
+@st.dialog("Two copies of a picture", width="large", on_dismiss="rerun")
+def one_pair(name: str, store: PictureStore, pairs: list[Pair]) -> None:
     """Both as they came, each with what it is and what can be done with it."""
+    browser = Browser(store, current_edits(workspace(), name))
     pair = pairs[one_of(len(pairs), "pair-shown")]
     st.caption(f"{alike(pair)}.")
     for side, column, index in zip(("left", "right"), st.columns(2), (pair.first, pair.second), strict=True):

@@ -13,7 +13,7 @@ from core.errors import InputError
 from core.figures import runs as figures
 from core.inference.predictor import predict
 from core.insight.run_results import judged_picture, store_of
-from core.runs.calibration import PLAIN, Calibration
+from core.runs.calibration import PLAIN, Calibration, calibration_of
 from core.runs.checkpoints import Checkpoint, find_checkpoint, list_checkpoints
 from core.runs.directory import Run, list_runs
 from core.runs.index import entries
@@ -71,10 +71,13 @@ def pick_checkpoint(run: Run, place) -> Checkpoint | None:
         help="Best: the most accurate epoch. Last: where training ended.",
     )
     try:
-        return find_checkpoint(run, name)
+        checkpoint = find_checkpoint(run, name)
     except InputError as error:  # it was pruned a moment ago
         st.error(inert(str(error)))
         return None
+    if calibration_of(checkpoint) == PLAIN and (others := [c.name for c in list_checkpoints(run) if calibration_of(c) != PLAIN]):
+        st.caption(f"A temperature and a threshold are kept for {', '.join(others)}; {checkpoint.name}, used here, has none.")
+    return checkpoint
 
 
 def new_canvas(keep_drawing: bool) -> None:

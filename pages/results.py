@@ -58,6 +58,9 @@ def run_choice() -> Run | None:
 
 
 def results(run: Run, shown_state: str) -> None:
+    if not run.path.exists():
+        st.warning("This run was deleted meanwhile. Choose another one above.")
+        return
     status, history = status_of(run), history_of(run)
     if status.state != shown_state:
         st.rerun()
@@ -76,7 +79,9 @@ def results(run: Run, shown_state: str) -> None:
         views.remove("Epochs")
     if st.session_state.get("result-view") not in views:
         st.session_state["result-view"] = views[0]
-    view = st.segmented_control("View", views, key="result-view", label_visibility="collapsed", required=True)
+    view = st.segmented_control(
+        "View", views, key="result-view", label_visibility="collapsed", required=True, persist_state="session"
+    )
     if view == "Curves":
         curves(run, history)
         sample_pictures(run, history.last_evaluation["epoch"], names)
@@ -110,7 +115,7 @@ def overview(run: Run, history: History, status: Status) -> None:
                 delta_arrow="off",
                 width="content",
             )
-        st.metric("Epochs", f"{last['epoch']} of {history.config(run.config).epochs}", width="content")
+        st.metric("Epochs", f"{last['epoch']:,} of {history.config(run.config).epochs:,}", width="content")
         st.metric("Time", duration(status.seconds), width="content")
     st.caption(
         f"Judged on {history.started['num_evaluated']:,} pictures of the {last['split']} split of "
@@ -133,7 +138,7 @@ with st.container(horizontal=True, vertical_alignment="bottom"):
     run = run_choice()
     if run:
         evaluation_choice(run)
-        if st.button("Compare with…", key="to-compare"):
+        if st.button("Compare with…", key="compare-this"):
             compare_runs([run.id])
         st.link_button(
             "Report",

@@ -69,7 +69,7 @@ def header(run: Run, status: Status, history: History) -> None:
             go_to("results.py", run)
         if st.button("Curves", key="to-train"):
             go_to("train.py", run)
-        if st.button("Compare with others", key="to-compare"):
+        if st.button("Compare with others", key="compare-this"):
             compare_runs([run.id, *parent_here(run)])
 
 

@@ -66,8 +66,8 @@ def test_two_runs_are_compared_with_the_figures_of_their_records(two: list[Run],
     overview = frame(app, "Accuracy")
     for n, run in enumerate(two):
         last = history_of(run).last_evaluation
-        assert overview["Accuracy"][n] == pytest.approx(100 * last["accuracy"])
-        assert overview["Loss"][n] == last["loss"]
+        assert overview["Accuracy"][n] == f"{100 * last['accuracy']:.2f} %"
+        assert overview["Loss"][n] == f"{last['loss']:.4f}"
     differ = frame(app, "Setting")
     assert dict(zip(differ["Setting"], zip(differ["A"], differ["B"], strict=True), strict=True)) == {
         "Learning rate": ("0.01", "0.1"), "Momentum": ("0", "0.9"), "Epochs": ("1", "6")
@@ -192,7 +192,7 @@ def test_family_is_shown_here_and_on_the_sheet_of_a_run(two: list[Run], workspac
     app = visit("run", run=child.id)
     assert "Family" in [h.value for h in app.subheader]
     assert list_checkpoints(child)
-    app.button(key="to-compare").click().run()
+    app.button(key="compare-this").click().run()
     assert f"{child.id},{two[0].id}" in app.query_params["runs"]
     app = compare(two[1].id)
     assert "No other run began with the weights of this run" in texts(app)

@@ -281,6 +281,7 @@ def test_basic_settings_are_a_few():
         ("preprocessing.size_px=null", ("preprocessing.size_px", None)),
         ("preprocessing.size_px=none", ("preprocessing.size_px", None)),
         ("preprocessing.size_px=", ("preprocessing.size_px", None)),
+        ("preprocessing.drawing=none", ("preprocessing.drawing", "none")),  # one of its choices is called so
         ("optimizer.name=adam", ("optimizer.name", "adam")),
         ("data.dataset=123", ("data.dataset", "123")),  # a folder may be called so
         ("data.dataset=a=b", ("data.dataset", "a=b")),

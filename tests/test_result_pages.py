@@ -258,3 +258,41 @@ def test_runs_of_the_same_second_are_told_apart(run, workspace):  # noqa: F811
         (box,) = [b for b in app.selectbox if b.key.startswith("run-of-results")]
         assert box.key == f"run-of-results-{id}"
         assert len(set(box.options)) == 2
+
+
+def test_runs_that_are_marked_on_the_runs_page_leave_results_and_a_run_s_sheet_alone(run, workspace):  # noqa: F811
+    app = visit("runs")
+    app.checkbox[0].check().run()
+    for page in ("results", "run"):
+        app.session_state["run"] = run.id
+        app.switch_page(f"{page}.py").run()
+        assert not app.exception
+        assert "Compare" not in [title.value for title in app.title]
+    app.switch_page("runs.py").run()
+    assert not app.exception
+    assert app.checkbox[0].value
+
+
+def test_run_that_was_deleted_meanwhile_is_said(run, workspace):  # noqa: F811
+    other = create_run(workspace, tiny())
+    train_in(workspace, other)
+    app = results(run, "Classes")
+    shutil.rmtree(run.path)
+    app.run()
+    assert not app.exception
+    assert "may have been deleted" in " ".join(w.value for w in app.warning)
+
+
+def test_untrained_network_has_no_pictures_that_were_never_learned(run):
+    app = results(run, "Pictures")
+    assert "Never learned" in app.selectbox(key="gallery-choice").options
+    app.select_slider[0].set_value(0).run()
+    assert "Never learned" not in app.selectbox(key="gallery-choice").options
+
+
+def test_predict_says_where_a_calibration_is_kept(run):
+    from core.runs.calibration import Calibration, save_calibration
+
+    save_calibration(list_checkpoints(run)[0], Calibration(3.0, 0.99, "half of the test"))
+    app = visit("predict", run=run.id)
+    assert "are kept for epoch-0001" in texts(app)

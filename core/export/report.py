@@ -138,10 +138,10 @@ def _evaluated(workspace: Workspace, run: Run, history: History, charts: _Charts
         content["learned"] = charts.place(learning_histogram(learning))
     if store := pictures_of(workspace, run, judged):
         content["galleries"] = [
-            {"title": title, "words": words, "pictures": pictures}
+            {"title": title, "words": words, "pictures": [_picture(store, judged, names, place) for place in found.tolist()]}
             for choice, title, words in GALLERIES
+            if choice != "never" or learning.epochs
             if (found := select(Wanted(choice), judged.predictions, judged.labels, learning)[:MOST_PICTURES]).size
-            and (pictures := [_picture(store, judged, names, place) for place in found.tolist()])
         ]
     return content
 

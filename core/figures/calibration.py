@@ -17,11 +17,17 @@ def reliability_diagram(now: Reliability, colour: str, before: Reliability | Non
         customdata=np.stack([np.nan_to_num(now.confidence), now.counts], axis=1),
         hovertemplate="sure %{customdata[0]:.1%}, right %{y:.1%}: %{customdata[1]:,} pictures<extra></extra>",
     )  # fmt: skip
+    wrong = (now.counts > 0) & (now.accuracy == 0)  # a bar without height
+    if wrong.any():
+        figure.add_scatter(
+            x=middles[wrong], y=now.accuracy[wrong], mode="markers", name="all wrong", marker={"color": colour, "size": 9, "symbol": "x"},
+            customdata=now.counts[wrong], cliponaxis=False, hovertemplate="all %{customdata:,} pictures wrong<extra></extra>",
+        )  # fmt: skip
     if before is not None:
         shown = before.counts > 0
         figure.add_scatter(
             x=middles[shown], y=before.accuracy[shown], mode="markers", name="right, before",
-            marker={"color": NEUTRAL, "size": 9, "symbol": "diamond-open"}, customdata=before.counts[shown],
+            marker={"color": NEUTRAL, "size": 9, "symbol": "diamond-open"}, customdata=before.counts[shown], cliponaxis=False,
             hovertemplate="before: right %{y:.1%}, %{customdata:,} pictures<extra></extra>",
         )  # fmt: skip
     figure.add_scatter(
@@ -52,6 +58,6 @@ def coverage_chart(
             x=[chosen[0]], y=[chosen[1]], mode="markers", marker={"color": colour, "size": 12}, name="chosen", hoverinfo="skip"
         )
     figure.update_xaxes(title_text="Pictures answered", range=[0, 1.02], tickformat=".0%")
-    figure.update_yaxes(title_text="Right among them", tickformat=".1%")
+    figure.update_yaxes(title_text="Right among them", tickformat=".1%", minallowed=-0.01, maxallowed=1.01)
     figure.update_layout(showlegend=False)
     return figure

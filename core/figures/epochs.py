@@ -6,7 +6,10 @@ import numpy as np
 import plotly.graph_objects as go
 
 from core.figures.look import COLOURS, NEUTRAL, base, colour_of, labels
+from core.figures.runs import LONGEST_ON_AXIS
 from core.insight.learning import Learning
+
+MOST_BARS = 25  # of epochs, or of spans of them
 
 
 def class_bars(true: np.ndarray, predicted: np.ndarray, class_names: Sequence[str], classes: np.ndarray, split: str) -> go.Figure:
@@ -16,8 +19,9 @@ def class_bars(true: np.ndarray, predicted: np.ndarray, class_names: Sequence[st
     accuracy = right / np.maximum(support, 1)
     figure = base(height=max(380, 90 + 30 * len(classes)))
     figure.add_bar(
-        x=accuracy, y=labels([class_names[k] for k in classes]), orientation="h", marker_color=colour_of(split), customdata=support, name="accuracy",
-        text=[f"{value:.1%}" if count else "none" for value, count in zip(accuracy, support, strict=True)], textposition="auto",
+        x=accuracy, y=labels([class_names[k] for k in classes], LONGEST_ON_AXIS), orientation="h", name="accuracy",
+        marker_color=colour_of(split), customdata=support, textposition="auto",
+        text=[f"{value:.1%}" if count else "none" for value, count in zip(accuracy, support, strict=True)],
         hovertemplate="%{y}: %{x:.2%} of %{customdata:,}<extra></extra>",
     )  # fmt: skip
     figure.update_xaxes(range=[0, 1], tickformat=".0%")
@@ -30,10 +34,11 @@ def learning_histogram(learning: Learning) -> go.Figure:
     figure = base(height=300)
     lasting = learning.forgotten == 0
     kinds = (("and ever since", lasting, COLOURS["train"]), ("but forgotten at times", ~lasting, COLOURS["validation"]))
+    spans = [span.tolist() for span in np.array_split(learning.epochs, min(len(learning.epochs), MOST_BARS))]
     for name, chosen, colour in kinds:
-        counts = [int((chosen & (learning.learned_at == epoch)).sum()) for epoch in learning.epochs]
+        counts = [int((chosen & np.isin(learning.learned_at, span)).sum()) for span in spans]
         figure.add_bar(
-            x=[str(epoch) for epoch in learning.epochs], y=counts, name=name, marker_color=colour,
+            x=[f"{span[0]}" if len(span) == 1 else f"{span[0]}–{span[-1]}" for span in spans], y=counts, name=name, marker_color=colour,
             hovertemplate="%{y:,}<extra>" + name + "</extra>",
         )  # fmt: skip
     figure.add_bar(

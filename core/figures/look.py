@@ -18,9 +18,9 @@ def colour_of(split: str) -> str:
     return COLOURS.get(split, NEUTRAL)
 
 
-def labels(names: Sequence[str]) -> list[str]:
+def labels(names: Sequence[str], longest: int = LONGEST) -> list[str]:
     """Names from outside as Plotly shows them unchanged: it makes links and bold type of some HTML. Long ones are cut where they stay distinct."""
-    short = [name if len(name) <= LONGEST else name[: LONGEST - 1] + "…" for name in names]
+    short = [name if len(name) <= longest else name[: longest - 1] + "…" for name in names]
     counts = Counter(short)
     return [escape(s if counts[s] == 1 else name, quote=False) for s, name in zip(short, names, strict=True)]
 
@@ -31,6 +31,7 @@ def base(height: int) -> go.Figure:
         template="none", height=height, margin={"l": 56, "r": 12, "t": 8, "b": 44}, hovermode="closest",
         paper_bgcolor="rgba(0,0,0,0)", plot_bgcolor="rgba(0,0,0,0)",
         # at the left: the buttons that appear when the mouse is over the chart stand at the right
+        modebar={"bgcolor": "rgba(0,0,0,0)", "color": NEUTRAL},
         legend={"orientation": "h", "y": 1.02, "x": 0, "xanchor": "left", "yanchor": "bottom"},
     )  # fmt: skip
     figure.update_xaxes(gridcolor="rgba(138,143,152,0.2)", zeroline=False, automargin=True)

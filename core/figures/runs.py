@@ -14,6 +14,8 @@ from core.training.optimizers import lr_factor
 
 MAX_POINTS = 1000
 MAX_MARKS = 50
+MOST_MARKERS = 100  # more would be one thick line
+LONGEST_ON_AXIS = 16  # characters of a class's name beside a matrix, which would shrink
 X_AXES = {"examples": "Training pictures seen", "step": "Step", "epoch": "Epoch", "seconds": "Time in seconds"}
 
 
@@ -26,7 +28,7 @@ def loss_curve(history: History, x: str = "examples", smoothing: float = 0.0, lo
 
 def accuracy_curve(history: History, x: str = "examples", smoothing: float = 0.0) -> go.Figure:
     figure = _curve(history, "accuracy", x, smoothing)
-    figure.update_yaxes(title_text="Accuracy", tickformat=".0%")
+    figure.update_yaxes(title_text="Accuracy", tickformat=".0%", minallowed=-0.02, maxallowed=1.02)
     return figure
 
 
@@ -57,15 +59,18 @@ def schedule_curve(config: TrainConfig, steps_per_epoch: int) -> go.Figure:
 
 
 def confusion_heatmap(
-    confusion: np.ndarray, class_names: Sequence[str], background: str = "#FFFFFF", show: str = "counts"
-) -> go.Figure:
+    confusion: np.ndarray, class_names: Sequence[str], background: str = "#FFFFFF", show: str = "counts",
+    support: np.ndarray | None = None, answered: np.ndarray | None = None,
+) -> go.Figure:  # fmt: skip
     """(K, K) counts as a square of cells shaded by their share of the true class; rows are the true classes.
 
     show: what is written into the cells of up to 20 classes: "counts", or per cent of the "true" or of the "predicted" class.
+    support, answered: (K,) pictures of each class and those taken for it, where the matrix does not show all classes.
     """
-    of_true = confusion / np.maximum(confusion.sum(axis=1, keepdims=True), 1)
-    of_predicted = confusion / np.maximum(confusion.sum(axis=0, keepdims=True), 1)
-    names = labels(class_names)
+    support, answered = (confusion.sum(axis=axis) if totals is None else totals for axis, totals in ((1, support), (0, answered)))
+    of_true = confusion / np.maximum(support[:, None], 1)
+    of_predicted = confusion / np.maximum(answered[None, :], 1)
+    names = labels(class_names, LONGEST_ON_AXIS)
     written = None
     if len(names) <= 20:
         values = confusion if show == "counts" else np.round(100 * (of_true if show == "true" else of_predicted)).astype(int)
@@ -162,7 +167,7 @@ def _curve(history: History, what: str, x: str, smoothing: float) -> go.Figure:
     split = history.started["evaluated_split"] if history.started else "test"
     points = evaluated_points(history, what, x)
     figure.add_scatter(
-        x=points[0], y=points[1], mode="lines+markers", name=split,
+        x=points[0], y=points[1], mode="lines+markers" if len(points[0]) <= MOST_MARKERS else "lines", name=split,
         line={"color": COLOURS[split], "width": 1.5, "dash": "dot"}, marker={"size": 8, "color": COLOURS[split]},
     )  # fmt: skip
     _mark_changes(figure, history, x)
@@ -197,5 +202,5 @@ def _in_epochs(history: History, positions: np.ndarray, x: str) -> np.ndarray:
 
 def _empty(x: str) -> go.Figure:
     figure = base(height=300)
-    figure.update_xaxes(title_text=X_AXES[x])
+    figure.update_xaxes(title_text=X_AXES[x], minallowed=0)
     return figure

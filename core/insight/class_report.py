@@ -50,7 +50,7 @@ class ClassReport:
 
 
 def wilson(right: int, total: int) -> Share:
-    """A share with the interval that holds its true value in 95 of 100 such samples."""
+    """A share with its 95 % interval: of 100 such intervals, each from a sample of its own, 95 hold the true value."""
     if total == 0:
         return Share(float("nan"), float("nan"), float("nan"))
     share = right / total

@@ -231,6 +231,8 @@ def evidence(comparison: Comparison, a: str, b: str) -> str:
 def _how_often(p: float) -> str:
     if p < LEAST_SAID:
         return "in less than 1 of 10,000 such comparisons"
+    if p < 0.01:
+        return f"in 1 of {round(1 / p):,} such comparisons"
     return f"in {100 * p:.2g} of 100 such comparisons" if p < 0.995 else "nearly every time"
 
 

@@ -178,6 +178,11 @@ def _holds_the_pictures_of(store: PictureStore, run: Run, started: dict[str, Any
     return np.array_equal(store.labels[indices], labels)  # a run of before this was noted
 
 
+def dataset_of(run: Run, judged: Judged) -> str:
+    """The set that the judged pictures are of."""
+    return judged.evaluation.about.dataset if judged.evaluation else run.config.data.dataset
+
+
 def is_still_its_set(workspace: Workspace, dataset: str, store: PictureStore) -> bool:
     """Whether the set of this name holds these pictures today, at whatever size."""
     if dataset not in DATASETS and dataset not in imported_sets(workspace):

@@ -46,7 +46,7 @@ def test_a_cell_of_the_confusion_matrix_shows_its_pictures(page: Page, judged_ru
     slider.focus()
     page.keyboard.press("ArrowLeft")
     page.keyboard.press("ArrowLeft")
-    expect(page.get_by_text(f"{true} for {predicted}, ").first).to_be_visible()
+    expect(page.get_by_text(f"{true} is taken for {predicted} ").first).to_be_visible()
     page.wait_for_selector("[class*='st-key-confusion-'] .heatmaplayer image")
     click_cell(page, true, predicted)
     expect(page.locator(".tiles .tile")).to_have_count(count)
@@ -91,7 +91,10 @@ def test_an_open_picture_has_its_probabilities_and_history_and_can_be_relabelled
     dialog.get_by_role("button", name="Previous").click()
     expect(first).to_have_attribute("src", url)
     dialog.get_by_role("button", name="Flag").click()
-    expect(page.get_by_text("1 flagged.")).to_be_visible()
+    expect(page.get_by_text("1 flagged.").first).to_be_visible()
+    expect(dialog.get_by_role("button", name="Unflag")).to_be_visible()  # the picture stays open
+    page.keyboard.press("Escape")
+    expect(page.locator(".tiles .tile .line", has_text="flagged")).to_have_count(1)
     assert len(current_edits(workspace, "digits").flagged) == 1
     undo(workspace, "digits")
 

@@ -1,0 +1,12 @@
+"""The way from a number to its pictures: what the gallery is asked to show."""
+
+import streamlit as st
+
+ANY = -1  # in place of a class
+
+
+def show_pictures(true: int | None, predicted: int | None, choice: str = "all") -> None:
+    """Turns to the pictures of a class, or of one that was taken for another. None: any."""
+    state = st.session_state
+    state["result-view"], state["gallery-choice"] = "Pictures", choice
+    state["gallery-true"], state["gallery-predicted"] = (ANY if k is None else k for k in (true, predicted))
