@@ -356,6 +356,8 @@ def test_a_pair_opens_large_side_by_side_and_either_can_be_left_out(page: Page, 
     expect(dialog.get_by_text("val/cat/copy.png")).to_be_visible()
     expect(dialog.get_by_text(re.compile("cat, validation, 24 × 24 pixels"))).to_be_visible()
     dialog.get_by_role("button", name="Leave out").last.click()
+    expect(dialog.get_by_role("button", name="Take back in")).to_be_visible()  # both stay open
+    page.keyboard.press("Escape")
     expect(page.get_by_text("Edited: 1 left out")).to_be_visible()
     assert current_edits(open_workspace(server.home), "twins").excluded == {"val/cat/copy.png"}
 
