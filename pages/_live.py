@@ -51,7 +51,7 @@ def _await_first_point(run: Run) -> None:
 def _pace(history: History) -> float:
     """Seconds between updates. Where the training has all cores, drawing takes its time from it: about a fifth of a second
     of one core an update, kept below a twentieth of the machine."""
-    if not history.evaluations:
+    if not history.evaluations or not history.steps["step"]:
         return FAST_S
     return max(CALM_S, 10.0 / history.takes_cores) if history.takes_cores else CALM_S
 
@@ -118,7 +118,7 @@ def _panel(run: Run, shown_state: str, every: float | None) -> None:
     if not history.evaluations:
         return
     _figures_row(run, status, history)
-    if not history.steps["step"]:
+    if not history.steps["step"] and not status.is_active:  # it will have no curves
         class_accuracy_table(history.evaluations[-1], history.started["class_names"])
         return
     _chart_choices()

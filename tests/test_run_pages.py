@@ -8,12 +8,13 @@ from streamlit.testing.v1 import AppTest
 from core.runs import launcher as launcher_module
 from core.runs.checkpoints import find_checkpoint, list_checkpoints
 from core.runs.directory import Run, create_run, list_runs
-from core.runs.history import history_of
+from core.runs.history import History, history_of
 from core.runs.launcher import launcher_for
 from core.runs.notes import Notes, read_notes, write_notes
 from core.runs.session import train_in
 from core.runs.status import status_of
 from core.workspace import Workspace
+from pages._live import FAST_S, _pace
 from tests.test_launcher import tiny
 from tests.test_pages import texts, visit, workspace  # noqa: F401 a fixture
 
@@ -171,3 +172,11 @@ def test_patience_left_is_on_screen(workspace: Workspace, nobody_trains: None) -
     train_in(workspace, run)
     app = visit("train", run=run.id)
     assert {metric.label: metric.value for metric in app.metric}["Patience left (validation loss)"] == "3 epochs"
+
+
+def test_page_of_a_run_is_updated_quickly_until_its_first_step_is_seen(finished: Run) -> None:
+    """Charts would otherwise appear with the next calm update only, seconds after Start."""
+    history = history_of(finished)
+    assert _pace(history) > FAST_S
+    begun = History(evaluations=history.evaluations[:1], started=history.started, threads=history.threads)
+    assert _pace(begun) == _pace(History()) == FAST_S
