@@ -7,7 +7,6 @@ import numpy as np
 import streamlit as st
 from PIL import Image
 
-from core.data.decoding import decode_picture
 from core.data.preprocessing import array_to_picture
 from core.errors import InputError
 from core.figures import inside as figures
@@ -25,6 +24,7 @@ from core.wording import counted, percent
 from pages._common import inert, with_bar, workspace
 from pages._pictures import enlarged
 from pages._result_checkpoint import checkpoint_choice
+from pages._upload import uploaded_picture
 
 SIDE_PX = 260
 TOP_K = 5
@@ -58,7 +58,7 @@ def chosen_picture(run: Run, judged: Judged, names: list[str]) -> Image.Image | 
         "Picture from", ["Evaluated pictures", "Upload"], default="Evaluated pictures", key="inside-source", required=True,
         label_visibility="collapsed",
     )  # fmt: skip
-    return uploaded() if source == "Upload" else evaluated(run, judged, names)
+    return uploaded_picture("inside-upload") if source == "Upload" else evaluated(run, judged, names)
 
 
 def evaluated(run: Run, judged: Judged, names: list[str]) -> Image.Image | None:
@@ -84,23 +84,6 @@ def evaluated(run: Run, judged: Judged, names: list[str]) -> Image.Image | None:
     picture = picture_at(store, int(judged.indices[at]), names[judged.labels[at]])
     st.caption(f"{inert(picture.file)}, true class: **{inert(picture.true)}**")
     return picture.picture
-
-
-def uploaded() -> Image.Image | None:
-    file = st.file_uploader(
-        "Picture",
-        type=["png", "jpg", "jpeg", "webp", "bmp", "gif", "tif", "tiff", "ppm", "pgm"],
-        key="inside-upload",
-        max_upload_size=20,
-    )
-    if file is None:
-        st.info("Choose a picture. It stays on this machine.")
-        return None
-    try:
-        return decode_picture(file.getvalue())
-    except InputError as error:
-        st.error(inert(str(error)))
-        return None
 
 
 def what_it_says(said: Prediction) -> None:

@@ -7,7 +7,6 @@ import streamlit as st
 from PIL import Image
 from streamlit_drawable_canvas import st_canvas
 
-from core.data.decoding import decode_picture
 from core.data.preprocessing import array_to_picture
 from core.errors import InputError
 from core.figures import runs as figures
@@ -23,6 +22,7 @@ from core.wording import percent
 from pages._common import choose_run, chosen_run, inert, workspace
 from pages._pictures import enlarged
 from pages._run_row import titles_of
+from pages._upload import uploaded_picture
 
 CANVAS_PX = 280
 TOP_K = 5
@@ -116,21 +116,8 @@ def draw(checkpoint: Checkpoint) -> None:
 
 
 def upload(checkpoint: Checkpoint) -> None:
-    file = st.file_uploader(
-        "Picture",
-        type=["png", "jpg", "jpeg", "webp", "bmp", "gif", "tif", "tiff", "ppm", "pgm"],
-        key="picture",
-        max_upload_size=20,
-    )
-    if file is None:
-        st.info("Choose a picture. It stays on this machine.")
-        return
-    try:
-        picture = decode_picture(file.getvalue())
-    except InputError as error:
-        st.error(inert(str(error)))
-        return
-    answer(checkpoint, picture, key="uploaded")
+    if picture := uploaded_picture("picture"):
+        answer(checkpoint, picture, key="uploaded")
 
 
 def from_the_data(run: Run, checkpoint: Checkpoint) -> None:

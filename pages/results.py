@@ -69,7 +69,11 @@ def results(run: Run, shown_state: str) -> None:
     if not kept and not (history.evaluations and history.started):
         st.info(nothing_yet(run, status))
         return
-    names = class_names_of(run)
+    try:
+        names = class_names_of(run)
+    except InputError as error:  # of a run from a file, whose only checkpoint is damaged
+        st.error(inert(str(error)))
+        return
     if history.evaluations:
         overview(run, history, status)
     if kept:

@@ -296,3 +296,15 @@ def test_predict_says_where_a_calibration_is_kept(run):
     save_calibration(list_checkpoints(run)[0], Calibration(3.0, 0.99, "half of the test"))
     app = visit("predict", run=run.id)
     assert "are kept for epoch-0001" in texts(app)
+
+
+def test_kept_evaluation_of_a_run_from_a_file_whose_checkpoint_is_damaged_has_words(run, workspace):  # noqa: F811
+    evaluate_and_keep(workspace, run, find_checkpoint(run, "last"), "validation")
+    run.events.write_bytes(b"")  # a run that never trained here has no events
+    (find_checkpoint(run, "last").path / "network.json").write_bytes(b"rot")
+    app = visit("results")
+    app.session_state[f"evaluation-of-{run.id}"] = list_evaluations(run)[0].name
+    app.session_state["run"] = run.id
+    app.run()
+    assert not app.exception
+    assert "is damaged" in app.error[0].value

@@ -28,7 +28,8 @@ PLAIN = Calibration()
 def calibration_of(checkpoint: Checkpoint) -> Calibration:
     """What is kept for these very weights; the plain one where nothing is."""
     try:
-        kept = _read(_run_of(checkpoint)).get(weights_sum(checkpoint))
+        by_weights = _read(_run_of(checkpoint))
+        kept = by_weights and by_weights.get(weights_sum(checkpoint))
         return _checked(kept) if kept else PLAIN
     except (InputError, ValueError, TypeError, KeyError):
         return PLAIN

@@ -18,9 +18,12 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 from playwright.sync_api import TimeoutError as PlaywrightTimeout
 
 from core.errors import InputError
+from core.recipes import recipe_named
 from core.runs.actions import stop_run
-from core.runs.directory import Run, find_run, list_runs
+from core.runs.directory import Run, create_run, find_run, list_runs
+from core.runs.session import train_in
 from core.runs.status import status_of
+from core.settings import changed
 from core.workspace import open_workspace
 from tests.waiting import until
 
@@ -112,6 +115,17 @@ def page(browser: Browser, server: Server) -> Iterator[Page]:
     assert page.get_by_test_id("stException").count() == 0
     assert strangers == []
     context.close()
+
+
+@pytest.fixture(scope="module")
+def judged_run(server: Server) -> Run:
+    """Digits, trained for three epochs."""
+    workspace = open_workspace(server.home)
+    run = create_run(
+        workspace, changed(recipe_named("digits-quickstart").config, {"epochs": 3, "threads": 1, "tensorboard": False})
+    )
+    assert train_in(workspace, run).reason == "finished"
+    return run
 
 
 def run_shown(page: Page, server: Server) -> Run:

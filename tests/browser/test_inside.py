@@ -2,27 +2,12 @@
 
 import re
 
-import pytest
 from playwright.sync_api import Page, expect
 
-from core.recipes import recipe_named
-from core.runs.directory import Run, create_run
-from core.runs.session import train_in
-from core.settings import changed
-from core.workspace import open_workspace
-from tests.browser.conftest import Server, choose, view
+from core.runs.directory import Run
+from tests.browser.conftest import choose, view
 
 POINTS = ".trainscope-chart .points path"
-
-
-@pytest.fixture(scope="module")
-def judged_run(server: Server) -> Run:
-    workspace = open_workspace(server.home)
-    run = create_run(
-        workspace, changed(recipe_named("digits-quickstart").config, {"epochs": 3, "threads": 1, "tensorboard": False})
-    )
-    assert train_in(workspace, run).reason == "finished"
-    return run
 
 
 def point_at(page: Page, number: int) -> tuple[float, float]:

@@ -3,31 +3,17 @@
 import re
 from pathlib import Path
 
-import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from core.data.edits import current_edits, undo
 from core.insight.metrics import most_confused_pairs
 from core.insight.run_results import judged_after
-from core.recipes import recipe_named
 from core.runs.calibration import PLAIN, save_calibration
 from core.runs.checkpoints import find_checkpoint
-from core.runs.directory import Run, create_run
+from core.runs.directory import Run
 from core.runs.pins import pins_of
-from core.runs.session import train_in
-from core.settings import changed
 from core.workspace import open_workspace
 from tests.browser.conftest import Server, view
-
-
-@pytest.fixture(scope="module")
-def judged_run(server: Server) -> Run:
-    workspace = open_workspace(server.home)
-    run = create_run(
-        workspace, changed(recipe_named("digits-quickstart").config, {"epochs": 3, "threads": 1, "tensorboard": False})
-    )
-    assert train_in(workspace, run).reason == "finished"
-    return run
 
 
 def click_cell(page: Page, true: int, predicted: int) -> None:
