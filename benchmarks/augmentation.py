@@ -23,10 +23,18 @@ WAYS = {
     "rotate, scale, shift, mirror": {"shift_px": 4, "flip": True, "rotate_deg": 15, "scale": 0.1},
     "crop, mirror, colours": {"crop_area": 0.3, "flip": True, **JITTER, "grey_probability": 0.1},
     "everything": {
-        "shift_px": 4, "flip": True, "rotate_deg": 15, "scale": 0.1, "erase_px": 8, "crop_area": 0.5, "flip_vertical": True,
-        **JITTER, "grey_probability": 0.1, "invert_probability": 0.1,
+        "shift_px": 4,
+        "flip": True,
+        "rotate_deg": 15,
+        "scale": 0.1,
+        "erase_px": 8,
+        "crop_area": 0.5,
+        "flip_vertical": True,
+        **JITTER,
+        "grey_probability": 0.1,
+        "invert_probability": 0.1,
     },
-}  # fmt: skip
+}
 
 
 def main() -> None:
@@ -89,9 +97,9 @@ def training_steps(options: argparse.Namespace):
     import torch
 
     from core.data.sets import divide, prepare_store
-    from core.models.network import NetworkSpec
+    from core.models.network_spec import NetworkSpec
     from core.recipes import recipe_named
-    from core.runs.session import resolved
+    from core.running.session import resolved
     from core.settings import changed
     from core.training.batches import load_training_data
     from core.training.device import choose_compute

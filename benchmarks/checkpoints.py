@@ -11,9 +11,9 @@ import time
 from pathlib import Path
 
 from core.recipes import recipe_named
+from core.running.session import Session, train_in
 from core.runs.directory import create_run
 from core.runs.history import history_of
-from core.runs.session import Session, train_in
 from core.settings import changed
 from core.workspace import Workspace, open_workspace
 
@@ -61,11 +61,19 @@ def main() -> None:
             for _ in range(options.rounds)
         ]
     ratios = [with_["images_per_s"] / without["images_per_s"] for with_, without in rounds]
-    print(json.dumps({
-        "recipe": options.recipe, "with_over_without": [round(r, 4) for r in ratios], "median": round(statistics.median(ratios), 4),
-        "share_of_time_in_saving": round(statistics.median(with_["saving_s"] for with_, _ in rounds), 4),
-        "images_per_s": [round(with_["images_per_s"]) for with_, _ in rounds], "saves": rounds[0][0]["saves"],
-    }, indent=2))  # fmt: skip
+    print(
+        json.dumps(
+            {
+                "recipe": options.recipe,
+                "with_over_without": [round(r, 4) for r in ratios],
+                "median": round(statistics.median(ratios), 4),
+                "share_of_time_in_saving": round(statistics.median(with_["saving_s"] for with_, _ in rounds), 4),
+                "images_per_s": [round(with_["images_per_s"]) for with_, _ in rounds],
+                "saves": rounds[0][0]["saves"],
+            },
+            indent=2,
+        )
+    )
 
 
 if __name__ == "__main__":

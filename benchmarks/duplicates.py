@@ -17,9 +17,16 @@ import numpy as np
 from PIL import Image
 
 from core.config import Preprocessing
-from core.data.decoding import decode_picture
-from core.data.duplicates import HASH_BYTES, find_duplicates, perceptual_hash, perceptual_hashes, pixel_digest, pixel_digests
-from core.data.preprocessing import picture_to_array
+from core.data.sources.decoding import decode_picture
+from core.data.store.duplicates import (
+    HASH_BYTES,
+    find_duplicates,
+    perceptual_hash,
+    perceptual_hashes,
+    pixel_digest,
+    pixel_digests,
+)
+from core.data.transforms.preprocessing import picture_to_array
 
 FACTORS = (0.5, 0.7, 1.5, 2)
 FILTERS = (Image.Resampling.BILINEAR, Image.Resampling.BICUBIC, Image.Resampling.LANCZOS)

@@ -25,7 +25,7 @@ from core.runs.history import history_of
 from core.runs.status import status_of
 from core.workspace import open_workspace
 from tests.browser.conftest import CHROMIUM_FLAGS, start_server
-from tests.waiting import until
+from tests.fixtures.waiting import until
 
 ROUNDS = 3
 LOSS_POINT = "[class*='st-key-loss-'] .scatterlayer .points path"
@@ -108,7 +108,7 @@ def worker_cpu_s() -> float:
     total = 0
     for process in Path("/proc").glob("[0-9]*"):
         try:
-            if b"core.runs.worker" in (process / "cmdline").read_bytes():
+            if b"core.jobs.worker" in (process / "cmdline").read_bytes():
                 total += sum(map(int, (process / "stat").read_text().rpartition(")")[2].split()[11:13]))
         except OSError:
             continue  # it has just ended

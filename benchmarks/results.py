@@ -15,18 +15,20 @@ from pathlib import Path
 from playwright.sync_api import Page, sync_playwright
 
 from core.recipes import recipe_named
+from core.running.session import train_in
 from core.runs.directory import Run, create_run
-from core.runs.session import train_in
 from core.settings import changed
 from core.workspace import open_workspace
 from tests.browser.conftest import CHROMIUM_FLAGS, start_server, view
 
 ROUNDS = 9
 SHOWN = {  # what tells that a view is there
-    "Epochs": "[class*='st-key-learned-'] .bars path", "Classes": "[data-testid=stDataFrame]",
-    "Confusion": "[class*='st-key-confusion-'] .heatmaplayer image", "Pictures": ".tiles .tile img",
+    "Epochs": "[class*='st-key-learned-'] .bars path",
+    "Classes": "[data-testid=stDataFrame]",
+    "Confusion": "[class*='st-key-confusion-'] .heatmaplayer image",
+    "Pictures": ".tiles .tile img",
     "Calibration": "[class*='st-key-reliability-'] .bars path",
-}  # fmt: skip
+}
 
 
 def main() -> None:

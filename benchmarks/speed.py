@@ -90,7 +90,7 @@ def serve(options: argparse.Namespace, workload: str, way: str) -> None:
 def configuration(options: argparse.Namespace, workload: str, way: str):
     from core.data.sets import prepare_store
     from core.recipes import recipe_named
-    from core.runs.session import resolved
+    from core.running.session import resolved
     from core.settings import changed
     from core.workspace import open_workspace
 
@@ -113,7 +113,7 @@ def plain_steps(options: argparse.Namespace, workload: str, way: str):
 def plain_network(config, store):
     import torch
 
-    from core.models.network import NetworkSpec
+    from core.models.network_spec import NetworkSpec
 
     torch.manual_seed(config.seed)
     return NetworkSpec(
@@ -166,7 +166,7 @@ def plain_loop(config, store, network, num_workers: int = 0):
 def trainscope_steps(options: argparse.Namespace, workload: str, way: str):
     import torch
 
-    from core.models.network import NetworkSpec
+    from core.models.network_spec import NetworkSpec
     from core.training.batches import load_training_data
     from core.training.device import choose_compute
     from core.training.loop import new_state, train
@@ -193,7 +193,7 @@ def one_batch_steps(options: argparse.Namespace, workload: str, way: str):
     import torch
     from torch import nn
 
-    from core.models.network import NetworkSpec
+    from core.models.network_spec import NetworkSpec
     from core.training.batches import gather, load_training_data
     from core.training.device import choose_compute
     from core.training.loop import new_state

@@ -24,34 +24,56 @@ def setting(default: Any, title: str, explanation: str, *, unit: str = "", basic
 
 class DataConfig(Section):
     dataset: str = setting(
-        "digits", "Data set", "The pictures to learn from: a name from the catalogue, or the path of a folder of pictures.",
-        basic=True, min_length=1, max_length=4096,
-    )  # fmt: skip
+        "digits",
+        "Data set",
+        "The pictures to learn from: a name from the catalogue, or the path of a folder of pictures.",
+        basic=True,
+        min_length=1,
+        max_length=4096,
+    )
     validation_fraction: float = setting(
-        0.0, "Validation share", "Part of the training pictures held out to judge the network while it trains. "
-        "Drawn class by class, so that every class keeps its share.", ge=0, le=0.9,
-    )  # fmt: skip
+        0.0,
+        "Validation share",
+        "Part of the training pictures held out to judge the network while it trains. "
+        "Drawn class by class, so that every class keeps its share.",
+        ge=0,
+        le=0.9,
+    )
     test_fraction: float = setting(
-        0.0, "Test share", "Part held out as a test split, for sets that come without one. Ignored where the set brings its own.",
-        ge=0, le=0.9,
-    )  # fmt: skip
+        0.0,
+        "Test share",
+        "Part held out as a test split, for sets that come without one. Ignored where the set brings its own.",
+        ge=0,
+        le=0.9,
+    )
     split_seed: int = setting(0, "Split seed", "The same seed holds out the same pictures.", ge=0, le=2**32 - 1)
     split_by: Literal["delivered", "shares"] = setting(
-        "delivered", "Splits", "Delivered: the splits that the set brings; shares are held out only of what it lacks. Shares: all its "
+        "delivered",
+        "Splits",
+        "Delivered: the splits that the set brings; shares are held out only of what it lacks. Shares: all its "
         "pictures together, divided anew; both shares are then of all pictures.",
-    )  # fmt: skip
+    )
     edits: str = setting(
-        "", "Edits", "Which revision of your changes to the set (labels corrected, pictures left out) is used. Empty: as it is "
-        "when the run starts; none: the set as delivered.", max_length=16, pattern="^(none|[0-9a-f]{16}|)$",
-    )  # fmt: skip
+        "",
+        "Edits",
+        "Which revision of your changes to the set (labels corrected, pictures left out) is used. Empty: as it is "
+        "when the run starts; none: the set as delivered.",
+        max_length=16,
+        pattern="^(none|[0-9a-f]{16}|)$",
+    )
     sampling: Literal["shuffled", "balanced"] = setting(
-        "shuffled", "Sampling", "Shuffled: every training picture once an epoch. Balanced: drawn so that each class comes up equally "
+        "shuffled",
+        "Sampling",
+        "Shuffled: every training picture once an epoch. Balanced: drawn so that each class comes up equally "
         "often, pictures of rare classes several times (a weighted random sampler).",
-    )  # fmt: skip
+    )
     evaluate_on: Literal["validation", "test"] = setting(
-        "test", "Evaluate on", "The pictures that judge the network after each epoch. Tutorials use the test split; "
-        "choosing settings by it makes its figure too good, so use validation when you compare.", basic=True,
-    )  # fmt: skip
+        "test",
+        "Evaluate on",
+        "The pictures that judge the network after each epoch. Tutorials use the test split; "
+        "choosing settings by it makes its figure too good, so use validation when you compare.",
+        basic=True,
+    )
 
     @model_validator(mode="after")
     def _shares_leave_something_to_learn_from(self) -> "DataConfig":
@@ -61,21 +83,30 @@ class DataConfig(Section):
 
 
 class Preprocessing(Section):
-    """How a picture becomes the network's input. Serialised into every checkpoint; core/data/preprocessing.py applies it."""
+    """How a picture becomes the network's input. Serialised into every checkpoint; core/data/transforms/preprocessing.py applies it."""
 
     size_px: int | None = setting(
-        None, "Picture size", "Side of the square that pictures are brought to. Empty: as the set has them "
-        "(photographs of varying size: 64).", unit="px", ge=4, le=1024,
-    )  # fmt: skip
+        None,
+        "Picture size",
+        "Side of the square that pictures are brought to. Empty: as the set has them (photographs of varying size: 64).",
+        unit="px",
+        ge=4,
+        le=1024,
+    )
     fit: Literal["crop", "pad", "stretch"] = setting(
         "crop",
         "Fit",
         "How a picture that is not square fills the square: its middle cut out, black bars added, or stretched.",
     )
     short_side_px: int | None = setting(
-        None, "Short side", "The picture is first resized until its short side has this length, then the middle square is cut out "
-        "(Resize and CenterCrop). Empty: the whole short side is kept.", unit="px", ge=4, le=1024,
-    )  # fmt: skip
+        None,
+        "Short side",
+        "The picture is first resized until its short side has this length, then the middle square is cut out "
+        "(Resize and CenterCrop). Empty: the whole short side is kept.",
+        unit="px",
+        ge=4,
+        le=1024,
+    )
     colour: Literal["as stored", "grey", "rgb"] = setting(
         "as stored",
         "Colour",
@@ -83,17 +114,25 @@ class Preprocessing(Section):
     )
     invert: bool = setting(False, "Invert", "Light and dark change places in every picture, also in evaluation and prediction.")
     mean: tuple[Annotated[float, Ge(-100), Le(100)], ...] | None = setting(
-        None, "Mean", "Subtracted from each channel (pixels run from 0 to 1). Empty: measured on the training split as delivered.",
-        min_length=1, max_length=3,
-    )  # fmt: skip
+        None,
+        "Mean",
+        "Subtracted from each channel (pixels run from 0 to 1). Empty: measured on the training split as delivered.",
+        min_length=1,
+        max_length=3,
+    )
     std: tuple[Annotated[float, Ge(0.0001), Le(100)], ...] | None = setting(
-        None, "Standard deviation", "Each channel is divided by it. Empty: measured on the training split as delivered.",
-        min_length=1, max_length=3,
-    )  # fmt: skip
+        None,
+        "Standard deviation",
+        "Each channel is divided by it. Empty: measured on the training split as delivered.",
+        min_length=1,
+        max_length=3,
+    )
     drawing: Literal["auto", "none", "mnist", "digits"] = setting(
-        "auto", "Drawings", "How drawings and photographs of a digit are brought to the look of the set: light on dark, "
+        "auto",
+        "Drawings",
+        "How drawings and photographs of a digit are brought to the look of the set: light on dark, "
         "cropped, scaled and centred as MNIST or scikit-learn's digits were made. Automatic: as suits the set.",
-    )  # fmt: skip
+    )
 
     @model_validator(mode="after")
     def _short_side_leaves_a_square_to_cut_out(self) -> "Preprocessing":
@@ -127,9 +166,13 @@ class Augmentation(Section):
         0, "Erase", "A square of this side is blanked out somewhere (RandomErasing, cutout).", unit="px", ge=0, le=512
     )
     crop_area: float = setting(
-        1.0, "Crop to at least", "A part of the picture, from this share of its area up to all of it, is enlarged to the full size; "
-        "sides in the ratio 3:4 to 4:3 (RandomResizedCrop). 1: never cropped.", ge=0.01, le=1,
-    )  # fmt: skip
+        1.0,
+        "Crop to at least",
+        "A part of the picture, from this share of its area up to all of it, is enlarged to the full size; "
+        "sides in the ratio 3:4 to 4:3 (RandomResizedCrop). 1: never cropped.",
+        ge=0.01,
+        le=1,
+    )
     flip_vertical: bool = setting(
         False,
         "Turn upside down",
@@ -139,16 +182,23 @@ class Augmentation(Section):
         0.0, "Brightness", "Made brighter or darker by up to this share (ColorJitter). At 1 some turn black.", ge=0, le=1
     )
     contrast: float = setting(
-        0.0, "Contrast", "Light and dark moved apart or together by up to this share (ColorJitter). At 1 some turn plain grey.",
-        ge=0, le=1,
-    )  # fmt: skip
+        0.0,
+        "Contrast",
+        "Light and dark moved apart or together by up to this share (ColorJitter). At 1 some turn plain grey.",
+        ge=0,
+        le=1,
+    )
     saturation: float = setting(
         0.0, "Saturation", "Colours made stronger or paler by up to this share (ColorJitter).", ge=0, le=1
     )
     hue: float = setting(
-        0.0, "Hue", "Colours moved around the colour circle by up to this share of it (ColorJitter). "
-        "At 0.5 every colour can become any other.", ge=0, le=0.5,
-    )  # fmt: skip
+        0.0,
+        "Hue",
+        "Colours moved around the colour circle by up to this share of it (ColorJitter). "
+        "At 0.5 every colour can become any other.",
+        ge=0,
+        le=0.5,
+    )
     grey_probability: float = setting(0.0, "Grey", "This share of the pictures loses its colours (RandomGrayscale).", ge=0, le=1)
     invert_probability: float = setting(
         0.0, "Invert at random", "In this share of the pictures light and dark change places (RandomInvert).", ge=0, le=1
@@ -170,12 +220,16 @@ class ModelConfig(Section):
         le=16,
     )
     weights: Literal["fresh", "pretrained"] = setting(
-        "fresh", "First weights", "Fresh: drawn at random. Pretrained: learned by others on ImageNet's 1.2 million photographs, all but the "
+        "fresh",
+        "First weights",
+        "Fresh: drawn at random. Pretrained: learned by others on ImageNet's 1.2 million photographs, all but the "
         "last layer; needs less data and time.",
-    )  # fmt: skip
+    )
     frozen: bool = setting(
-        False, "Freeze all but the last layer", "Only the last layer learns: fast, and the safer choice with few pictures. For pretrained weights.",
-    )  # fmt: skip
+        False,
+        "Freeze all but the last layer",
+        "Only the last layer learns: fast, and the safer choice with few pictures. For pretrained weights.",
+    )
 
     @model_validator(mode="after")
     def _frozen_is_of_use(self) -> "ModelConfig":
@@ -188,9 +242,13 @@ class ModelConfig(Section):
 
 class OptimizerBase(Section):
     lr: float = setting(
-        0.01, "Learning rate", "Size of each update. Too high and the loss jumps or explodes; too low and it crawls.",
-        basic=True, gt=0, le=100,
-    )  # fmt: skip
+        0.01,
+        "Learning rate",
+        "Size of each update. Too high and the loss jumps or explodes; too low and it crawls.",
+        basic=True,
+        gt=0,
+        le=100,
+    )
     weight_decay: float = setting(0.0, "Weight decay", "Pulls the weights towards zero at every step.", ge=0, le=10)
     decay_all: bool = setting(
         True,
@@ -253,9 +311,13 @@ class Step(ScheduleBase):
 class Cosine(ScheduleBase):
     name: Literal["cosine"] = "cosine"
     period_epochs: int | None = setting(
-        None, "Half period", "Epochs from the highest to the lowest rate (T_max). Empty: the whole run.",
-        unit="epochs", ge=1, le=100_000,
-    )  # fmt: skip
+        None,
+        "Half period",
+        "Epochs from the highest to the lowest rate (T_max). Empty: the whole run.",
+        unit="epochs",
+        ge=1,
+        le=100_000,
+    )
     final_fraction: float = setting(0.0, "Lowest", "The lowest rate as a share of the learning rate.", ge=0, le=1)
 
 
@@ -290,9 +352,13 @@ class LossConfig(Section):
 
 class EarlyStopping(Section):
     patience: int = setting(
-        0, "Patience", "Training ends once this many epochs in a row brought no improvement. 0: it never ends early.",
-        unit="epochs", ge=0, le=100_000,
-    )  # fmt: skip
+        0,
+        "Patience",
+        "Training ends once this many epochs in a row brought no improvement. 0: it never ends early.",
+        unit="epochs",
+        ge=0,
+        le=100_000,
+    )
     watch: Literal["loss", "accuracy"] = setting("loss", "Watch", "The figure of the evaluated split that has to improve.")
     min_change: float = setting(0.0, "Least change", "A smaller improvement than this does not count.", ge=0, le=100)
 
@@ -317,9 +383,13 @@ class CheckpointConfig(Section):
         le=100_000,
     )
     every_seconds: float = setting(
-        30.0, "And at least every", "Within long epochs a checkpoint is taken this often, and replaces the one before.",
-        unit="s", ge=0.1, le=86_400,
-    )  # fmt: skip
+        30.0,
+        "And at least every",
+        "Within long epochs a checkpoint is taken this often, and replaces the one before.",
+        unit="s",
+        ge=0.1,
+        le=86_400,
+    )
 
 
 Optimizer = Annotated[Union[SGD, Adam, AdamW, RMSprop], Field(discriminator="name")]
@@ -342,13 +412,22 @@ class TrainConfig(Section):
         3, "Epochs", "Passes over the training pictures. 0 only judges the network.", basic=True, ge=0, le=100_000
     )
     batch_size: int = setting(
-        64, "Batch size", "Pictures per update. Larger is faster a picture, but makes fewer updates.",
-        unit="pictures", basic=True, ge=1, le=65_536,
-    )  # fmt: skip
+        64,
+        "Batch size",
+        "Pictures per update. Larger is faster a picture, but makes fewer updates.",
+        unit="pictures",
+        basic=True,
+        ge=1,
+        le=65_536,
+    )
     eval_batch_size: int = setting(
-        1000, "Evaluation batch", "Pictures per evaluation step: affects speed and memory, never the result.",
-        unit="pictures", ge=1, le=65_536,
-    )  # fmt: skip
+        1000,
+        "Evaluation batch",
+        "Pictures per evaluation step: affects speed and memory, never the result.",
+        unit="pictures",
+        ge=1,
+        le=65_536,
+    )
     drop_last: bool = setting(False, "Drop last batch", "Leaves out the last batch of an epoch when it is not full.")
     log_every: int = setting(
         10,
@@ -361,16 +440,21 @@ class TrainConfig(Section):
     early_stopping: EarlyStopping = EarlyStopping()
     checkpoint: CheckpointConfig = CheckpointConfig()
     seed: int = setting(
-        1, "Seed", "Decides first weights, order of the pictures and random changes. The same seed repeats a run.",
-        ge=0, le=2**32 - 1,
-    )  # fmt: skip
+        1,
+        "Seed",
+        "Decides first weights, order of the pictures and random changes. The same seed repeats a run.",
+        ge=0,
+        le=2**32 - 1,
+    )
     device: Literal["auto", "cpu", "cuda", "mps"] = setting(
         "auto", "Device", "Where the arithmetic is done. Automatic takes a GPU where there is one."
     )
     precision: Literal["auto", "float32", "bfloat16"] = setting(
-        "auto", "Precision", "bfloat16 is several times faster where the processor has instructions for it, at the same accuracy. "
+        "auto",
+        "Precision",
+        "bfloat16 is several times faster where the processor has instructions for it, at the same accuracy. "
         "Weights are kept, and evaluation is done, in float32.",
-    )  # fmt: skip
+    )
     threads: int = setting(
         0,
         "Threads",
@@ -383,10 +467,17 @@ class TrainConfig(Section):
 
 
 SECTIONS = {
-    "data": "Data", "preprocessing": "Preprocessing", "augmentation": "Augmentation", "model": "Model",
-    "optimizer": "Optimizer", "schedule": "Learning rate schedule", "loss": "Loss", "": "Training",
-    "early_stopping": "Early stopping", "checkpoint": "Checkpoints",
-}  # fmt: skip
+    "data": "Data",
+    "preprocessing": "Preprocessing",
+    "augmentation": "Augmentation",
+    "model": "Model",
+    "optimizer": "Optimizer",
+    "schedule": "Learning rate schedule",
+    "loss": "Loss",
+    "": "Training",
+    "early_stopping": "Early stopping",
+    "checkpoint": "Checkpoints",
+}
 # What may be changed while a run trains, or between its sessions.
 CHANGEABLE = ("optimizer.lr", "epochs", "early_stopping.patience", "early_stopping.watch", "early_stopping.min_change")
 VARIANTS: dict[str, dict[str, type[Section]]] = {

@@ -65,9 +65,19 @@ def _as_setting(path: str, field: Any) -> Setting:
         words = ["one of " + ", ".join(choices)]
     extra = field.json_schema_extra
     return Setting(
-        path, field.title, field.description, extra["unit"], extra["basic"], kind, optional, field.default, tuple(choices),
-        lower, upper, " and ".join(words),
-    )  # fmt: skip
+        path,
+        field.title,
+        field.description,
+        extra["unit"],
+        extra["basic"],
+        kind,
+        optional,
+        field.default,
+        tuple(choices),
+        lower,
+        upper,
+        " and ".join(words),
+    )
 
 
 def settings_of(section: type[Section], prefix: str = "") -> Iterator[Setting]:
@@ -206,8 +216,14 @@ def _sentence(problem: Mapping[str, Any]) -> str:
     known = {item.path: item for item in all_settings()}.get(path)
     expected = problem["msg"][0].lower() + problem["msg"][1:]
     if known:  # our own words for it
-        kinds = {"int": "a whole number", "float": "a finite number", "bool": "true or false", "text": "text",
-                 "floats": "one to three numbers, means from -100 to 100, deviations from 0.0001 to 100", "choice": ""}  # fmt: skip
+        kinds = {
+            "int": "a whole number",
+            "float": "a finite number",
+            "bool": "true or false",
+            "text": "text",
+            "floats": "one to three numbers, means from -100 to 100, deviations from 0.0001 to 100",
+            "choice": "",
+        }
         expected = " ".join(filter(None, [kinds[known.kind], known.bounds])) or expected
     return f"{path}: found {_short(found)}, expected {expected}."
 

@@ -4,21 +4,21 @@ from pathlib import Path
 
 import streamlit as st
 
-from pages._common import show_messages
-from pages.live_chart import load_charts_early
+from pages.components.live_chart import load_charts_early
+from pages.shared.actions import show_messages
 
 st.set_page_config(page_title="Trainscope", page_icon=str(Path(__file__).parent / "icon.png"), layout="wide")
 
 page = st.navigation(
     [
-        st.Page("home.py", title="Home", default=True),
-        st.Page("data.py", title="Data"),
-        st.Page("train.py", title="Train"),
-        st.Page("results.py", title="Results"),
-        st.Page("compare.py", title="Compare"),
-        st.Page("predict.py", title="Predict"),
-        st.Page("runs.py", title="Runs"),
-        st.Page("run.py", title="Run", visibility="hidden"),
+        st.Page("home/home.py", title="Home", default=True),
+        st.Page("data/data.py", title="Data"),
+        st.Page("train/train.py", title="Train"),
+        st.Page("results/results.py", title="Results"),
+        st.Page("compare/compare.py", title="Compare"),
+        st.Page("predict/predict.py", title="Predict"),
+        st.Page("runs/runs.py", title="Runs"),
+        st.Page("run/run.py", title="Run", visibility="hidden"),
     ],
     position="top",
 )

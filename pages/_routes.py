@@ -8,8 +8,8 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from core.data.originals import as_png, original_picture, stored_picture
-from core.data.store import store_named
+from core.data.store.image_store import store_named
+from core.data.store.originals import as_png, original_picture, stored_picture
 from core.errors import InputError
 from core.export.downloads import export
 from core.workspace import open_workspace

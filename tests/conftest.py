@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from core.runs.launcher import Launcher
+from core.jobs.queue import Launcher
 from core.workspace import Workspace, open_workspace
 
 

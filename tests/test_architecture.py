@@ -11,10 +11,28 @@ PAGES = sorted((PROJECT / "pages").rglob("*.py"))
 
 # A room may import from itself and from those before it, never from one after.
 ROOMS = [
-    "core.errors", "core.files", "core.wording", "core.zips", "core.workspace", "core.config", "core.settings", "core.recipes",
-    "core.data", "core.models", "core.training", "core.runs", "core.insight", "core.inference", "core.figures", "core.intake", "core.export",
-    "core.commands", "core.__main__",
-]  # fmt: skip
+    "core.errors",
+    "core.files",
+    "core.wording",
+    "core.zips",
+    "core.workspace",
+    "core.config",
+    "core.settings",
+    "core.recipes",
+    "core.data",
+    "core.models",
+    "core.training",
+    "core.runs",
+    "core.jobs",
+    "core.running",
+    "core.insight",
+    "core.inference",
+    "core.figures",
+    "core.intake",
+    "core.export",
+    "core.commands",
+    "core.__main__",
+]
 
 
 def module_name(path: Path) -> str:

@@ -43,9 +43,13 @@ def load(workspace: Workspace, options: argparse.Namespace) -> Result:
     loaded = load_file(workspace, path, path.name, _config(workspace, options), options.name, progress())
     config = loaded.run.config
     return {
-        "run": loaded.run.id, "path": str(loaded.run.path), "kind": loaded.kind, "model": config.model.name,
-        "dataset": config.data.dataset, "notes": loaded.notes,
-    }  # fmt: skip
+        "run": loaded.run.id,
+        "path": str(loaded.run.path),
+        "kind": loaded.kind,
+        "model": config.model.name,
+        "dataset": config.data.dataset,
+        "notes": loaded.notes,
+    }
 
 
 def _config(workspace: Workspace, options: argparse.Namespace) -> "TrainConfig | None":
@@ -129,9 +133,13 @@ def export(workspace: Workspace, options: argparse.Namespace) -> Result:
     finally:
         remove_quietly(aside)
     return {
-        "run": run.id, "checkpoint": checkpoint.name if checkpoint else None, "format": form, "path": str(path.resolve()),
-        "num_bytes": path.stat().st_size, "left_out": left_out,
-    }  # fmt: skip
+        "run": run.id,
+        "checkpoint": checkpoint.name if checkpoint else None,
+        "format": form,
+        "path": str(path.resolve()),
+        "num_bytes": path.stat().st_size,
+        "left_out": left_out,
+    }
 
 
 def _format(options: argparse.Namespace) -> str:
@@ -140,9 +148,10 @@ def _format(options: argparse.Namespace) -> str:
     if not options.checkpoint:
         if options.format in ("pt", "safetensors"):
             raise InputError(
-                f"--format: found {options.format} for a whole run, which is a zip, or a report in HTML.", code="arguments",
+                f"--format: found {options.format} for a whole run, which is a zip, or a report in HTML.",
+                code="arguments",
                 hint="Say which checkpoint, for example --checkpoint best.",
-            )  # fmt: skip
+            )
         return options.format or ("html" if suffix in (".html", ".htm") else "zip")
     if options.format == "html":
         raise InputError("--format: a report is of a whole run.", code="arguments", hint="Leave --checkpoint out.")
@@ -150,9 +159,10 @@ def _format(options: argparse.Namespace) -> str:
     if found := options.format or ending:
         return found
     raise InputError(
-        f"--to: the ending of {options.to[:200]!r} does not say which format is wanted.", code="arguments",
+        f"--to: the ending of {options.to[:200]!r} does not say which format is wanted.",
+        code="arguments",
         hint=f"Let it end in .zip, .pt or .safetensors, or give --format ({', '.join(FORMATS[:3])}).",
-    )  # fmt: skip
+    )
 
 
 def show_export(result: Result) -> None:

@@ -15,12 +15,19 @@ def list_datasets(workspace: Workspace, options: argparse.Namespace) -> Result:
 
     rows = [
         {
-            "name": r.name, "kind": "built-in", "title": r.title, "summary": r.summary, "shape": list(r.shape),
-            "num_classes": r.num_classes, "num_train": r.num_train, "num_test": r.num_test, "download_mb": r.download_mb,
+            "name": r.name,
+            "kind": "built-in",
+            "title": r.title,
+            "summary": r.summary,
+            "shape": list(r.shape),
+            "num_classes": r.num_classes,
+            "num_train": r.num_train,
+            "num_test": r.num_test,
+            "download_mb": r.download_mb,
             "is_ready": find_store(workspace, r.name, Preprocessing()) is not None,
         }
         for r in DATASETS.values()
-    ]  # fmt: skip
+    ]
     rows += [{"name": name, "kind": "folder", "path": entry.path} for name, entry in imported_sets(workspace).items()]
     return {"datasets": rows}
 
@@ -75,11 +82,22 @@ def list_all_runs(workspace: Workspace, options: argparse.Namespace) -> Result:
         if entry.dataset == DAMAGED["dataset"]:
             say(f"{entry.run.id} is left out: its configuration can't be read.")
             continue
-        rows.append({
-            "run": entry.run.id, "name": entry.title, "tags": list(entry.tags), "status": entry.state, "message": entry.message,
-            "recipe": entry.recipe, "dataset": entry.dataset, "model": entry.model, "epoch": entry.epoch, "epochs": entry.epochs,
-            "accuracy": entry.accuracy, "seconds": entry.seconds,
-        })  # fmt: skip
+        rows.append(
+            {
+                "run": entry.run.id,
+                "name": entry.title,
+                "tags": list(entry.tags),
+                "status": entry.state,
+                "message": entry.message,
+                "recipe": entry.recipe,
+                "dataset": entry.dataset,
+                "model": entry.model,
+                "epoch": entry.epoch,
+                "epochs": entry.epochs,
+                "accuracy": entry.accuracy,
+                "seconds": entry.seconds,
+            }
+        )
     return {"runs": rows}
 
 

@@ -69,7 +69,10 @@ def build_parser() -> argparse.ArgumentParser:
         help="one JSON document on standard output, progress on standard error",
     )
     parser = _Parser(
-        prog="python -m core", parents=[shared], allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter,
+        prog="python -m core",
+        parents=[shared],
+        allow_abbrev=False,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
         description="Trainscope without a browser: train image classifiers, judge them and use them.",
         epilog=textwrap.dedent("""\
             a first training:
@@ -82,7 +85,7 @@ def build_parser() -> argparse.ArgumentParser:
               python -m core train --recipe cifar10-quick --set data.dataset=flowers --set epochs=20
 
             RUN is an id as `runs` lists them, or "last". Each command has a --help of its own."""),
-    )  # fmt: skip
+    )
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
 
     def add(name: str, command: Callable, show: Callable, summary: str, **extra: Any) -> argparse.ArgumentParser:

@@ -7,7 +7,7 @@ from core.commands.output import Result, progress
 from core.workspace import Workspace
 
 if TYPE_CHECKING:
-    from core.data.store import PictureStore
+    from core.data.store.image_store import PictureStore
 
 
 def import_pictures(workspace: Workspace, options: argparse.Namespace) -> Result:

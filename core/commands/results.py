@@ -12,18 +12,21 @@ from core.workspace import Workspace
 
 
 def evaluate(workspace: Workspace, options: argparse.Namespace) -> Result:
+    from core.inference.evaluation import judge
     from core.runs.checkpoints import find_checkpoint
     from core.runs.directory import find_run
-    from core.runs.judge import judge
     from core.training.events import to_row
 
     run = find_run(workspace, options.run)
     checkpoint = find_checkpoint(run, options.checkpoint)
     judgement = judge(workspace, run, checkpoint, options.split or run.config.data.evaluate_on, progress(), options.dataset)
     return {
-        "run": run.id, "checkpoint": checkpoint.name, "dataset": judgement.store.meta.title, "left_out": judgement.left_out,
+        "run": run.id,
+        "checkpoint": checkpoint.name,
+        "dataset": judgement.store.meta.title,
+        "left_out": judgement.left_out,
         **figures_by_class(to_row(judgement.result), judgement.class_names),
-    }  # fmt: skip
+    }
 
 
 def show_evaluation(result: Result) -> None:
@@ -33,7 +36,7 @@ def show_evaluation(result: Result) -> None:
 
 
 def predict(workspace: Workspace, options: argparse.Namespace) -> Result:
-    from core.data.decoding import decode_picture
+    from core.data.sources.decoding import decode_picture
     from core.inference.predictor import predict as predict_picture
     from core.runs.checkpoints import find_checkpoint
     from core.runs.directory import find_run

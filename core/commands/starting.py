@@ -12,7 +12,7 @@ from core.workspace import Workspace
 
 def config_of(workspace: Workspace, options: argparse.Namespace) -> TrainConfig | None:
     """That of the recipe, or in the file; None where neither is named."""
-    from core.runs.starting import start_from
+    from core.running.recipe_start import start_from
 
     if options.recipe:
         start = start_from(workspace, options.recipe)

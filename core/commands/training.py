@@ -21,10 +21,10 @@ from core.workspace import Workspace
 def train(workspace: Workspace, options: argparse.Namespace) -> Result:
     from core.data.sets import prepare_store, settled
     from core.intake.pretrained import make_pretrained_ready
-    from core.runs.branch import branch
+    from core.running.branch import branch
+    from core.running.plan import plan_run
+    from core.running.recipe_start import suited_to
     from core.runs.directory import create_run, find_run
-    from core.runs.plan import plan_run
-    from core.runs.starting import suited_to
 
     changes = dict(parse_assignment(text) for text in options.set)
     config = _starting_point(workspace, options)
@@ -44,7 +44,7 @@ def train(workspace: Workspace, options: argparse.Namespace) -> Result:
 
 
 def _starting_point(workspace: Workspace, options: argparse.Namespace) -> TrainConfig:
-    from core.runs.branch import config_to_branch
+    from core.running.branch import config_to_branch
     from core.runs.directory import find_run
 
     if options.checkpoint and not options.from_run:
@@ -59,7 +59,7 @@ def _starting_point(workspace: Workspace, options: argparse.Namespace) -> TrainC
 
 
 def resume(workspace: Workspace, options: argparse.Namespace) -> Result:
-    from core.runs.actions import make_ready
+    from core.running.actions import make_ready
     from core.runs.directory import find_run
 
     run = find_run(workspace, options.run)
@@ -70,7 +70,7 @@ def resume(workspace: Workspace, options: argparse.Namespace) -> Result:
 
 
 def _train_here(workspace: Workspace, run, from_checkpoint: str = "last", check: Callable[[], None] = lambda: None) -> Result:
-    from core.runs.session import train_in
+    from core.running.session import train_in
 
     interrupted = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -108,19 +108,32 @@ def training_result(run) -> Result:
     epochs = []
     for row in history.evaluations:
         i = last_of_epoch.get(row["epoch"])
-        epochs.append({
-            "epoch": row["epoch"], "step": row["step"], "examples": row["examples"], "seconds": row["seconds"],
-            "loss": row["loss"], "accuracy": row["accuracy"], "split": row["split"],
-            "train_loss": _finite(steps["loss"], i), "train_accuracy": _finite(steps["accuracy"], i),
-        })  # fmt: skip
+        epochs.append(
+            {
+                "epoch": row["epoch"],
+                "step": row["step"],
+                "examples": row["examples"],
+                "seconds": row["seconds"],
+                "loss": row["loss"],
+                "accuracy": row["accuracy"],
+                "split": row["split"],
+                "train_loss": _finite(steps["loss"], i),
+                "train_accuracy": _finite(steps["accuracy"], i),
+            }
+        )
     started = history.started or {}
     return {
-        "run": run.id, "path": str(run.path), "status": status.state, "message": status.message,
-        "device": started.get("device"), "precision": started.get("precision"), "history": epochs,
+        "run": run.id,
+        "path": str(run.path),
+        "status": status.state,
+        "message": status.message,
+        "device": started.get("device"),
+        "precision": started.get("precision"),
+        "history": epochs,
         "final": figures_by_class(last, started["class_names"]) if last else None,
         "seconds": status.seconds,
         "images_per_s": _mean_speed(steps),
-    }  # fmt: skip
+    }
 
 
 def _finite(values: Sequence[float], i: int | None) -> float | None:
@@ -143,13 +156,13 @@ def show_training(result: Result) -> None:
 
 
 def stop(workspace: Workspace, options: argparse.Namespace) -> Result:
-    from core.runs.actions import stop_run
+    from core.running.actions import stop_run
 
     return _end(workspace, options.run, stop_run)
 
 
 def pause(workspace: Workspace, options: argparse.Namespace) -> Result:
-    from core.runs.actions import pause_run
+    from core.running.actions import pause_run
 
     return _end(workspace, options.run, pause_run)
 
@@ -171,7 +184,7 @@ def show_stop(result: Result) -> None:
 
 
 def change(workspace: Workspace, options: argparse.Namespace) -> Result:
-    from core.runs.actions import change_run
+    from core.running.actions import change_run
     from core.runs.directory import find_run
     from core.runs.status import status_of
 

@@ -10,7 +10,7 @@ import numpy as np
 from core.data.edits import Action, Edits, Kind
 from core.data.report import split_codes
 from core.data.splits import SPLITS
-from core.data.store import PictureStore
+from core.data.store.image_store import PictureStore
 
 Show = Literal["all", "in use", "left out", "relabelled", "flagged", "duplicates"]
 MEAN_OF = 1000  # pictures of a class

@@ -104,9 +104,10 @@ def actions_on(workspace: Workspace, dataset: str) -> list[Action]:
         return []
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(
-            f"The edits of '{dataset}' can't be read ({error}).", code="dataset",
+            f"The edits of '{dataset}' can't be read ({error}).",
+            code="dataset",
             hint=f"Put {_folder(workspace, dataset) / 'actions.json'} back from a backup, or remove it to begin without edits.",
-        ) from None  # fmt: skip
+        ) from None
 
 
 def current_edits(workspace: Workspace, dataset: str) -> Edits:
@@ -179,9 +180,10 @@ def edits_at(workspace: Workspace, dataset: str, revision: str) -> Edits:
         edits = current_edits(workspace, dataset)
     if edits.revision != revision:
         raise InputError(
-            f"The edits {revision} of '{dataset}' that this run used are not here.", code="dataset",
+            f"The edits {revision} of '{dataset}' that this run used are not here.",
+            code="dataset",
             hint="They lie in the workspace in which it was started; a new run uses the set as it is now.",
-        )  # fmt: skip
+        )
     return edits
 
 
@@ -208,9 +210,8 @@ def _locked(workspace: Workspace, dataset: str) -> FileLock:
 
 def _save(workspace: Workspace, dataset: str, actions: list[Action]) -> None:
     rows = [
-        {"kind": a.kind, "pictures": list(a.pictures), "label": a.label, "as_delivered": list(a.as_delivered)}
-        for a in actions
-    ]  # fmt: skip
+        {"kind": a.kind, "pictures": list(a.pictures), "label": a.label, "as_delivered": list(a.as_delivered)} for a in actions
+    ]
     _write(_folder(workspace, dataset) / "actions.json", {"dataset": dataset, "actions": rows})
 
 

@@ -8,9 +8,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from core.data.catalogue import DATASETS
-from core.data.containers import readable, typed_path
 from core.data.edits import forget_edits
-from core.data.own_pictures import list_pictures
+from core.data.sources.containers import readable, typed_path
+from core.data.sources.own_images import list_pictures
 from core.errors import InputError
 from core.files import write_json_atomically
 from core.workspace import Workspace
@@ -62,9 +62,10 @@ def import_pictures(
     before = imported_sets(workspace).get(name)
     if before and before.path != str(place):
         raise InputError(
-            f"There is already a set called '{readable(name)}', from {readable(before.path)}.", code="dataset",
+            f"There is already a set called '{readable(name)}', from {readable(before.path)}.",
+            code="dataset",
             hint="Choose another name, or remove that set first.",
-        )  # fmt: skip
+        )
     if place != path and not place.exists():
         place.parent.mkdir(exist_ok=True)
         os.replace(path, place)
@@ -105,9 +106,10 @@ def checked_name(name: str) -> str:
         raise InputError(f"'{name}' is the name of a built-in set.", code="dataset", hint="Choose another with --name.")
     if not name or len(name) > MAX_NAME or any(not c.isprintable() or c in "/\\" for c in name):
         raise InputError(
-            f"{name[:200]!r} can't be the name of a set.", code="dataset",
+            f"{name[:200]!r} can't be the name of a set.",
+            code="dataset",
             hint=f"Use up to {MAX_NAME} printable characters without slashes.",
-        )  # fmt: skip
+        )
     return name
 
 

@@ -6,10 +6,10 @@ from typing import Any, Literal
 
 import numpy as np
 
-from core.data.containers import readable
 from core.data.edits import Action, Edits
+from core.data.sources.containers import readable
 from core.data.splits import SPLITS
-from core.data.store import PictureStore
+from core.data.store.image_store import PictureStore
 from core.wording import counted
 
 TINY = 10  # training pictures of a class
@@ -76,8 +76,12 @@ class Report:
             return {"file": entry["file"], "reason": entry["reason"]}
 
         return {
-            "path": readable(self.origin), "layout": self.layout, "shape": list(self.shape),
-            "class_names": self.class_names, "splits": self.counts, "edits": self.edits,
+            "path": readable(self.origin),
+            "layout": self.layout,
+            "shape": list(self.shape),
+            "class_names": self.class_names,
+            "splits": self.counts,
+            "edits": self.edits,
             "unreadable": [without_kind(s) for s in self.unreadable],
             "skipped": [without_kind(s) for s in self.unreadable + self.skipped],
             "sizes": {"smallest": list(self.smallest), "largest": list(self.largest), "different": self.num_sizes},
@@ -91,7 +95,7 @@ class Report:
                 ],
             },
             "findings": [asdict(finding) for finding in self.findings],
-        }  # fmt: skip
+        }
 
 
 def report_on(store: PictureStore, edits: Edits) -> Report:
@@ -110,12 +114,24 @@ def report_on(store: PictureStore, edits: Edits) -> Report:
     by_area = sizes[np.argsort(sizes.astype(np.int64).prod(axis=1), kind="stable")]
     present = [n for n in counts["train"].values() if n]
     report = Report(
-        store.meta.origin, store.meta.layout, store.meta.shape, names, counts, edits.summary,
+        store.meta.origin,
+        store.meta.layout,
+        store.meta.shape,
+        names,
+        counts,
+        edits.summary,
         [s for s in store.skipped if s.get("kind") == "unreadable"],
         [s for s in store.skipped if s.get("kind") != "unreadable"],
-        tuple(by_area[0].tolist()), tuple(by_area[-1].tolist()), len(sizes), num_pairs, pairs, leaking, contradicting,
-        max(present) / min(present) if present else 1.0, store.meta.empty_classes,
-    )  # fmt: skip
+        tuple(by_area[0].tolist()),
+        tuple(by_area[-1].tolist()),
+        len(sizes),
+        num_pairs,
+        pairs,
+        leaking,
+        contradicting,
+        max(present) / min(present) if present else 1.0,
+        store.meta.empty_classes,
+    )
     report.findings.extend(_findings(report))
     return report
 

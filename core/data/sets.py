@@ -16,13 +16,13 @@ from filelock import FileLock, Timeout
 
 from core.config import DataConfig, Preprocessing, TrainConfig
 from core.data.catalogue import DATASETS
-from core.data.containers import typed_path
 from core.data.edits import Edits, applied, current_edits, edits_at
 from core.data.imports import drop_entry, import_pictures, imported_sets, put_entry
-from core.data.own_pictures import Listing, list_pictures, shape_of, source_of
-from core.data.preprocessing import STORED_FIELDS, array_to_picture, picture_to_array
+from core.data.sources.containers import typed_path
+from core.data.sources.own_images import Listing, list_pictures, shape_of, source_of
 from core.data.splits import SPLITS, Division, split_indices
-from core.data.store import Block, PictureStore, Progress, Source, build_store, no_progress, open_store
+from core.data.store.image_store import Block, PictureStore, Progress, Source, build_store, no_progress, open_store
+from core.data.transforms.preprocessing import STORED_FIELDS, array_to_picture, picture_to_array
 from core.errors import InputError
 from core.settings import changed
 from core.workspace import Workspace
@@ -56,10 +56,11 @@ def place_of(workspace: Workspace, dataset: str) -> Path | None:
     if "/" in dataset or os.sep in dataset or dataset.startswith("~"):
         return typed_path(dataset)
     raise InputError(
-        f"There is no data set '{dataset}'.", code="dataset",
+        f"There is no data set '{dataset}'.",
+        code="dataset",
         hint=f"Known are {', '.join([*DATASETS, *imported])}, or the path of a folder of pictures. Own pictures are imported on the "
         "Data page, or with 'python -m core import PATH'.",
-    )  # fmt: skip
+    )
 
 
 def title_of(workspace: Workspace, dataset: str) -> str:
@@ -116,15 +117,21 @@ def prepare_store(
     if listing.fingerprint != fingerprint:
         raise InputError(
             f"The pictures in {place} are not those that '{dataset}' was read from: files were added, removed or changed.",
-            code="dataset", hint="Import it again.",
-        )  # fmt: skip
+            code="dataset",
+            hint="Import it again.",
+        )
     return build_store(path, source_of(listing, title_of(workspace, dataset), preprocessing), progress)
 
 
 def import_set(
-    workspace: Workspace, path: Path | str, name: str = "", size_px: int | None = None, fit: str = "crop",
-    progress: Progress = no_progress, is_upload: bool = False,
-) -> tuple[str, PictureStore]:  # fmt: skip
+    workspace: Workspace,
+    path: Path | str,
+    name: str = "",
+    size_px: int | None = None,
+    fit: str = "crop",
+    progress: Progress = no_progress,
+    is_upload: bool = False,
+) -> tuple[str, PictureStore]:
     """A folder or zip as a set: its name and its store. What can't be read leaves everything as it was before.
 
     One import at a time: another one of the same set, given up, would take this one back.

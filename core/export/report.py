@@ -14,9 +14,9 @@ import plotly
 import plotly.graph_objects as go
 from markupsafe import Markup
 
-from core.data.containers import readable
-from core.data.originals import stored_picture
-from core.data.store import PictureStore
+from core.data.sources.containers import readable
+from core.data.store.image_store import PictureStore
+from core.data.store.originals import stored_picture
 from core.figures import runs as figures
 from core.figures.calibration import reliability_diagram
 from core.figures.epochs import learning_histogram
@@ -29,16 +29,16 @@ from core.insight.gallery import Choice, Wanted, select
 from core.insight.learning import learning_of
 from core.insight.metrics import confusion_among, most_confused_pairs, most_mistaken
 from core.insight.run_results import Judged, judged_after, pictures_of, records_of
+from core.insight.setting_differences import in_words
 from core.runs.calibration import PLAIN, calibration_of
 from core.runs.checkpoints import list_checkpoints
-from core.runs.chronicle import chronicle, exactness
-from core.runs.differences import in_words
 from core.runs.directory import Run
 from core.runs.evaluations import list_evaluations
 from core.runs.history import History, history_of
 from core.runs.index import label_of
 from core.runs.notes import read_notes
 from core.runs.status import status_of
+from core.runs.timeline import chronicle, exactness
 from core.settings import get, sections
 from core.wording import duration, percent
 from core.workspace import Workspace
@@ -50,7 +50,7 @@ GALLERIES: tuple[tuple[Choice, str, str], ...] = (
     ("certain and wrong", "Surest mistakes", "Wrong, and most certain of it; often these are wrong labels."),
     ("never", "Never right", "Wrong after every epoch; likely label errors first."),
     ("least certain", "Least certain", "Where the network knew least."),
-)  # fmt: skip
+)
 
 
 class _Charts:
@@ -88,19 +88,25 @@ def _head(run: Run, history: History) -> dict[str, Any]:
             (f"{last['split'].capitalize()} accuracy", percent(last["accuracy"], 2)),
             ("Loss", "–" if last["loss"] is None else f"{last['loss']:.4f}"),
             *([("Best accuracy", f"{percent(best['accuracy'], 2)}, epoch {best['epoch']}")] if best else []),
-            ("Epochs", f"{last['epoch']} of {history.config(run.config).epochs}"), *overview,
-        ]  # fmt: skip
+            ("Epochs", f"{last['epoch']} of {history.config(run.config).epochs}"),
+            *overview,
+        ]
     date = run.id.split("-")[0]
     started = history.started or {}
     versions = ", ".join(f"{name} {version}" for name, version in started.get("versions", {}).items())
     return {
-        "title": notes.name or label_of(run), "note": notes.note, "state": f"{status.state}: {status.message}",
+        "title": notes.name or label_of(run),
+        "note": notes.note,
+        "state": f"{status.state}: {status.message}",
         "subject": f"{run.config.model.name} on {started.get('dataset') or readable(run.config.data.dataset)}",
-        "when": f"{date[:4]}-{date[4:6]}-{date[6:]}", "overview": overview, "judged_on": "Not judged yet.", "colour": COLOURS["test"],
+        "when": f"{date[:4]}-{date[4:6]}-{date[6:]}",
+        "overview": overview,
+        "judged_on": "Not judged yet.",
+        "colour": COLOURS["test"],
         "story": chronicle(history),
         "versions": f"{run.id}, {started.get('device', '')} {started.get('precision', '')}. {versions}. {exactness(history)} "
         f"Made on {time.strftime('%Y-%m-%d %H:%M')} by Trainscope.",
-    }  # fmt: skip
+    }
 
 
 def _settings(run: Run, history: History) -> dict[str, Any]:
@@ -119,11 +125,17 @@ def _evaluated(workspace: Workspace, run: Run, history: History, charts: _Charts
         "colour": colour_of(last["split"]),
         "curves": [charts.place(figures.loss_curve(history)), charts.place(figures.accuracy_curve(history))],
         "evaluations": [
-            {"checkpoint": about.checkpoint, "split": about.split, "title": about.title, "number": f"{about.num_pictures:,}",
-             "accuracy": percent(about.accuracy, 2), "loss": f"{about.loss:.4f}"}
+            {
+                "checkpoint": about.checkpoint,
+                "split": about.split,
+                "title": about.title,
+                "number": f"{about.num_pictures:,}",
+                "accuracy": percent(about.accuracy, 2),
+                "loss": f"{about.loss:.4f}",
+            }
             for about in (kept.about for kept in list_evaluations(run))
         ],
-    }  # fmt: skip
+    }
     judged = judged_after(run, last["epoch"])
     if judged is None:
         return content
@@ -150,12 +162,16 @@ def _classes(judged: Judged, names: Sequence[str]) -> dict[str, Any]:
     found = class_report(judged.labels, judged.predictions.predicted, names)
     rows = [
         {
-            "name": row.name, "accuracy": percent(row.recall.value), "width": f"{100 * np.nan_to_num(row.recall.value):.1f}",
-            "interval": f"{percent(row.recall.low)} to {percent(row.recall.high)}", "precision": percent(row.precision.value),
-            "f1": percent(row.f1), "support": f"{row.support:,}",
+            "name": row.name,
+            "accuracy": percent(row.recall.value),
+            "width": f"{100 * np.nan_to_num(row.recall.value):.1f}",
+            "interval": f"{percent(row.recall.low)} to {percent(row.recall.high)}",
+            "precision": percent(row.precision.value),
+            "f1": percent(row.f1),
+            "support": f"{row.support:,}",
         }
         for row in found.rows
-    ]  # fmt: skip
+    ]
     macro = found.macro
     means = (
         f"Mean of the classes: accuracy {percent(macro.recall)}, precision {percent(macro.precision)}, F1 {percent(macro.f1)}."
@@ -204,7 +220,9 @@ def _picture(store: PictureStore, judged: Judged, names: Sequence[str], place: i
     stored_picture(store, index).save(content, "PNG")
     true = names[judged.labels[place]]
     return {
-        "source": f"data:image/png;base64,{base64.b64encode(content.getvalue()).decode()}", "alt": f"A picture of the class {true}",
-        "predicted": f"{names[predicted]} ({percent(float(judged.predictions.confidence[place]), 0)})", "true": f"true: {true}",
+        "source": f"data:image/png;base64,{base64.b64encode(content.getvalue()).decode()}",
+        "alt": f"A picture of the class {true}",
+        "predicted": f"{names[predicted]} ({percent(float(judged.predictions.confidence[place]), 0)})",
+        "true": f"true: {true}",
         "file": readable(store.key(index)).rpartition("/")[2],
-    }  # fmt: skip
+    }

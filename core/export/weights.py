@@ -7,7 +7,7 @@ from typing import BinaryIO
 import torch
 from safetensors.torch import load
 
-from core.models.network import NetworkSpec
+from core.models.network_spec import NetworkSpec
 from core.runs.checkpoints import Checkpoint, open_file, read_file
 
 WEIGHTS = "weights.safetensors"

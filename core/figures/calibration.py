@@ -13,23 +13,38 @@ def reliability_diagram(now: Reliability, colour: str, before: Reliability | Non
     middles = (np.arange(bins) + 0.5) / bins
     figure = base(height=340)
     figure.add_bar(
-        x=middles, y=now.accuracy, width=0.94 / bins, marker={"color": colour, "opacity": 0.75}, name="right",
+        x=middles,
+        y=now.accuracy,
+        width=0.94 / bins,
+        marker={"color": colour, "opacity": 0.75},
+        name="right",
         customdata=np.stack([np.nan_to_num(now.confidence), now.counts], axis=1),
         hovertemplate="sure %{customdata[0]:.1%}, right %{y:.1%}: %{customdata[1]:,} pictures<extra></extra>",
-    )  # fmt: skip
+    )
     wrong = (now.counts > 0) & (now.accuracy == 0)  # a bar without height
     if wrong.any():
         figure.add_scatter(
-            x=middles[wrong], y=now.accuracy[wrong], mode="markers", name="all wrong", marker={"color": colour, "size": 9, "symbol": "x"},
-            customdata=now.counts[wrong], cliponaxis=False, hovertemplate="all %{customdata:,} pictures wrong<extra></extra>",
-        )  # fmt: skip
+            x=middles[wrong],
+            y=now.accuracy[wrong],
+            mode="markers",
+            name="all wrong",
+            marker={"color": colour, "size": 9, "symbol": "x"},
+            customdata=now.counts[wrong],
+            cliponaxis=False,
+            hovertemplate="all %{customdata:,} pictures wrong<extra></extra>",
+        )
     if before is not None:
         shown = before.counts > 0
         figure.add_scatter(
-            x=middles[shown], y=before.accuracy[shown], mode="markers", name="right, before",
-            marker={"color": NEUTRAL, "size": 9, "symbol": "diamond-open"}, customdata=before.counts[shown], cliponaxis=False,
+            x=middles[shown],
+            y=before.accuracy[shown],
+            mode="markers",
+            name="right, before",
+            marker={"color": NEUTRAL, "size": 9, "symbol": "diamond-open"},
+            customdata=before.counts[shown],
+            cliponaxis=False,
             hovertemplate="before: right %{y:.1%}, %{customdata:,} pictures<extra></extra>",
-        )  # fmt: skip
+        )
     figure.add_scatter(
         x=[0, 1],
         y=[0, 1],
@@ -50,9 +65,14 @@ def coverage_chart(
     places = np.unique(np.linspace(0, len(coverage) - 1, min(len(coverage), 500)).astype(int)) if len(coverage) else []
     figure = base(height=340)
     figure.add_scatter(
-        x=coverage[places], y=accuracy[places], mode="lines", customdata=thresholds[places], line={"color": colour, "width": 2}, name="threshold",
+        x=coverage[places],
+        y=accuracy[places],
+        mode="lines",
+        customdata=thresholds[places],
+        line={"color": colour, "width": 2},
+        name="threshold",
         hovertemplate="threshold %{customdata:.1%}: %{x:.1%} answered, %{y:.1%} of them right<extra></extra>",
-    )  # fmt: skip
+    )
     if np.isfinite(chosen[1]):
         figure.add_scatter(
             x=[chosen[0]], y=[chosen[1]], mode="markers", marker={"color": colour, "size": 12}, name="chosen", hoverinfo="skip"

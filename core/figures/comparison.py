@@ -6,7 +6,7 @@ import plotly.graph_objects as go
 
 from core.figures.look import base, labels
 from core.figures.runs import X_AXES, evaluated_points, step_points
-from core.insight.course import Course
+from core.insight.prediction_history import Course
 from core.runs.history import History
 
 # Four colours that stay apart (0.18 in OKLab) for every kind of colour blindness, 2.7 : 1 against white and 3 : 1 against the dark
@@ -40,14 +40,27 @@ def overlaid(
         if with_train:
             points = step_points(history, what, x, max_points=MAX_POINTS)
             figure.add_scatter(
-                x=points[0], y=points[1], mode="lines", legendgroup=letter, showlegend=False, opacity=0.55,
-                line={"color": colour, "width": 1, "dash": dash}, name=f"{letter} train", hovertemplate=_hover(letter, name, "train", value),
-            )  # fmt: skip
+                x=points[0],
+                y=points[1],
+                mode="lines",
+                legendgroup=letter,
+                showlegend=False,
+                opacity=0.55,
+                line={"color": colour, "width": 1, "dash": dash},
+                name=f"{letter} train",
+                hovertemplate=_hover(letter, name, "train", value),
+            )
         points = evaluated_points(history, what, x, max_points=MAX_POINTS)
         figure.add_scatter(
-            x=points[0], y=points[1], mode="lines+markers", legendgroup=letter, name=letter, line={"color": colour, "width": 2.5, "dash": dash},
-            marker={"color": colour, "size": 8 if len(points[0]) <= 60 else 4, "symbol": symbol}, hovertemplate=_hover(letter, name, split, value),
-        )  # fmt: skip
+            x=points[0],
+            y=points[1],
+            mode="lines+markers",
+            legendgroup=letter,
+            name=letter,
+            line={"color": colour, "width": 2.5, "dash": dash},
+            marker={"color": colour, "size": 8 if len(points[0]) <= 60 else 4, "symbol": symbol},
+            hovertemplate=_hover(letter, name, split, value),
+        )
     return figure
 
 
@@ -63,10 +76,15 @@ def two_courses(courses: Sequence[tuple[str, int, Course]]) -> go.Figure:
     for letter, place, course in courses:
         colour, dash, _ = look_of(place)
         figure.add_scatter(
-            x=course.epochs, y=course.probability, mode="lines+markers", name=letter, line={"color": colour, "width": 2, "dash": dash},
+            x=course.epochs,
+            y=course.probability,
+            mode="lines+markers",
+            name=letter,
+            line={"color": colour, "width": 2, "dash": dash},
             marker={"color": colour, "size": 9, "symbol": ["circle" if right else "circle-open" for right in course.is_right]},
-            hovertemplate=f"{letter}, epoch %{{x}}: %{{y:.1%}}<extra></extra>", showlegend=True,
-        )  # fmt: skip
+            hovertemplate=f"{letter}, epoch %{{x}}: %{{y:.1%}}<extra></extra>",
+            showlegend=True,
+        )
     longest = max((len(course.epochs) for _, _, course in courses), default=0)
     figure.update_xaxes(title_text="Epoch", tickformat="d", dtick=1 if longest < 12 else None)
     figure.update_yaxes(title_text="True class", range=[-0.03, 1.03], tickformat=".0%")

@@ -19,11 +19,16 @@ def class_bars(true: np.ndarray, predicted: np.ndarray, class_names: Sequence[st
     accuracy = right / np.maximum(support, 1)
     figure = base(height=max(380, 90 + 30 * len(classes)))
     figure.add_bar(
-        x=accuracy, y=labels([class_names[k] for k in classes], LONGEST_ON_AXIS), orientation="h", name="accuracy",
-        marker_color=colour_of(split), customdata=support, textposition="auto",
+        x=accuracy,
+        y=labels([class_names[k] for k in classes], LONGEST_ON_AXIS),
+        orientation="h",
+        name="accuracy",
+        marker_color=colour_of(split),
+        customdata=support,
+        textposition="auto",
         text=[f"{value:.1%}" if count else "none" for value, count in zip(accuracy, support, strict=True)],
         hovertemplate="%{y}: %{x:.2%} of %{customdata:,}<extra></extra>",
-    )  # fmt: skip
+    )
     figure.update_xaxes(range=[0, 1], tickformat=".0%")
     figure.update_yaxes(type="category", autorange="reversed", showgrid=False)
     return figure
@@ -38,13 +43,19 @@ def learning_histogram(learning: Learning) -> go.Figure:
     for name, chosen, colour in kinds:
         counts = [int((chosen & np.isin(learning.learned_at, span)).sum()) for span in spans]
         figure.add_bar(
-            x=[f"{span[0]}" if len(span) == 1 else f"{span[0]}–{span[-1]}" for span in spans], y=counts, name=name, marker_color=colour,
+            x=[f"{span[0]}" if len(span) == 1 else f"{span[0]}–{span[-1]}" for span in spans],
+            y=counts,
+            name=name,
+            marker_color=colour,
             hovertemplate="%{y:,}<extra>" + name + "</extra>",
-        )  # fmt: skip
+        )
     figure.add_bar(
-        x=["never"], y=[int((learning.learned_at == 0).sum())], name="never right", marker_color=NEUTRAL,
+        x=["never"],
+        y=[int((learning.learned_at == 0).sum())],
+        name="never right",
+        marker_color=NEUTRAL,
         hovertemplate="%{y:,}<extra>never right</extra>",
-    )  # fmt: skip
+    )
     figure.update_layout(barmode="group", bargap=0.2)
     figure.update_xaxes(title_text="First right after epoch", type="category")
     # most are learned at once, and the few that are not are those to look at

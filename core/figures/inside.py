@@ -75,9 +75,11 @@ def unit_bars(values: np.ndarray) -> go.Figure:
     """(D,) activations of a dense layer, a bar for each unit."""
     figure = base(height=220)
     figure.add_bar(
-        x=np.arange(1, len(values) + 1), y=values, marker_color=np.where(values >= 0, COLOURS["train"], NEUTRAL).tolist(),
+        x=np.arange(1, len(values) + 1),
+        y=values,
+        marker_color=np.where(values >= 0, COLOURS["train"], NEUTRAL).tolist(),
         hovertemplate="unit %{x}: %{y:.3g}<extra></extra>",
-    )  # fmt: skip
+    )
     figure.update_xaxes(title_text="Unit", tickformat="d", showgrid=False)
     figure.update_yaxes(title_text="Activation")
     return figure
@@ -113,10 +115,11 @@ def by_one_class(labels_: np.ndarray, predicted: np.ndarray, chosen: int, name: 
     """Points of one class, those that were taken for it, and the rest."""
     own, taken = labels_ == chosen, predicted == chosen
     return [
-        Group("the others", ~own & ~taken, NEUTRAL), Group(f"{name}, recognised", own & taken, "#0072B2"),
+        Group("the others", ~own & ~taken, NEUTRAL),
+        Group(f"{name}, recognised", own & taken, "#0072B2"),
         Group(f"{name}, missed", own & ~taken, "#E69F00", "diamond"),
         Group(f"others taken for {name}", ~own & taken, "#D55E00", "x"),
-    ]  # fmt: skip
+    ]
 
 
 def points_map(
@@ -131,19 +134,39 @@ def points_map(
         if not len(inside):
             continue
         figure.add_scatter(
-            x=places[inside, 0], y=places[inside, 1], mode="markers", name=f"{name} ({len(inside):,})", uid=name, hoverinfo="none",
-            marker={"color": group.colour, "symbol": group.symbol, "size": size + 3 * (group.symbol == "x"),
-                    "opacity": 1 if group.symbol == "x" else 0.7},
-            customdata=ids[inside], text=[words[i] for i in inside.tolist()],
-        )  # fmt: skip
+            x=places[inside, 0],
+            y=places[inside, 1],
+            mode="markers",
+            name=f"{name} ({len(inside):,})",
+            uid=name,
+            hoverinfo="none",
+            marker={
+                "color": group.colour,
+                "symbol": group.symbol,
+                "size": size + 3 * (group.symbol == "x"),
+                "opacity": 1 if group.symbol == "x" else 0.7,
+            },
+            customdata=ids[inside],
+            text=[words[i] for i in inside.tolist()],
+        )
     figure.update_layout(
-        legend={"itemsizing": "constant"}, modebar={"remove": ["select2d", "lasso2d"], "bgcolor": "rgba(0,0,0,0)", "color": NEUTRAL},
+        legend={"itemsizing": "constant"},
+        modebar={"remove": ["select2d", "lasso2d"], "bgcolor": "rgba(0,0,0,0)", "color": NEUTRAL},
         annotations=[
-            {"x": float(np.median(places[group.members, 0])), "y": float(np.median(places[group.members, 1])), "text": f"<b>{name}</b>",
-             "showarrow": False, "yshift": 14, "bgcolor": "rgba(255,255,255,0.75)", "font": {"color": "#1E2329", "size": 12}, "borderpad": 2}
-            for group, name in zip(groups, shown, strict=True) if group.has_label and group.members.any()
+            {
+                "x": float(np.median(places[group.members, 0])),
+                "y": float(np.median(places[group.members, 1])),
+                "text": f"<b>{name}</b>",
+                "showarrow": False,
+                "yshift": 14,
+                "bgcolor": "rgba(255,255,255,0.75)",
+                "font": {"color": "#1E2329", "size": 12},
+                "borderpad": 2,
+            }
+            for group, name in zip(groups, shown, strict=True)
+            if group.has_label and group.members.any()
         ],
-    )  # fmt: skip
+    )
     figure.update_xaxes(title_text=axes[0], showticklabels=False)
     figure.update_yaxes(title_text=axes[1], showticklabels=False, scaleanchor="x")
     return figure

@@ -28,12 +28,16 @@ def labels(names: Sequence[str], longest: int = LONGEST) -> list[str]:
 def base(height: int) -> go.Figure:
     figure = go.Figure()
     figure.update_layout(
-        template="none", height=height, margin={"l": 56, "r": 12, "t": 8, "b": 44}, hovermode="closest",
-        paper_bgcolor="rgba(0,0,0,0)", plot_bgcolor="rgba(0,0,0,0)",
+        template="none",
+        height=height,
+        margin={"l": 56, "r": 12, "t": 8, "b": 44},
+        hovermode="closest",
+        paper_bgcolor="rgba(0,0,0,0)",
+        plot_bgcolor="rgba(0,0,0,0)",
         # at the left: the buttons that appear when the mouse is over the chart stand at the right
         modebar={"bgcolor": "rgba(0,0,0,0)", "color": NEUTRAL},
         legend={"orientation": "h", "y": 1.02, "x": 0, "xanchor": "left", "yanchor": "bottom"},
-    )  # fmt: skip
+    )
     figure.update_xaxes(gridcolor="rgba(138,143,152,0.2)", zeroline=False, automargin=True)
     figure.update_yaxes(gridcolor="rgba(138,143,152,0.2)", zeroline=False, automargin=True)
     return figure

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import plotly.graph_objects as go
 
-from core.data.corruptions import CORRUPTIONS
+from core.data.transforms.corruptions import CORRUPTIONS
 from core.figures.look import COLOURS, MARK, NEUTRAL, base, labels
 from core.inference.robustness import Bench
 
@@ -24,18 +24,31 @@ def robustness_curve(bench: Bench, name: str, class_names: Sequence[str], chosen
     for k in shown[np.argsort(-falls, kind="stable")[:MOST_CLASSES]].tolist():
         if k != chosen:
             figure.add_scatter(
-                x=x, y=by_class[:, k], mode="lines", line={"color": NEUTRAL, "width": 1}, opacity=0.5, name=names[k],
+                x=x,
+                y=by_class[:, k],
+                mode="lines",
+                line={"color": NEUTRAL, "width": 1},
+                opacity=0.5,
+                name=names[k],
                 hovertemplate=f"{names[k]}: %{{y:.1%}}<extra></extra>",
-            )  # fmt: skip
+            )
     if chosen is not None:
         figure.add_scatter(
-            x=x, y=by_class[:, chosen], mode="lines+markers", line={"color": MARK, "width": 2}, name=names[chosen],
+            x=x,
+            y=by_class[:, chosen],
+            mode="lines+markers",
+            line={"color": MARK, "width": 2},
+            name=names[chosen],
             hovertemplate=f"{names[chosen]}: %{{y:.1%}}<extra></extra>",
-        )  # fmt: skip
+        )
     figure.add_scatter(
-        x=x, y=bench.accuracy(name), mode="lines+markers", line={"color": COLOURS["train"], "width": 3}, name="all",
+        x=x,
+        y=bench.accuracy(name),
+        mode="lines+markers",
+        line={"color": COLOURS["train"], "width": 3},
+        name="all",
         hovertemplate="all: %{y:.1%}<extra></extra>",
-    )  # fmt: skip
+    )
     figure.update_layout(showlegend=False)
     figure.update_xaxes(title_text=f"{corruption.title} in {corruption.unit.strip()}", type="category")
     figure.update_yaxes(range=[0, 1.02], tickformat=".0%")

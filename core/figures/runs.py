@@ -8,8 +8,8 @@ import plotly.graph_objects as go
 
 from core.config import TrainConfig
 from core.figures.look import COLOURS, MARK, NEUTRAL, base, labels
-from core.runs.chronicle import change_in_words
 from core.runs.history import History
+from core.runs.timeline import change_in_words
 from core.training.optimizers import lr_factor
 
 MAX_POINTS = 1000
@@ -59,9 +59,13 @@ def schedule_curve(config: TrainConfig, steps_per_epoch: int) -> go.Figure:
 
 
 def confusion_heatmap(
-    confusion: np.ndarray, class_names: Sequence[str], background: str = "#FFFFFF", show: str = "counts",
-    support: np.ndarray | None = None, answered: np.ndarray | None = None,
-) -> go.Figure:  # fmt: skip
+    confusion: np.ndarray,
+    class_names: Sequence[str],
+    background: str = "#FFFFFF",
+    show: str = "counts",
+    support: np.ndarray | None = None,
+    answered: np.ndarray | None = None,
+) -> go.Figure:
     """(K, K) counts as a square of cells shaded by their share of the true class; rows are the true classes.
 
     show: what is written into the cells of up to 20 classes: "counts", or per cent of the "true" or of the "predicted" class.
@@ -78,12 +82,20 @@ def confusion_heatmap(
     figure = base(height=max(380, min(900, 90 + 30 * len(names))))
     figure.add_heatmap(
         z=np.sqrt(of_predicted if show == "predicted" else of_true),  # so that rare confusions are seen beside full classes
-        x=names, y=names, zmin=0, zmax=1, colorscale=[[0, background], [1, COLOURS["train"]]], text=written,
-        texttemplate=None if written is None else "%{text}", customdata=np.dstack([confusion, of_true, of_predicted]), showscale=False,
-        xgap=1, ygap=1,
+        x=names,
+        y=names,
+        zmin=0,
+        zmax=1,
+        colorscale=[[0, background], [1, COLOURS["train"]]],
+        text=written,
+        texttemplate=None if written is None else "%{text}",
+        customdata=np.dstack([confusion, of_true, of_predicted]),
+        showscale=False,
+        xgap=1,
+        ygap=1,
         hovertemplate="true %{y}, predicted %{x}: %{customdata[0]} pictures, %{customdata[1]:.1%} of the true class, "
         "%{customdata[2]:.1%} of the predicted one<extra></extra>",
-    )  # fmt: skip
+    )
     figure.update_xaxes(title_text="Predicted", type="category", side="bottom", showgrid=False)
     figure.update_yaxes(title_text="True", type="category", autorange="reversed", showgrid=False)
     return figure
@@ -93,10 +105,14 @@ def picture_history(epochs: Sequence[int], true_probability: Sequence[float], is
     """The probability that a picture's true class was given after each epoch; filled points where it was predicted right."""
     figure = base(height=200)
     figure.add_scatter(
-        x=list(epochs), y=list(true_probability), mode="lines+markers", line={"color": NEUTRAL, "width": 2},
+        x=list(epochs),
+        y=list(true_probability),
+        mode="lines+markers",
+        line={"color": NEUTRAL, "width": 2},
         marker={"color": COLOURS["train"], "size": 9, "symbol": ["circle" if right else "circle-open" for right in is_right]},
-        hovertemplate="epoch %{x}: %{y:.1%}<extra></extra>", name="true class",
-    )  # fmt: skip
+        hovertemplate="epoch %{x}: %{y:.1%}<extra></extra>",
+        name="true class",
+    )
     figure.update_xaxes(title_text="Epoch", tickformat="d", dtick=1 if len(epochs) < 12 else None)
     figure.update_yaxes(title_text="True class", range=[-0.03, 1.03], tickformat=".0%")
     return figure
@@ -107,9 +123,15 @@ def probability_bars(classes: Sequence[tuple[str, float]]) -> go.Figure:
     figure = base(height=60 + 34 * len(classes))
     names, values = labels([name for name, _ in classes]), [value for _, value in classes]
     figure.add_bar(
-        x=values, y=names, orientation="h", text=[f"{value:.1%}" for value in values], textposition="auto", cliponaxis=False,
-        marker_color=[COLOURS["train"]] + [NEUTRAL] * (len(values) - 1), hovertemplate="%{y}: %{x:.2%}<extra></extra>",
-    )  # fmt: skip
+        x=values,
+        y=names,
+        orientation="h",
+        text=[f"{value:.1%}" for value in values],
+        textposition="auto",
+        cliponaxis=False,
+        marker_color=[COLOURS["train"]] + [NEUTRAL] * (len(values) - 1),
+        hovertemplate="%{y}: %{x:.2%}<extra></extra>",
+    )
     figure.update_xaxes(range=[0, 1], tickformat=".0%")
     figure.update_yaxes(type="category", autorange="reversed", showgrid=False)
     return figure
@@ -167,9 +189,13 @@ def _curve(history: History, what: str, x: str, smoothing: float) -> go.Figure:
     split = history.started["evaluated_split"] if history.started else "test"
     points = evaluated_points(history, what, x)
     figure.add_scatter(
-        x=points[0], y=points[1], mode="lines+markers" if len(points[0]) <= MOST_MARKERS else "lines", name=split,
-        line={"color": COLOURS[split], "width": 1.5, "dash": "dot"}, marker={"size": 8, "color": COLOURS[split]},
-    )  # fmt: skip
+        x=points[0],
+        y=points[1],
+        mode="lines+markers" if len(points[0]) <= MOST_MARKERS else "lines",
+        name=split,
+        line={"color": COLOURS[split], "width": 1.5, "dash": "dot"},
+        marker={"size": 8, "color": COLOURS[split]},
+    )
     _mark_changes(figure, history, x)
     return figure
 
@@ -183,15 +209,32 @@ def _mark_changes(figure: go.Figure, history: History, x: str) -> None:
     positions = _in_epochs(history, np.array([row["step" if x == "epoch" else x] for row in rows], float), x)
     figure.update_layout(
         shapes=[
-            {"type": "line", "x0": at, "x1": at, "y0": 0, "y1": 1, "yref": "paper", "line": {"color": NEUTRAL, "width": 1, "dash": "dot"}}
+            {
+                "type": "line",
+                "x0": at,
+                "x1": at,
+                "y0": 0,
+                "y1": 1,
+                "yref": "paper",
+                "line": {"color": NEUTRAL, "width": 1, "dash": "dot"},
+            }
             for at in positions
         ],
         annotations=[
-            {"x": at, "y": 1, "yref": "paper", "text": str(number), "showarrow": False, "yanchor": "bottom", "hovertext": change_in_words(row),
-             "font": {"color": MARK, "size": 13}, "captureevents": True}
+            {
+                "x": at,
+                "y": 1,
+                "yref": "paper",
+                "text": str(number),
+                "showarrow": False,
+                "yanchor": "bottom",
+                "hovertext": change_in_words(row),
+                "font": {"color": MARK, "size": 13},
+                "captureevents": True,
+            }
             for number, (at, row) in enumerate(zip(positions, rows, strict=True), start=len(history.changes) - len(rows) + 1)
         ],
-    )  # fmt: skip
+    )
 
 
 def _in_epochs(history: History, positions: np.ndarray, x: str) -> np.ndarray:

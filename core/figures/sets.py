@@ -16,9 +16,13 @@ def class_histogram(counts: dict[str, dict[str, int]]) -> go.Figure:
     figure = base(height=min(900, max(220, 60 + num_classes * (10 + 12 * len(counts)))))
     for split, classes in counts.items():
         figure.add_bar(
-            y=labels(list(classes)), x=list(classes.values()), orientation="h", name=split, marker_color=COLOURS[split],
+            y=labels(list(classes)),
+            x=list(classes.values()),
+            orientation="h",
+            name=split,
+            marker_color=COLOURS[split],
             hovertemplate="%{y}: %{x:,}<extra>" + split + "</extra>",
-        )  # fmt: skip
+        )
     figure.update_xaxes(title_text="Pictures", rangemode="tozero", tickformat=",")
     figure.update_yaxes(type="category", autorange="reversed", ticklabelstep=max(1, num_classes // 40))
     figure.update_layout(barmode="group", bargap=0.25)
@@ -32,10 +36,14 @@ def size_scatter(sizes: np.ndarray) -> go.Figure:
     distinct, counts = distinct[most], counts[most]
     figure = base(height=320)
     figure.add_scatter(
-        x=distinct[:, 0], y=distinct[:, 1], mode="markers", customdata=counts, name="pictures",
+        x=distinct[:, 0],
+        y=distinct[:, 1],
+        mode="markers",
+        customdata=counts,
+        name="pictures",
         marker={"color": COLOURS["train"], "size": 5 + 15 * np.sqrt(counts / counts.max()), "opacity": 0.55},
         hovertemplate="%{x} × %{y} px: %{customdata:,}<extra></extra>",
-    )  # fmt: skip
+    )
     top = float(distinct.max()) * 1.08
     figure.add_scatter(
         x=[0, top], y=[0, top], mode="lines", name="square", line={"color": NEUTRAL, "width": 1, "dash": "dot"}, hoverinfo="skip"
@@ -54,9 +62,12 @@ def aspect_histogram(sizes: np.ndarray) -> go.Figure:
     middles = (edges[:-1] + edges[1:]) / 2
     figure = base(height=320)
     figure.add_bar(
-        x=middles, y=counts, marker_color=COLOURS["train"], customdata=2.0**middles,
+        x=middles,
+        y=counts,
+        marker_color=COLOURS["train"],
+        customdata=2.0**middles,
         hovertemplate="%{customdata:.2f}: %{y:,}<extra></extra>",
-    )  # fmt: skip
+    )
     words: Sequence[str] = ("1:4", "1:2", "1:1", "2:1", "4:1")
     figure.update_xaxes(title_text="Width to height", tickvals=[-2, -1, 0, 1, 2], ticktext=words)
     figure.update_yaxes(title_text="Pictures", rangemode="tozero", tickformat=",")

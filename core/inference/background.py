@@ -8,7 +8,7 @@ from collections.abc import Callable
 from threading import Event, Lock, Thread
 from typing import Generic, TypeVar
 
-from core.data.store import Progress
+from core.data.store.image_store import Progress
 
 Result = TypeVar("Result")
 MOST_FINISHED = 8  # whose results are held, about a megabyte each

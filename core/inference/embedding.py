@@ -10,11 +10,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from core.data.store import Progress, no_progress
+from core.data.store.image_store import Progress, no_progress
 from core.errors import InputError
 from core.inference.layers import as_input, watched
 from core.models.head import head_of
-from core.models.network import NetworkSpec
+from core.models.network_spec import NetworkSpec
 from core.runs.records import spread
 
 MOST_POINTS = 5_000
@@ -138,9 +138,16 @@ def tsne(scores: np.ndarray, seed: int = 0, progress: Progress = no_progress) ->
     progress("t-SNE, iterations", 0, before + after)
     start = scores[:, :2] / max(float(scores[:, 0].std()), 1e-12) * 1e-4
     method = TSNE(
-        perplexity=min(30.0, (len(scores) - 1) / 3), early_exaggeration_iter=before, n_iter=after, initialization=start.astype(np.float64),
-        negative_gradient_method="fft" if len(scores) > 2_000 else "bh", neighbors="exact", n_jobs=1, random_state=seed,
-        callbacks=[tell], callbacks_every_iters=STEP,
-    )  # fmt: skip
+        perplexity=min(30.0, (len(scores) - 1) / 3),
+        early_exaggeration_iter=before,
+        n_iter=after,
+        initialization=start.astype(np.float64),
+        negative_gradient_method="fft" if len(scores) > 2_000 else "bh",
+        neighbors="exact",
+        n_jobs=1,
+        random_state=seed,
+        callbacks=[tell],
+        callbacks_every_iters=STEP,
+    )
     fitted = method.fit(scores.astype(np.float64))
     return np.asarray(fitted, dtype=np.float32)

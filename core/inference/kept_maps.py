@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from core.data.store import PictureStore, Progress, no_progress
+from core.data.store.image_store import PictureStore, Progress, no_progress
 from core.files import remove_quietly, write_bytes_atomically
 from core.inference.embedding import ITERATIONS, MOST_POINTS, Points, points_of, tsne
 from core.inference.predictor import network_of
@@ -54,10 +54,14 @@ def points_for(
     model, spec = network_of(checkpoint)
     points = points_of(model, spec, store.images, indices, most, progress)
     _keep(
-        run, f"points-{key}",
-        positions=points.positions, predicted=points.predicted, scores=points.scores, explained=points.explained,
+        run,
+        f"points-{key}",
+        positions=points.positions,
+        predicted=points.predicted,
+        scores=points.scores,
+        explained=points.explained,
         counts=np.array([points.num_features, points.num_used]),
-    )  # fmt: skip
+    )
     return points
 
 

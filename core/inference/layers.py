@@ -13,10 +13,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from core.data.preprocessing import normalise
+from core.data.transforms.preprocessing import normalise
 from core.errors import InputError
 from core.models.first_layer import first_weighted
-from core.models.network import NetworkSpec
+from core.models.network_spec import NetworkSpec
 
 
 @dataclass(frozen=True)
@@ -157,8 +157,19 @@ def kind_of(module: nn.Module) -> str:
 
 
 KINDS = {
-    "Linear": "dense", "BatchNorm2d": "batch norm", "AdaptiveMaxPool2d": "global max pooling", "AdaptiveAvgPool2d": "global mean pooling",
-    "Dropout": "dropout (only in training)", "Dropout2d": "dropout (only in training)", "Flatten": "flattened", "Residual": "residual block",
-    "BasicBlock": "residual block", "Bottleneck": "residual block", "InvertedResidual": "inverted residual block",
-    "SqueezeExcitation": "squeeze and excitation", "Hardswish": "hard swish", "Hardsigmoid": "hard sigmoid", "SiLU": "SiLU",
-}  # fmt: skip
+    "Linear": "dense",
+    "BatchNorm2d": "batch norm",
+    "AdaptiveMaxPool2d": "global max pooling",
+    "AdaptiveAvgPool2d": "global mean pooling",
+    "Dropout": "dropout (only in training)",
+    "Dropout2d": "dropout (only in training)",
+    "Flatten": "flattened",
+    "Residual": "residual block",
+    "BasicBlock": "residual block",
+    "Bottleneck": "residual block",
+    "InvertedResidual": "inverted residual block",
+    "SqueezeExcitation": "squeeze and excitation",
+    "Hardswish": "hard swish",
+    "Hardsigmoid": "hard sigmoid",
+    "SiLU": "SiLU",
+}

@@ -8,9 +8,9 @@ import torch
 from PIL import Image
 from torch import nn
 
-from core.data.preprocessing import normalise, prepare
+from core.data.transforms.preprocessing import normalise, prepare
 from core.errors import InputError
-from core.models.network import NetworkSpec
+from core.models.network_spec import NetworkSpec
 from core.runs.calibration import PLAIN, Calibration, calibration_of
 from core.runs.checkpoints import Checkpoint, load_network
 

@@ -11,9 +11,9 @@ import numpy as np
 import torch
 from PIL import Image
 
-from core.data.corruptions import CORRUPTIONS, corrupted
-from core.data.preprocessing import array_to_picture, normalise
-from core.data.store import PictureStore, Progress, no_progress, open_store
+from core.data.store.image_store import PictureStore, Progress, no_progress, open_store
+from core.data.transforms.corruptions import CORRUPTIONS, corrupted
+from core.data.transforms.preprocessing import array_to_picture, normalise
 from core.files import sealed, unsealed, write_bytes_atomically
 from core.insight.run_results import Judged
 from core.runs.checkpoints import Checkpoint, load_network, weights_sum

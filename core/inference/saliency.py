@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from core.data.store import Progress, no_progress
+from core.data.store.image_store import Progress, no_progress
 from core.errors import InputError
 from core.inference.layers import Layer, watched
 

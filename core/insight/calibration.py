@@ -98,10 +98,15 @@ def scale(logits: np.ndarray, labels: np.ndarray) -> Scaling | None:
     is_right = logits[held].argmax(axis=1) == labels[held]
     plain, scaled = (at_temperature(logits[held], t).max(axis=1) for t in (1.0, temperature))
     return Scaling(
-        temperature, reliability(plain, is_right), reliability(scaled, is_right),
-        negative_log_likelihood(logits[held], labels[held]), negative_log_likelihood(logits[held], labels[held], temperature),
-        len(fitted), held, scaled,
-    )  # fmt: skip
+        temperature,
+        reliability(plain, is_right),
+        reliability(scaled, is_right),
+        negative_log_likelihood(logits[held], labels[held]),
+        negative_log_likelihood(logits[held], labels[held], temperature),
+        len(fitted),
+        held,
+        scaled,
+    )
 
 
 @dataclass(frozen=True)

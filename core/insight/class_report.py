@@ -76,9 +76,11 @@ def class_report(labels: np.ndarray, predicted: np.ndarray, names: Sequence[str]
     means = [np.nan_to_num(column)[occurs] for column in columns]
     weights = support[occurs]
     return ClassReport(
-        wilson(int(right.sum()), len(labels)), rows, Means(*(float(column.mean()) if len(column) else 0.0 for column in means)),
+        wilson(int(right.sum()), len(labels)),
+        rows,
+        Means(*(float(column.mean()) if len(column) else 0.0 for column in means)),
         Means(*(float(np.average(column, weights=weights)) if len(column) else 0.0 for column in means)),
-    )  # fmt: skip
+    )
 
 
 TOP = 3

@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 from scipy.stats import binomtest
 
-from core.data.store import PictureStore
+from core.data.store.image_store import PictureStore
 from core.errors import InputError
 from core.insight.class_report import Share, wilson
 from core.insight.run_results import Judged, judged_after, store_of
@@ -63,9 +63,7 @@ def match(workspace: Workspace, a: Run, b: Run) -> Matching:
     if not same.any():
         raise InputError("Their pictures are the same, but not one has the same true class in both runs.", code="comparison")
     in_a, in_b = in_a[same], in_b[same]
-    return Matching(
-        in_a, in_b, of_a[labels_a[in_a]], names, of_a, of_b, len(labels_a), len(labels_b), int((~same).sum())
-    )  # fmt: skip
+    return Matching(in_a, in_b, of_a[labels_a[in_a]], names, of_a, of_b, len(labels_a), len(labels_b), int((~same).sum()))
 
 
 @dataclass(frozen=True)
@@ -267,7 +265,7 @@ def _store(workspace: Workspace, run: Run) -> PictureStore:
         raise InputError(
             f"The two were not judged on pictures known to be the same, and those of {run.id} are not on this machine to be compared.",
             code="comparison",
-        )  # fmt: skip
+        )
     return store
 
 
@@ -308,9 +306,10 @@ def _answers(judged: Judged, positions: np.ndarray, of: np.ndarray) -> Answers:
     if len(said.predicted) <= positions.max(initial=-1) or int(said.predicted.max(initial=0)) >= len(of):
         raise InputError("A record does not fit the pictures that its run was judged on.", code="comparison")
     return Answers(
-        of[said.predicted[positions].astype(np.int64)], said.confidence[positions].astype(np.float64),
+        of[said.predicted[positions].astype(np.int64)],
+        said.confidence[positions].astype(np.float64),
         said.true_probability[positions].astype(np.float64),
-    )  # fmt: skip
+    )
 
 
 def _judged_on(started: dict) -> str:

@@ -10,15 +10,15 @@ import numpy as np
 from PIL import Image
 
 from core.data.catalogue import DATASETS
-from core.data.containers import readable
 from core.data.imports import imported_sets
-from core.data.originals import original_picture, stored_picture
-from core.data.preprocessing import array_to_picture
 from core.data.sets import find_store, own_store
-from core.data.store import PictureStore, store_named
+from core.data.sources.containers import readable
+from core.data.store.image_store import PictureStore, store_named
+from core.data.store.originals import original_picture, stored_picture
+from core.data.transforms.preprocessing import array_to_picture
 from core.errors import InputError
 from core.insight.calibration import Scaling, scale
-from core.models.network import NetworkSpec
+from core.models.network_spec import NetworkSpec
 from core.runs.checkpoints import Checkpoint, find_checkpoint, list_checkpoints, read_file
 from core.runs.directory import Run
 from core.runs.evaluations import Evaluation, checkpoint_of, read_evaluation

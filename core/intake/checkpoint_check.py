@@ -16,7 +16,7 @@ from core.files import unsealed
 from core.intake.contract import Wanted, wanted_by
 from core.intake.run_layout import CHECKPOINT_FILES, MANIFEST
 from core.intake.safetensors_check import read_safetensors_header
-from core.models.network import NetworkSpec
+from core.models.network_spec import NetworkSpec
 from core.zips import shown
 
 SCALARS = ((), (1,))

@@ -15,7 +15,7 @@ from core.intake.tensors import StoredTensor
 from core.zips import shown
 
 if TYPE_CHECKING:  # the quarantine does without torch: it starts in a tenth of a second and needs a tenth of the memory
-    from core.models.network import NetworkSpec
+    from core.models.network_spec import NetworkSpec
 
 MAX_PARAMETERS = 500_000_000
 MAX_CLASSES = 100_000
@@ -153,9 +153,10 @@ def _misfit(*kinds: tuple[str, list[str]]) -> InputError:
             count = "" if kind.startswith("in order") else f"{len(entries):,} "
             lists.append(f"{count}{kind}: {', '.join(entries[:NUM_LISTED])}{more}")
     return InputError(
-        f"The weights don't fit the model. {'; '.join(lists)}.", code="misfit",
+        f"The weights don't fit the model. {'; '.join(lists)}.",
+        code="misfit",
         hint="Choose the model, its width, the picture size and the data set (for its classes) that they were trained with.",
-    )  # fmt: skip
+    )
 
 
 def _shape(shape: tuple[int, ...]) -> str:

@@ -89,8 +89,10 @@ def _models() -> dict[str, type[BaseModel]]:
     for event in Event.__subclasses__():
         hints = get_type_hints(event)
         wanted: dict[str, Any] = {
-            "n": (Annotated[int, Field(ge=1, le=LARGEST)], ...), "kind": (Literal[event.kind], ...), "time": (float, ...)
-        }  # fmt: skip
+            "n": (Annotated[int, Field(ge=1, le=LARGEST)], ...),
+            "kind": (Literal[event.kind], ...),
+            "time": (float, ...),
+        }
         for field in fields(event):
             if field.name != "predictions":  # an array, kept in a file of its own
                 default = ... if field.default is MISSING else field.default

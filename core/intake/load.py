@@ -12,15 +12,15 @@ from typing import Literal
 from core.config import Origin, TrainConfig
 from core.data.catalogue import DATASETS
 from core.data.sets import DataSpec, data_spec, find_store, prepare_store, settled
-from core.data.store import Progress, no_progress
+from core.data.store.image_store import Progress, no_progress
 from core.errors import InputError
 from core.intake.checkpoint_check import check_manifest, read_network
 from core.intake.contract import wanted_by
 from core.intake.pickle_check import TORCH_ZIP_LIMITS, refuse_programs
-from core.intake.quarantine import Task, examine
 from core.intake.run_archive import restore_run, root_of
 from core.intake.run_layout import CHECKPOINT_FILES, MANIFEST, max_bytes_of
-from core.models.network import NetworkSpec
+from core.intake.sandbox import Task, examine
+from core.models.network_spec import NetworkSpec
 from core.runs.directory import Run
 from core.runs.notes import NAME_LENGTH, read_notes, write_notes
 from core.settings import changed, config_from_json
@@ -44,9 +44,13 @@ class Loaded:
 
 
 def load_file(
-    workspace: Workspace, path: Path, file_name: str, config: TrainConfig | None = None, name: str = "",
+    workspace: Workspace,
+    path: Path,
+    file_name: str,
+    config: TrainConfig | None = None,
+    name: str = "",
     progress: Progress = no_progress,
-) -> Loaded:  # fmt: skip
+) -> Loaded:
     """The run that a .pt, .safetensors, checkpoint zip or run zip became.
 
     config: model, data set and preprocessing that weights belong to; a zip of ours brings its own. name: for the new run's notes.
@@ -74,9 +78,10 @@ def _become_run(
         return _from_checkpoint(workspace, path, file_name, config)
     if config is None:
         raise InputError(
-            f"{shown(file_name)} holds weights and does not say of which network.", code="file",
+            f"{shown(file_name)} holds weights and does not say of which network.",
+            code="file",
             hint="Choose the model and the data set (for its classes) that they belong to.",
-        )  # fmt: skip
+        )
     return _from_weights(workspace, path, kind, file_name, config, progress)
 
 
@@ -96,8 +101,13 @@ def kind_of(path: Path) -> Kind:
         raise _refusal("it is a tar archive, as only the first versions of PyTorch wrote", SAVE_AGAIN)
     if head[:1] == b"\x80" or head[:2] in (b"(d", b"cc", b"ct", b"c_", b"(l", b"(i"):
         raise _refusal("it is a bare pickle, as PyTorch wrote before version 1.6, and a pickle can run any code", SAVE_AGAIN)
-    for start, what in ((b"\x89HDF", "an HDF5 file, as Keras writes"), (b"\x1f\x8b", "a gzip archive"), (b"BZh", "a bzip2 archive"),
-                        (b"7z\xbc\xaf", "a 7-Zip archive"), (b"Rar!", "a RAR archive")):  # fmt: skip
+    for start, what in (
+        (b"\x89HDF", "an HDF5 file, as Keras writes"),
+        (b"\x1f\x8b", "a gzip archive"),
+        (b"BZh", "a bzip2 archive"),
+        (b"7z\xbc\xaf", "a 7-Zip archive"),
+        (b"Rar!", "a RAR archive"),
+    ):
         if head.startswith(start):
             raise _refusal(f"it is {what}", "Unpack or convert it first.")
     raise _refusal("it is neither a PyTorch file nor safetensors nor a zip of ours", SAVE_AGAIN)
@@ -149,7 +159,7 @@ def _with_pictures(
 
     A built-in set that can't be had is not needed for either where the configuration normalises by figures of its own.
     """
-    from core.runs.session import resolved
+    from core.running.session import resolved
 
     record, given = DATASETS.get(config.data.dataset), config.preprocessing
     try:
@@ -219,8 +229,10 @@ def _check_classes(workspace: Workspace, config: TrainConfig, network: NetworkSp
     if store and tuple(store.meta.class_names) != network.class_names:
         raise InputError(
             f"The checkpoint knows {len(network.class_names):,} classes, the data set '{store.meta.title}' has {store.num_classes:,}, "
-            "or others.", code="misfit", hint="Choose the data it was trained on.",
-        )  # fmt: skip
+            "or others.",
+            code="misfit",
+            hint="Choose the data it was trained on.",
+        )
 
 
 def _new_run(
@@ -235,7 +247,7 @@ def _new_run(
     """A run that only judges its weights, until it is trained further."""
     from safetensors.torch import load_file as read_safetensors
 
-    from core.runs.branch import create_run_with_weights
+    from core.running.branch import create_run_with_weights
 
     with clean.open("rb") as file:
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from core.errors import InputError
-from core.intake.inert_pickle import MAX_BYTES, SAVE_HINT, read_pickle
+from core.intake.pickle_as_data import MAX_BYTES, SAVE_HINT, read_pickle
 from core.intake.tensors import DTYPE_BYTES
 from core.zips import CheckedZip, ZipLimits, shown
 
 GIGABYTE = 10**9
 TORCH_ZIP_LIMITS = ZipLimits(
     num_entries=20_000, total_bytes=8 * GIGABYTE, entry_bytes=8 * GIGABYTE, depth=16, name_bytes=300, may_compress=False
-)  # fmt: skip
+)
 
 
 @dataclass(frozen=True)

@@ -5,11 +5,11 @@ import tempfile
 from pathlib import Path
 
 from core.config import ModelConfig, Preprocessing, TrainConfig
-from core.data.download import Unreachable, fetch_file
-from core.data.store import Progress, no_progress
+from core.data.sources.download import Unreachable, fetch_file
+from core.data.store.image_store import Progress, no_progress
 from core.intake.contract import wanted_by
-from core.intake.quarantine import Task, examine
-from core.models.network import NetworkSpec
+from core.intake.sandbox import Task, examine
+from core.models.network_spec import NetworkSpec
 from core.models.pretrained import PRETRAINED, missing, original_path, weights_path
 from core.workspace import Workspace
 
@@ -30,9 +30,11 @@ def make_pretrained_ready(workspace: Workspace, config: TrainConfig, progress: P
         except Unreachable as reason:
             raise missing(workspace, model, str(reason)) from None
     spec = NetworkSpec(
-        model=ModelConfig(name=model), shape=(3, 224, 224), class_names=tuple(map(str, range(IMAGENET_CLASSES))),
+        model=ModelConfig(name=model),
+        shape=(3, 224, 224),
+        class_names=tuple(map(str, range(IMAGENET_CLASSES))),
         preprocessing=Preprocessing(),
-    )  # fmt: skip
+    )
     with tempfile.TemporaryDirectory(prefix=".new-", dir=workspace.models) as folder:
         clean = Path(folder) / "weights.safetensors"
         examine([Task(original, "torch", wanted_by(spec), clean)])

@@ -13,8 +13,9 @@ from core.zips import shown
 MAX_PICTURES = 2_000_000
 RECORDS = [
     np.dtype([("predicted", kind), ("confidence", "<f2"), ("true_probability", "<f2"), *rank])
-    for kind in ("u1", "<u2") for rank in ([], [("rank", "u1")])
-]  # fmt: skip
+    for kind in ("u1", "<u2")
+    for rank in ([], [("rank", "u1")])
+]
 DIVISIONS = [np.dtype([("split", "u1"), ("label", kind)]) for kind in ("u1", "<u2")]
 
 

@@ -13,9 +13,9 @@ from core.errors import InputError
 from core.files import flush_folder, remove_quietly, unsealed
 from core.intake.checkpoint_check import check_manifest, check_state, read_network
 from core.intake.event_check import check_events
-from core.intake.quarantine import Task, examine
 from core.intake.record_check import check_records
 from core.intake.run_layout import max_bytes_of
+from core.intake.sandbox import Task, examine
 from core.runs.checkpoints import NAME, Checkpoint, list_checkpoints
 from core.runs.directory import ID_PATTERN, Run, new_id, read_json
 from core.runs.event_log import append_event
@@ -139,10 +139,15 @@ def _ended(last: dict[str, Any] | None) -> Ended:
     last = last or {}
     is_paused = last.get("kind") == "ended"
     return Ended(
-        "paused" if is_paused else "interrupted", last["message"] if is_paused else STILL_TRAINING, cause="hand" if is_paused else "",
-        epoch=last.get("epoch") or 0, step=last.get("step") or 0, seconds=last.get("seconds") or 0.0, epochs=last.get("epochs"),
+        "paused" if is_paused else "interrupted",
+        last["message"] if is_paused else STILL_TRAINING,
+        cause="hand" if is_paused else "",
+        epoch=last.get("epoch") or 0,
+        step=last.get("step") or 0,
+        seconds=last.get("seconds") or 0.0,
+        epochs=last.get("epochs"),
         accuracy=last.get("accuracy") if last.get("kind") in ("evaluation", "ended") else None,
-    )  # fmt: skip
+    )
 
 
 def _appear(workspace: Workspace, aside: Run, root: str) -> Run:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from core.errors import InputError
-from core.intake.inert_pickle import SAVE_HINT
+from core.intake.pickle_as_data import SAVE_HINT
 from core.intake.tensors import StoredTensor
 from core.zips import shown
 
@@ -45,15 +45,18 @@ def find_state_dicts(content: Any) -> list[Candidate]:
     """The dicts of tensors in what torch.save has written, the likeliest first. Raises InputError if there is none."""
     if not isinstance(content, dict):
         raise InputError(
-            f"The file holds {_kind(content)}, expected the dict of a network's weights (its state_dict).", code="file", hint=SAVE_HINT
-        )  # fmt: skip
+            f"The file holds {_kind(content)}, expected the dict of a network's weights (its state_dict).",
+            code="file",
+            hint=SAVE_HINT,
+        )
     found = sorted(_dicts_of_tensors(content, "", 0, set()), key=_likelihood)[:MAX_CANDIDATES]
     if not found:
         names = ", ".join(shown(key, 40) for key in list(content)[:5])
         raise InputError(
             f"There are no weights in the file: no dict of tensors by name ({'it is empty' if not names else 'found ' + names}).",
-            code="file", hint=SAVE_HINT,
-        )  # fmt: skip
+            code="file",
+            hint=SAVE_HINT,
+        )
     top = tuple(key for key in content if _is_name(key))
     return [replace(c, other=tuple(name for name in top if name != c.place.partition(".")[0])) if c.place else c for c in found]
 

@@ -11,7 +11,7 @@ from core.config import ModelConfig
 from core.errors import InputError
 from core.models.reference import Cifar10Blitz, Cifar10Quick, MnistBatchnormCNN, MnistFirstCNN, MultilayerPerceptron
 from core.models.residual import LightResidualCNN, ResidualCNN
-from core.models.torchvision_nets import from_torchvision
+from core.models.torchvision_families import from_torchvision
 
 
 @dataclass(frozen=True)
@@ -27,19 +27,43 @@ class ModelRecord:
 MODELS = {
     record.name: record
     for record in (
-        ModelRecord("mnist-first-cnn", "First CNN", "Two convolutions with dropout: the classic first network for MNIST.", MnistFirstCNN),
-        ModelRecord("mnist-batchnorm-cnn", "Batch norm CNN", "Two small convolutions with batch norm and average pooling.", MnistBatchnormCNN),
-        ModelRecord("cifar10-quick", "Quick CNN", "Three convolutions and nothing between them: for small colour photographs.", Cifar10Quick),
+        ModelRecord(
+            "mnist-first-cnn", "First CNN", "Two convolutions with dropout: the classic first network for MNIST.", MnistFirstCNN
+        ),
+        ModelRecord(
+            "mnist-batchnorm-cnn",
+            "Batch norm CNN",
+            "Two small convolutions with batch norm and average pooling.",
+            MnistBatchnormCNN,
+        ),
+        ModelRecord(
+            "cifar10-quick",
+            "Quick CNN",
+            "Three convolutions and nothing between them: for small colour photographs.",
+            Cifar10Quick,
+        ),
         ModelRecord("cifar10-blitz", "Blitz CNN", "LeNet for colour: the network of PyTorch's own tutorial.", Cifar10Blitz),
-        ModelRecord("residual-light", "Light residual CNN", "Shortcuts and batch norm, for small grey pictures.", LightResidualCNN),
+        ModelRecord(
+            "residual-light", "Light residual CNN", "Shortcuts and batch norm, for small grey pictures.", LightResidualCNN
+        ),
         ModelRecord("residual-cnn", "Residual CNN", "Shortcuts and batch norm, for colour photographs.", ResidualCNN),
-        ModelRecord("resnet18", "ResNet-18", "For photographs of 64 pixels and more; there are pretrained weights.",
-                    partial(from_torchvision, "resnet18", 32)),
-        ModelRecord("mobilenet-v3-small", "MobileNet v3, small", "For photographs, quick on a CPU; there are pretrained weights.",
-                    partial(from_torchvision, "mobilenet_v3_small", 32)),
-        ModelRecord("mlp", "Perceptron", "Two hidden layers, no convolution: to see what convolutions are for.", MultilayerPerceptron),
+        ModelRecord(
+            "resnet18",
+            "ResNet-18",
+            "For photographs of 64 pixels and more; there are pretrained weights.",
+            partial(from_torchvision, "resnet18", 32),
+        ),
+        ModelRecord(
+            "mobilenet-v3-small",
+            "MobileNet v3, small",
+            "For photographs, quick on a CPU; there are pretrained weights.",
+            partial(from_torchvision, "mobilenet_v3_small", 32),
+        ),
+        ModelRecord(
+            "mlp", "Perceptron", "Two hidden layers, no convolution: to see what convolutions are for.", MultilayerPerceptron
+        ),
     )
-}  # fmt: skip
+}
 
 
 def model_record(name: str) -> ModelRecord:

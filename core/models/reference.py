@@ -22,9 +22,10 @@ def need_side(title: str, shape: tuple[int, int, int], minimum: int) -> None:
     _, height, width = shape
     if min(height, width) < minimum:
         raise InputError(
-            f"{title} needs pictures of at least {minimum} × {minimum} pixels, these have {height} × {width}.", code="model",
+            f"{title} needs pictures of at least {minimum} × {minimum} pixels, these have {height} × {width}.",
+            code="model",
             hint=f"Set preprocessing.size_px to {minimum} or more, or choose another model.",
-        )  # fmt: skip
+        )
 
 
 class MnistFirstCNN(nn.Module):

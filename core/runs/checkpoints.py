@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from core.config import CHANGEABLE
 from core.errors import InputError
 from core.files import flush_folder, remove_folder, remove_quietly, sealed, unsealed, write_bytes_atomically, write_new
-from core.models.network import NetworkSpec
+from core.models.network_spec import NetworkSpec
 from core.runs.directory import Run, disk_use
 from core.settings import changed, get
 from core.training.early_stopping import Patience
@@ -59,11 +59,16 @@ def save_checkpoint(
     name = f"epoch-{state.epoch:04d}" if state.is_evaluated or state.step == 0 else f"step-{state.step:010d}"
     optimizer_tensors, optimizer_rest = _flattened(state.optimizer.state_dict())
     rest = {
-        **{name: getattr(state, name) for name in POSITION}, "best": asdict(state.best) if state.best else None,
-        "patience": asdict(state.patience), "config": {path: get(state.config, path) for path in CHANGEABLE},
-        "last_change": last_change, "window": state.window.sums(), "optimizer": optimizer_rest, "random": _random_state(),
+        **{name: getattr(state, name) for name in POSITION},
+        "best": asdict(state.best) if state.best else None,
+        "patience": asdict(state.patience),
+        "config": {path: get(state.config, path) for path in CHANGEABLE},
+        "last_change": last_change,
+        "window": state.window.sums(),
+        "optimizer": optimizer_rest,
+        "random": _random_state(),
         "environment": environment,
-    }  # fmt: skip
+    }
     files = {
         "weights.safetensors": save(_contiguous(state.model.state_dict())),
         "optimizer.safetensors": save(_contiguous(optimizer_tensors)),

@@ -1,29 +1,19 @@
 """Evaluations made by hand and kept with the run: a checkpoint on a split of some set, with what was said of each picture."""
 
-import errno
 import hashlib
-import json
-import os
-import secrets
-import time
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
 
 import numpy as np
 
-from core.data.store import Progress, no_progress
 from core.errors import InputError
-from core.files import remove_folder, remove_quietly, sealed, unsealed, write_bytes_atomically
-from core.runs.checkpoints import Checkpoint, epoch_of, find_checkpoint, weights_sum
+from core.files import remove_folder, unsealed
+from core.runs.checkpoints import Checkpoint, find_checkpoint, weights_sum
 from core.runs.directory import Run
-from core.runs.judge import judge
-from core.runs.records import load_record, save_array, save_record
+from core.runs.records import load_record
 from core.training.events import Predictions
-from core.workspace import Workspace
-
-ASIDE = ".tmp-"
 
 
 @dataclass(frozen=True)
@@ -101,60 +91,11 @@ class Evaluation:
 
 @lru_cache(maxsize=64)
 def _sum_of(path: Path, changed_ns: int) -> str:
-    return _sum(path)
+    return sum_of_file(path)
 
 
-def _sum(path: Path) -> str:
+def sum_of_file(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-def evaluate_and_keep(
-    workspace: Workspace, run: Run, checkpoint: Checkpoint, split: str, dataset: str = "", progress: Progress = no_progress
-) -> Evaluation:
-    """Judges and keeps; the same weights on the same pictures with the same labels are kept once. Raises InputError as `judge` does."""
-    weights, epoch = weights_sum(checkpoint), epoch_of(checkpoint)
-    judged = judge(workspace, run, checkpoint, split, progress, dataset)
-    pictures = np.stack([judged.indices, judged.labels]).astype(np.uint32)
-    of = hashlib.sha256(json.dumps([weights, judged.store.path.name, split]).encode() + pictures.tobytes()).hexdigest()[:16]
-    folder = run.path / "evaluations"
-    folder.mkdir(exist_ok=True)
-    _sweep(folder)
-    aside = folder / f"{ASIDE}{secrets.token_hex(8)}"
-    aside.mkdir()
-    try:
-        save_record(aside / "record.npy", judged.result.predictions)
-        save_array(aside / "pictures.npy", pictures)
-        if judged.logits is not None:
-            save_array(aside / "logits.npy", judged.logits)
-        about = About(
-            checkpoint.name, epoch, weights, dataset or run.config.data.dataset, judged.store.meta.title, split, judged.store.path.name,
-            judged.store.meta.checksums["images.npy"], len(judged.indices), judged.left_out, judged.result.accuracy, judged.result.loss,
-            time.time(), {path.name: _sum(path) for path in aside.iterdir()},
-        )  # fmt: skip
-        write_bytes_atomically(aside / "about.json", sealed(asdict(about)))  # last
-        _put(aside, folder / of)
-    finally:
-        remove_quietly(aside)
-    return read_evaluation(folder / of) or Evaluation(folder / of, about)
-
-
-def _sweep(folder: Path) -> None:
-    """What was being written when its process was killed, an hour ago at least."""
-    for path in folder.glob(f"{ASIDE}*"):
-        with suppress(OSError):
-            if path.stat().st_mtime < time.time() - 3600:
-                remove_quietly(path)
-
-
-def _put(aside: Path, path: Path) -> None:
-    """Whole, by one rename. One of the same pictures and weights says the same, and stays, unless it is damaged."""
-    if path.exists() and read_evaluation(path) is None:
-        remove_quietly(path)
-    try:
-        os.rename(aside, path)
-    except OSError as error:
-        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
-            raise
 
 
 def list_evaluations(run: Run) -> list[Evaluation]:

@@ -83,9 +83,22 @@ def _entry(run: Run, before: _Kept | None) -> _Kept:
         state, message, seconds, cause = status.state, status.message, status.seconds, status.cause
         epoch, epochs, accuracy = status.epoch, status.epochs, status.accuracy
     entry = Entry(
-        run, notes.name or label_of(run), notes.tags, notes.note, state, message, cause, config["recipe"], config["dataset"], config["model"],
-        epoch, config["epochs"] if epochs is None else epochs, accuracy, seconds, config["parent"],
-    )  # fmt: skip
+        run,
+        notes.name or label_of(run),
+        notes.tags,
+        notes.note,
+        state,
+        message,
+        cause,
+        config["recipe"],
+        config["dataset"],
+        config["model"],
+        epoch,
+        config["epochs"] if epochs is None else epochs,
+        accuracy,
+        seconds,
+        config["parent"],
+    )
     return _Kept(signature, entry)
 
 
@@ -112,9 +125,12 @@ def _config(run: Run) -> dict[str, Any]:
             config = json.load(file)
         origin = config.get("origin") or {}
         return {
-            "recipe": str(config["recipe"]), "dataset": str(config["data"]["dataset"]), "model": str(config["model"]["name"]),
-            "epochs": int(config["epochs"]), "parent": str(origin["name"]) if origin.get("kind") == "run" else "",
-        }  # fmt: skip
+            "recipe": str(config["recipe"]),
+            "dataset": str(config["data"]["dataset"]),
+            "model": str(config["model"]["name"]),
+            "epochs": int(config["epochs"]),
+            "parent": str(origin["name"]) if origin.get("kind") == "run" else "",
+        }
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return DAMAGED
 

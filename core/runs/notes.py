@@ -37,8 +37,10 @@ def write_notes(run: Run, notes: Notes) -> None:
     name = " ".join(notes.name.split())
     tags = tuple(dict.fromkeys(filter(None, (" ".join(tag.split()) for tag in notes.tags))))
     for what, length, limit in (
-        ("name", len(name), NAME_LENGTH), ("note", len(notes.note), NOTE_LENGTH), ("longest tag", max(map(len, tags), default=0), TAG_LENGTH)
-    ):  # fmt: skip
+        ("name", len(name), NAME_LENGTH),
+        ("note", len(notes.note), NOTE_LENGTH),
+        ("longest tag", max(map(len, tags), default=0), TAG_LENGTH),
+    ):
         if length > limit:
             raise InputError(f"The {what} has {length:,} characters, expected at most {limit:,}.", code="notes")
     if len(tags) > NUM_TAGS:

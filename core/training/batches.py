@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 
 from core.config import TrainConfig
-from core.data.augmentation import augment
-from core.data.preprocessing import normalise
 from core.data.splits import Division
-from core.data.store import PictureStore
+from core.data.store.image_store import PictureStore
+from core.data.transforms.augmentation import augment
+from core.data.transforms.preprocessing import normalise
 
 # Several batches are gathered and normalised at once: at batch 64 the overhead of these calls is a fifth of a step.
 CHUNK_BYTES = 8_000_000

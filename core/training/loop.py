@@ -122,9 +122,16 @@ def train(data: TrainingData, num_classes: int, state: TrainState, compute: Comp
 
     def judged() -> Iterator[Event]:
         for event in evaluate(
-            model, data, config.eval_batch_size, num_classes,
-            epoch=state.epoch, step=state.step, examples=state.examples, seconds=clock.seconds(), split=config.data.evaluate_on,
-        ):  # fmt: skip
+            model,
+            data,
+            config.eval_batch_size,
+            num_classes,
+            epoch=state.epoch,
+            step=state.step,
+            examples=state.examples,
+            seconds=clock.seconds(),
+            split=config.data.evaluate_on,
+        ):
             state.seconds = clock.seconds()
             if isinstance(event, Evaluated):
                 _take_note(state, event)
@@ -163,8 +170,13 @@ def train(data: TrainingData, num_classes: int, state: TrainState, compute: Comp
             )
             if state.step % config.log_every == 0 or has_no_record:
                 yield StepLogged(
-                    step=state.step, epoch=state.epoch + 1, examples=state.examples, seconds=state.seconds, lr=lr, **state.window.take_means()
-                )  # fmt: skip
+                    step=state.step,
+                    epoch=state.epoch + 1,
+                    examples=state.examples,
+                    seconds=state.seconds,
+                    lr=lr,
+                    **state.window.take_means(),
+                )
             yield TICK
         state.epoch += 1
         state.step_in_epoch = 0

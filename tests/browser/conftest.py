@@ -19,20 +19,25 @@ from playwright.sync_api import TimeoutError as PlaywrightTimeout
 
 from core.errors import InputError
 from core.recipes import recipe_named
-from core.runs.actions import stop_run
+from core.running.actions import stop_run
+from core.running.session import train_in
 from core.runs.directory import Run, create_run, find_run, list_runs
-from core.runs.session import train_in
 from core.runs.status import status_of
 from core.settings import changed
 from core.workspace import open_workspace
-from tests.waiting import until
+from tests.fixtures.waiting import until
 
 LOSS_POINT = "[class*='st-key-loss-'] .scatterlayer .points path"
 PROJECT = Path(__file__).resolve().parents[2]
 CHROMIUM_FLAGS = [
-    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync",
-]  # fmt: skip
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -67,8 +72,12 @@ def start_server(home: Path) -> Server:
     log = (home / "server.log").open("ab")
     process = subprocess.Popen(
         [sys.executable, "-m", "streamlit", "run", "streamlit_app.py", "--server.port", str(port)],
-        cwd=PROJECT, env={**os.environ, "TRAINSCOPE_HOME": str(home)}, stdout=log, stderr=log, start_new_session=True,
-    )  # fmt: skip
+        cwd=PROJECT,
+        env={**os.environ, "TRAINSCOPE_HOME": str(home)},
+        stdout=log,
+        stderr=log,
+        start_new_session=True,
+    )
     server = Server(home, port, process)
     until(server.is_up, timeout_s=60)
     return server

@@ -7,8 +7,8 @@ from playwright.sync_api import Page, expect
 
 from core.insight.comparison import Comparison, compared, evidence, judged, match
 from core.recipes import recipe_named
+from core.running.session import train_in
 from core.runs.directory import Run, create_run
-from core.runs.session import train_in
 from core.settings import changed
 from core.workspace import open_workspace
 from tests.browser.conftest import Server

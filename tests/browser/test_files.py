@@ -8,16 +8,16 @@ import torch
 from playwright.sync_api import Browser, Page, expect
 from torch import nn
 
+from core.running.session import train_in
 from core.runs.checkpoints import find_checkpoint, load_network
 from core.runs.directory import Run, create_run, list_runs
 from core.runs.history import history_of
 from core.runs.notes import Notes, read_notes, write_notes
-from core.runs.session import train_in
 from core.runs.status import status_of
 from core.workspace import open_workspace
 from tests.browser.conftest import Server, choose, run_shown, start_server, view
-from tests.test_launcher import tiny
-from tests.waiting import until
+from tests.core.jobs.test_queue import tiny
+from tests.fixtures.waiting import until
 
 
 @pytest.fixture(scope="module")

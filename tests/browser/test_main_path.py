@@ -11,15 +11,15 @@ from playwright.sync_api import Page, expect
 
 from core.data.sets import find_store, suiting
 from core.recipes import recipe_named
+from core.running.session import train_in
 from core.runs.directory import Run, create_run
 from core.runs.history import history_of
 from core.runs.records import evaluated_pictures, load_predictions
-from core.runs.session import train_in
 from core.runs.status import status_of
 from core.settings import changed
 from core.workspace import open_workspace
 from tests.browser.conftest import LOSS_POINT, Server, run_shown, view
-from tests.waiting import until
+from tests.fixtures.waiting import until
 
 # a 7 as people draw it, corners in shares of the canvas
 SEVEN = [(0.28, 0.2), (0.7, 0.2), (0.58, 0.48), (0.46, 0.82)]

@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from core.runs.chronicle import chronicle
 from core.runs.directory import Run
 from core.runs.history import history_of
 from core.runs.status import status_of
+from core.runs.timeline import chronicle
 from tests.browser.conftest import LOSS_POINT, Server, choose, run_shown, start_server
 from tests.browser.test_main_path import needs_mnist, stop
 from tests.browser.test_server_end import start_by_click, trainer_of
-from tests.waiting import until
+from tests.fixtures.waiting import until
 
 STEPS_PER_EPOCH = 938  # 60,000 pictures in batches of 64
 

@@ -16,14 +16,19 @@ from core.data.sets import import_set
 from core.runs.status import status_of
 from core.workspace import open_workspace
 from tests.browser.conftest import Server, run_shown, view
-from tests.real_data import real_data
-from tests.waiting import until
+from tests.fixtures.real_data import real_data
+from tests.fixtures.waiting import until
 
 # what Markdown, HTML, formulas, links and terminals would make something of
 NAMES = (
-    "![x](http://evil.example/p.png)", "<img src=http:⁄⁄evil.example⁄x onerror=alert(1)>", "[go](http:evil.example)", "www.evil.example",
-    "**bold** $x^2$ :red[a]", "a\u202egnp.exe", "| table | `code` |",
-)  # fmt: skip
+    "![x](http://evil.example/p.png)",
+    "<img src=http:⁄⁄evil.example⁄x onerror=alert(1)>",
+    "[go](http:evil.example)",
+    "www.evil.example",
+    "**bold** $x^2$ :red[a]",
+    "a\u202egnp.exe",
+    "| table | `code` |",
+)
 
 
 def upload(page: Page, name: str, content: bytes) -> None:

@@ -13,7 +13,7 @@ from core.runs.directory import Run
 from core.runs.history import history_of
 from core.runs.status import status_of
 from tests.browser.conftest import Server, run_shown, start_endless, start_server
-from tests.waiting import until
+from tests.fixtures.waiting import until
 
 
 def trainer_of(run: Run) -> int:

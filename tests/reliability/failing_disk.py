@@ -23,8 +23,8 @@ from typing import Any, Literal
 
 from core.config import TrainConfig
 from core.errors import InputError
+from core.running.session import train_in
 from core.runs.directory import create_run
-from core.runs.session import train_in
 from core.runs.status import status_of
 from core.settings import config_from
 from core.workspace import Workspace, open_workspace
@@ -133,9 +133,15 @@ def failing_disk(folder: Path, at: int = 0, error: int = errno.EIO, mode: Mode =
             return super().truncate(size)
 
     def open_failing(
-        file: Any, mode: str = "r", buffering: int = -1, encoding: Any = None, errors: Any = None, newline: Any = None,
-        closefd: bool = True, opener: Any = None,
-    ) -> Any:  # fmt: skip
+        file: Any,
+        mode: str = "r",
+        buffering: int = -1,
+        encoding: Any = None,
+        errors: Any = None,
+        newline: Any = None,
+        closefd: bool = True,
+        opener: Any = None,
+    ) -> Any:
         if not set(mode) & set("wax+") or not _place(file, None).startswith(disk.folder):
             return real_open(file, mode, buffering, encoding, errors, newline, closefd, opener)
         if not isinstance(file, int):
@@ -161,12 +167,21 @@ def failing_disk(folder: Path, at: int = 0, error: int = errno.EIO, mode: Mode =
 
 def tiny() -> TrainConfig:
     """A perceptron on the digits, two epochs of some 120 ms, so that a checkpoint also comes by the clock."""
-    return config_from({
-        "data": {"dataset": "digits", "validation_fraction": 0.2, "evaluate_on": "validation"},
-        "model": {"name": "mlp", "width": 0.05}, "optimizer": {"name": "adam"}, "schedule": {"name": "one-cycle"},
-        "epochs": 2, "batch_size": 4, "threads": 1, "tensorboard": False, "log_every": 60, "eval_batch_size": 100,
-        "checkpoint": {"every_seconds": 0.1},
-    })  # fmt: skip
+    return config_from(
+        {
+            "data": {"dataset": "digits", "validation_fraction": 0.2, "evaluate_on": "validation"},
+            "model": {"name": "mlp", "width": 0.05},
+            "optimizer": {"name": "adam"},
+            "schedule": {"name": "one-cycle"},
+            "epochs": 2,
+            "batch_size": 4,
+            "threads": 1,
+            "tensorboard": False,
+            "log_every": 60,
+            "eval_batch_size": 100,
+            "checkpoint": {"every_seconds": 0.1},
+        }
+    )
 
 
 SIZE = re.compile(r"\d[\d.,]*\s?(?:bytes|kB|KB|MB|GB|KiB|MiB|GiB)")

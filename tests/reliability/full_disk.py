@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from core.config import TrainConfig
-from core.data.store import _opened
+from core.data.store.image_store import _opened
 from core.errors import InputError
+from core.running.session import train_in
 from core.runs.checkpoints import list_checkpoints
 from core.runs.directory import create_run
-from core.runs.session import train_in
 from core.runs.status import status_of
 from core.settings import config_from
 from core.training.events import Event
@@ -30,11 +30,18 @@ LARGE = "size=200m,nr_inodes=100000"
 
 def config() -> TrainConfig:
     """A perceptron whose checkpoints take some 200 KB and are all kept."""
-    return config_from({
-        "data": {"dataset": "digits", "validation_fraction": 0.2, "evaluate_on": "validation"},
-        "model": {"name": "mlp", "width": 0.4}, "optimizer": {"name": "adam"}, "schedule": {"name": "one-cycle"},
-        "epochs": 20, "threads": 1, "tensorboard": False, "eval_batch_size": 100,
-    })  # fmt: skip
+    return config_from(
+        {
+            "data": {"dataset": "digits", "validation_fraction": 0.2, "evaluate_on": "validation"},
+            "model": {"name": "mlp", "width": 0.4},
+            "optimizer": {"name": "adam"},
+            "schedule": {"name": "one-cycle"},
+            "epochs": 20,
+            "threads": 1,
+            "tensorboard": False,
+            "eval_batch_size": 100,
+        }
+    )
 
 
 def main(scenarios: list[str]) -> None:

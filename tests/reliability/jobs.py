@@ -4,8 +4,8 @@ import os
 import signal
 from pathlib import Path
 
+from core.running.session import train_in
 from core.runs.directory import Run
-from core.runs.session import train_in
 from core.training.events import Event
 from core.workspace import Workspace
 from tests.reliability.failing_disk import Mode, failing_disk

@@ -35,20 +35,30 @@ CLASSES = ("automobile", "bird", "cat", "ship")
 PICTURES = 150  # of each class
 
 COMMON = {
-    "data": {"validation_fraction": 0.2, "evaluate_on": "validation"}, "schedule": {"name": "one-cycle"}, "epochs": 3,
-    "threads": 1, "tensorboard": False, "log_every": 3, "eval_batch_size": 100, "checkpoint": {"every_seconds": EVERY_S},
-}  # fmt: skip
+    "data": {"validation_fraction": 0.2, "evaluate_on": "validation"},
+    "schedule": {"name": "one-cycle"},
+    "epochs": 3,
+    "threads": 1,
+    "tensorboard": False,
+    "log_every": 3,
+    "eval_batch_size": 100,
+    "checkpoint": {"every_seconds": EVERY_S},
+}
 MODELS: dict[str, dict[str, Any]] = {
     "mlp": {"model": {"name": "mlp", "width": 0.2}, "optimizer": {"name": "adam"}, "batch_size": 2},
     "mnist-first-cnn": {  # has dropout
-        "model": {"name": "mnist-first-cnn", "width": 0.2}, "optimizer": {"name": "sgd", "lr": 0.02, "momentum": 0.9},
-        "preprocessing": {"size_px": 16}, "batch_size": 6,
+        "model": {"name": "mnist-first-cnn", "width": 0.2},
+        "optimizer": {"name": "sgd", "lr": 0.02, "momentum": 0.9},
+        "preprocessing": {"size_px": 16},
+        "batch_size": 6,
     },
     "residual-light": {  # has batch norm
-        "model": {"name": "residual-light", "width": 0.1}, "optimizer": {"name": "adamw"}, "batch_size": 10,
+        "model": {"name": "residual-light", "width": 0.1},
+        "optimizer": {"name": "adamw"},
+        "batch_size": 10,
         "augmentation": {"shift_px": 1, "rotate_deg": 10, "flip": True, "erase_px": 2},
     },
-}  # fmt: skip
+}
 SMALLER_BATCHES = {"mlp": 1, "mnist-first-cnn": 3, "residual-light": 5}  # the folder has a third of the pictures
 
 
@@ -91,9 +101,13 @@ class Tally:
     def summary(self) -> dict[str, Any]:
         kinds = Counter(re.sub(r"\d+", "#", finding.partition(": ")[2])[:60] for finding in self.findings)
         return {
-            "kills": self.kills, "runs": self.runs, "killed after": dict(self.moments),
-            "most steps lost": max(self.steps_lost, default=0), "findings": len(self.findings), "kinds": dict(kinds),
-        }  # fmt: skip
+            "kills": self.kills,
+            "runs": self.runs,
+            "killed after": dict(self.moments),
+            "most steps lost": max(self.steps_lost, default=0),
+            "findings": len(self.findings),
+            "kinds": dict(kinds),
+        }
 
 
 def case_of(zygote: Zygote, workspace: Workspace, config: TrainConfig) -> Case:
@@ -117,11 +131,13 @@ def kill_and_resume(
 ) -> list[str]:
     """Trains a run, killed after each of the delays in turn until it ends before one; what was found not as it must be."""
     return _trained_to_the_end(
-        workspace, case, tally,
+        workspace,
+        case,
+        tally,
         lambda run, kills: zygote.run(
             f"{JOBS}:train", str(workspace.home), str(run.path), kill_after_s=next(delays) if kills < most_kills else None
         ),
-    )  # fmt: skip
+    )
 
 
 def kill_at_call(zygote: Zygote, workspace: Workspace, case: Case, tally: Tally, mode: str, number: int) -> list[str]:
@@ -131,9 +147,7 @@ def kill_at_call(zygote: Zygote, workspace: Workspace, case: Case, tally: Tally,
     return [f"{mode} at call {number}, {line}" for line in found]
 
 
-def killed_once(
-    zygote: Zygote, workspace: Workspace, case: Case, tally: Tally, job: str, *arguments: Any
-) -> list[str]:  # fmt: skip
+def killed_once(zygote: Zygote, workspace: Workspace, case: Case, tally: Tally, job: str, *arguments: Any) -> list[str]:
     """Trains a run by a job that kills itself, and then to its end."""
 
     def attempt(run: Run, kills: int) -> Any:
@@ -143,9 +157,7 @@ def killed_once(
     return _trained_to_the_end(workspace, case, tally, attempt)
 
 
-def _trained_to_the_end(
-    workspace: Workspace, case: Case, tally: Tally, attempt: Callable[[Run, int], Any]
-) -> list[str]:  # fmt: skip
+def _trained_to_the_end(workspace: Workspace, case: Case, tally: Tally, attempt: Callable[[Run, int], Any]) -> list[str]:
     run, found = create_run(workspace, case.config), []
     kills, was_killed = 0, True
     while was_killed:

@@ -11,12 +11,12 @@ from streamlit.testing.v1 import AppTest
 
 from core.config import TrainConfig
 from core.errors import InputError
-from core.runs import session
+from core.running import session
+from core.running.session import train_in
 from core.runs.checkpoints import Checkpoint, find_checkpoint, list_checkpoints, load_network
 from core.runs.directory import Run, create_run
 from core.runs.event_log import EventReader, EventWriter, read_tail
 from core.runs.history import history_of
-from core.runs.session import train_in
 from core.runs.status import status_of
 from core.settings import config_from
 from core.training.events import Queued
@@ -33,11 +33,18 @@ NAVIGATION = str(Path(__file__).resolve().parents[2] / "pages" / "_navigation.py
 
 
 def tiny(**changes) -> TrainConfig:
-    return config_from({
-        "data": {"dataset": "digits", "validation_fraction": 0.2, "evaluate_on": "validation"},
-        "model": {"name": "mlp", "width": 0.02}, "optimizer": {"name": "adam"}, "epochs": 2, "threads": 1, "tensorboard": False,
-        "log_every": 8, **changes,
-    })  # fmt: skip
+    return config_from(
+        {
+            "data": {"dataset": "digits", "validation_fraction": 0.2, "evaluate_on": "validation"},
+            "model": {"name": "mlp", "width": 0.02},
+            "optimizer": {"name": "adam"},
+            "epochs": 2,
+            "threads": 1,
+            "tensorboard": False,
+            "log_every": 8,
+            **changes,
+        }
+    )
 
 
 @pytest.fixture(scope="module")
@@ -249,6 +256,6 @@ def test_pages_open_whatever_the_events_file_was_cut_to(run, workspace, monkeypa
     app.query_params["run"] = run.id
     app.run()
     if page != "home":
-        app.switch_page(f"{page}.py").run()
+        app.switch_page(f"{page}/{page}.py").run()
     assert not app.exception
     assert app.title[0].value

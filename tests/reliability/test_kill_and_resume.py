@@ -8,13 +8,14 @@ from itertools import count, takewhile
 
 import pytest
 
+from core.jobs.queue import Launcher
 from core.runs.directory import Run
 from core.runs.event_log import EventReader
-from core.runs.launcher import Launcher
 from core.runs.status import status_of
 from core.settings import changed
 from core.workspace import Workspace, open_workspace
-from tests.real_data import real_data
+from tests.fixtures.real_data import real_data
+from tests.fixtures.waiting import until
 from tests.reliability.comparing import damages, differences, leftovers
 from tests.reliability.failing_disk import tiny
 from tests.reliability.kill_and_resume import (
@@ -32,7 +33,6 @@ from tests.reliability.kill_and_resume import (
     random_delays,
 )
 from tests.reliability.zygote import Zygote
-from tests.waiting import until
 
 KILLS = 6  # of each model on each set
 START_S = 60  # for a process to import torch on a busy machine

@@ -15,11 +15,11 @@ import pytest
 
 from core.config import TrainConfig
 from core.errors import InputError
-from core.runs import worker
+from core.jobs import worker
+from core.jobs.queue import Launcher
+from core.running.session import train_in
 from core.runs.directory import Run, create_run
 from core.runs.event_log import EventReader, append_event
-from core.runs.launcher import Launcher
-from core.runs.session import train_in
 from core.runs.status import status_of
 from core.settings import config_from
 from core.training.events import Ended, Event, Queued
@@ -33,10 +33,15 @@ MODULE = "tests.reliability.test_one_winner"
 
 
 def tiny() -> TrainConfig:
-    return config_from({
-        "data": {"dataset": "digits", "validation_fraction": 0.2, "evaluate_on": "validation"},
-        "model": {"name": "mlp", "width": 0.05}, "epochs": 1, "threads": 1, "tensorboard": False,
-    })  # fmt: skip
+    return config_from(
+        {
+            "data": {"dataset": "digits", "validation_fraction": 0.2, "evaluate_on": "validation"},
+            "model": {"name": "mlp", "width": 0.05},
+            "epochs": 1,
+            "threads": 1,
+            "tensorboard": False,
+        }
+    )
 
 
 class Pipe:
@@ -214,10 +219,14 @@ def servings_of(home: str) -> list[dict]:
         crowd.let_go(run)
         words = crowd.words()
         rows = EventReader(run.events).read()
-        found.append({
-            "words": words, "state": status_of(run).state, "numbers": [row["n"] for row in rows],
-            "kinds": [row["kind"] for row in rows if row["kind"] != "preparing"],
-        })  # fmt: skip
+        found.append(
+            {
+                "words": words,
+                "state": status_of(run).state,
+                "numbers": [row["n"] for row in rows],
+                "kinds": [row["kind"] for row in rows if row["kind"] != "preparing"],
+            }
+        )
     return found
 
 

@@ -21,9 +21,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from core.runs.launcher import PROJECT, WORKER_ENVIRONMENT
+from core.jobs.queue import PROJECT, WORKER_ENVIRONMENT
 
-MODULES = ("core.runs.session", "core.runs.launcher", "sklearn.datasets", "torch._dynamo", "tests.reliability.jobs")
+MODULES = ("core.running.session", "core.jobs.queue", "sklearn.datasets", "torch._dynamo", "tests.reliability.jobs")
 PR_SET_PDEATHSIG = 1
 PATIENCE_S = 180  # for one job
 
@@ -45,9 +45,12 @@ class Zygote:
 
     def __enter__(self) -> "Zygote":
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "tests.reliability.zygote"], cwd=PROJECT, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            [sys.executable, "-m", "tests.reliability.zygote"],
+            cwd=PROJECT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
             env={**os.environ, **WORKER_ENVIRONMENT},
-        )  # fmt: skip
+        )
         return self
 
     def __exit__(self, *_: object) -> None:

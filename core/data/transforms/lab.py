@@ -1,0 +1,530 @@
+"""The transforms one by one: what each is called, which settings drive it, and what it does to a picture.
+
+Nothing is computed here but by preprocessing.py and augmentation.py: after a step a picture is as those make it while every
+later step is off. So what is looked at is what training, evaluation and prediction use.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property, partial
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from core.config import Augmentation, Preprocessing
+from core.data.store.image_store import PictureStore
+from core.data.store.originals import original_picture, stored_picture
+from core.data.transforms.augmentation import Draws, applied, augment, draw, recoloured
+from core.data.transforms.preprocessing import STORED_FIELDS, array_to_picture, picture_to_array
+from core.errors import InputError
+
+MEASURED_ON = 128  # pictures, where mean and deviation of a set in another form are estimated
+MAX_BETWEEN = 4_000_000  # pixels of a picture between resizing and cropping; a longer and thinner one is not shown
+
+
+@dataclass(frozen=True)
+class Composition:
+    """What a lab composes and a training uses: how every picture is prepared, and how training pictures are changed."""
+
+    preprocessing: Preprocessing = field(default_factory=Preprocessing)
+    augmentation: Augmentation = field(default_factory=Augmentation)
+
+    def changes(self) -> dict[str, Any]:
+        """Its settings by path, as a configuration takes them."""
+        return {
+            f"{section}.{name}": value
+            for section, part in (("preprocessing", self.preprocessing), ("augmentation", self.augmentation))
+            for name, value in part.model_dump(mode="json").items()
+        }
+
+
+@dataclass(frozen=True)
+class Look:
+    """A picture between two steps. values: (C, H, W) as they are then; unit: what they count; shown: (C, H, W) uint8, for eyes."""
+
+    values: np.ndarray
+    unit: str
+    shown: np.ndarray
+
+    @property
+    def size(self) -> str:
+        channels, height, width = self.values.shape
+        return f"{width} × {height} × {channels}"
+
+    def ranges(self) -> list[tuple[float, float, float]]:
+        """(least, mean, most) of each channel."""
+        return [(float(c.min()), float(c.mean(dtype=np.float64)), float(c.max())) for c in self.values]
+
+    def pixel(self, row: float, column: float) -> list[float]:
+        """The channels' values at a place given as shares of height and width."""
+        _, height, width = self.values.shape
+        return [float(v) for v in self.values[:, int(row * height), int(column * width)]]
+
+
+@dataclass(frozen=True)
+class Bench:
+    """One picture under examination: decoded as it came, the shape that the network gets, and what was drawn for it."""
+
+    picture: Image.Image
+    shape: tuple[int, int, int]
+    composition: Composition
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    draws: Draws
+
+    @cached_property
+    def stored(self) -> Tensor:
+        """(1, C, H, W) uint8, as a picture store holds it."""
+        return torch.from_numpy(picture_to_array(self.picture, self.shape, self.composition.preprocessing))[None]
+
+
+def bench(
+    picture: Image.Image,
+    shape: tuple[int, int, int],
+    composition: Composition,
+    mean: Sequence[float],
+    std: Sequence[float],
+    seed: int,
+) -> Bench:
+    """A picture ready to be walked through the steps. Another seed draws other random changes."""
+    draws = draw(composition.augmentation, 1, shape[1:], torch.Generator().manual_seed(seed))
+    return Bench(picture, shape, composition, tuple(mean), tuple(std), draws)
+
+
+@dataclass(frozen=True)
+class Step:
+    """One transform. settings: the paths that drive it; look: the picture once this step and all before it are done."""
+
+    name: str
+    title: str
+    explanation: str
+    settings: tuple[str, ...]
+    is_random: bool
+    is_active: Callable[[Bench], bool]
+    look: Callable[[Bench], Look]
+    drawn: Callable[[Draws], str] = lambda draws: ""
+
+    @property
+    def short_title(self) -> str:
+        """Without torchvision's name."""
+        return self.title.partition(" (")[0]
+
+
+@dataclass(frozen=True)
+class Stage:
+    step: Step
+    before: Look
+    after: Look
+    drawn: str  # what chance decided for this picture, in words
+
+
+# --- looks
+
+
+def _of_bytes(array: np.ndarray) -> Look:
+    return Look(array, "0 to 255", array)
+
+
+def _original(bench: Bench) -> Look:
+    channels = 1 if bench.picture.mode == "L" else 3
+    return _of_bytes(picture_to_array(bench.picture, (channels, bench.picture.height, bench.picture.width), Preprocessing()))
+
+
+def _in_colours(bench: Bench) -> Look:
+    size = bench.picture.height, bench.picture.width
+    return _of_bytes(picture_to_array(bench.picture, (bench.shape[0], *size), Preprocessing()))
+
+
+def _resized_px(bench: Bench) -> tuple[int, int]:
+    """Height and width once the picture is resized, before its middle is cut out."""
+    size, target = (bench.picture.height, bench.picture.width), bench.shape[1:]
+    preprocessing = bench.composition.preprocessing
+    if preprocessing.short_side_px:
+        scale = min(size) / preprocessing.short_side_px
+    elif preprocessing.fit == "crop":
+        scale = min(size[0] / target[0], size[1] / target[1])
+    else:
+        return target
+    return max(1, round(size[0] / scale)), max(1, round(size[1] / scale))
+
+
+def _resized(bench: Bench) -> Look:
+    if _is_cropped(bench):
+        return _of_bytes(picture_to_array(bench.picture, (bench.shape[0], *_resized_px(bench)), Preprocessing(fit="stretch")))
+    return _fitted(bench)
+
+
+def _fitted(bench: Bench) -> Look:
+    plain = bench.composition.preprocessing.model_copy(update={"invert": False})
+    return _of_bytes(picture_to_array(bench.picture, bench.shape, plain))
+
+
+def _stored(bench: Bench) -> Look:
+    return _of_bytes(bench.stored[0].numpy())
+
+
+def _recoloured(bench: Bench, last: str = "") -> Look:
+    """Before normalisation: pixel values from 0 to 1."""
+    values = recoloured(bench.stored, _up_to(bench.draws, last))[0].numpy() / np.float32(255)
+    return Look(values, "0 to 1", _for_eyes(values[None])[0])
+
+
+def _normalised(bench: Bench, last: str = "") -> Look:
+    mean, std = torch.tensor(bench.mean), torch.tensor(bench.std)
+    values = applied(bench.stored, _up_to(bench.draws, last), mean, std)
+    return Look(values[0].numpy(), "normalised", _denormalised(values, mean, std)[0])
+
+
+def _for_eyes(values: np.ndarray) -> np.ndarray:
+    return (values * 255).round().clip(0, 255).astype(np.uint8)
+
+
+def _denormalised(images: Tensor, mean: Tensor, std: Tensor) -> np.ndarray:
+    """(N, C, H, W) uint8, as pixels were before they were normalised."""
+    return _for_eyes((images.float() * std.view(1, -1, 1, 1) + mean.view(1, -1, 1, 1)).numpy())
+
+
+# --- which are done
+
+
+def _is_resized(bench: Bench) -> bool:
+    return _resized_px(bench) != (bench.picture.height, bench.picture.width) and math.prod(_resized_px(bench)) <= MAX_BETWEEN
+
+
+def _is_cropped(bench: Bench) -> bool:
+    return _resized_px(bench) != tuple(bench.shape[1:])
+
+
+def _is_on(setting: str, bench: Bench) -> bool:
+    section, name = setting.split(".")
+    part = getattr(bench.composition, section)
+    return getattr(part, name) != type(part).model_fields[name].default
+
+
+# --- random changes up to one of them: the later ones as if nothing had been drawn
+
+_FIELDS = {
+    "brightness": ("brightness",),
+    "contrast": ("contrast",),
+    "saturation": ("saturation",),
+    "hue": ("hue",),
+    "random-grey": ("is_grey",),
+    "random-invert": ("is_inverted",),
+    "normalise": (),
+    "random-crop": ("crop",),
+    "rotate": ("angle",),
+    "scale": ("zoom",),
+    "shift": ("offset", "corner"),
+    "flip": ("is_flipped",),
+    "flip-vertical": ("is_upside_down",),
+    "erase": ("hole",),
+}
+_NOTHING_DONE = {"angle": 0.0, "zoom": 1.0, "offset": 0.0}
+
+
+def _up_to(draws: Draws, last: str) -> Draws:
+    """The draws of all steps up to this one; of none for an empty name."""
+    names = list(_FIELDS)
+    later = names[names.index(last) + 1 :] if last else names
+    off = {drawn for name in later for drawn in _FIELDS[name]}
+    if not {"crop", "angle", "zoom", "offset"} <= off:  # one resampling does all of these, with what was drawn so far
+        drawn = {name: getattr(draws, name) for name in _NOTHING_DONE}
+        neutral = {name: None if value is None else torch.full_like(value, _NOTHING_DONE[name]) for name, value in drawn.items()}
+    else:
+        neutral = {}
+    return replace(draws, **{name: neutral.get(name) for name in off})
+
+
+# --- what was drawn, in words
+
+
+def _factor(name: str, draws: Draws) -> str:
+    return f"× {float(getattr(draws, name)[0]):.2f}"
+
+
+def _chance(name: str, done: str, draws: Draws) -> str:
+    return done if bool(getattr(draws, name)[0]) else "left as it is"
+
+
+def _turn(draws: Draws) -> str:
+    degrees = math.degrees(float(draws.angle[0]))
+    return f"{abs(degrees):.0f}° to the {'left' if degrees > 0 else 'right'}"
+
+
+def _move(draws: Draws) -> str:
+    """The picture moves against the view."""
+    down, right = (draws.corner[:, 0] if draws.corner is not None else draws.offset[:, 0].flip(0)).neg().tolist()
+    return f"{abs(right):.0f} px to the {'right' if right > 0 else 'left'}, {abs(down):.0f} px {'down' if down > 0 else 'up'}"
+
+
+def _cut(draws: Draws) -> str:
+    top, left, height, width = (int(v) for v in draws.crop[:, 0])
+    return f"{width} × {height} px from {left}, {top}"
+
+
+def _random(
+    name: str, title: str, explanation: str, setting: str, look: Callable[[Bench, str], Look], drawn: Callable[[Draws], str]
+) -> Step:
+    path = f"augmentation.{setting}"
+    return Step(name, title, explanation, (path,), True, partial(_is_on, path), partial(look, last=name), drawn)
+
+
+# In the order in which they are done. Titles name torchvision's transform where there is one.
+STEPS = (
+    Step(
+        "colour",
+        "Channels (Grayscale)",
+        "One grey channel, or red, green and blue.",
+        ("preprocessing.colour",),
+        False,
+        lambda bench: bench.shape[0] != (1 if bench.picture.mode == "L" else 3),
+        _in_colours,
+    ),
+    Step(
+        "resize",
+        "New size (Resize)",
+        "Brought to its new size; by the short side where a square is cut out afterwards.",
+        ("preprocessing.size_px", "preprocessing.short_side_px", "preprocessing.fit"),
+        False,
+        _is_resized,
+        _resized,
+    ),
+    Step(
+        "crop",
+        "Cut out the middle (CenterCrop)",
+        "What lies beside the middle square is left out.",
+        ("preprocessing.size_px", "preprocessing.fit"),
+        False,
+        _is_cropped,
+        _fitted,
+    ),
+    Step(
+        "invert",
+        "Invert (RandomInvert, always)",
+        "Light and dark change places.",
+        ("preprocessing.invert",),
+        False,
+        partial(_is_on, "preprocessing.invert"),
+        _stored,
+    ),
+    Step(
+        "to-tensor",
+        "To numbers (ToTensor)",
+        "Bytes from 0 to 255 become numbers from 0 to 1; nothing changes for the eye.",
+        (),
+        False,
+        lambda bench: True,
+        _recoloured,
+    ),
+    _random(
+        "brightness",
+        "Brightness (ColorJitter)",
+        "All values times a random factor.",
+        "brightness",
+        _recoloured,
+        partial(_factor, "brightness"),
+    ),
+    _random(
+        "contrast",
+        "Contrast (ColorJitter)",
+        "Moved away from the mean grey or towards it.",
+        "contrast",
+        _recoloured,
+        partial(_factor, "contrast"),
+    ),
+    _random(
+        "saturation",
+        "Saturation (ColorJitter)",
+        "Moved away from its own grey or towards it.",
+        "saturation",
+        _recoloured,
+        partial(_factor, "saturation"),
+    ),
+    _random(
+        "hue",
+        "Hue (ColorJitter)",
+        "Colours move around the colour circle.",
+        "hue",
+        _recoloured,
+        lambda draws: f"{100 * float(draws.hue[0]):+.0f} % of the circle".replace("-", "−"),
+    ),
+    _random(
+        "random-grey",
+        "Grey (RandomGrayscale)",
+        "Some pictures lose their colours.",
+        "grey_probability",
+        _recoloured,
+        partial(_chance, "is_grey", "made grey"),
+    ),
+    _random(
+        "random-invert",
+        "Invert at random (RandomInvert)",
+        "In some pictures light and dark change places.",
+        "invert_probability",
+        _recoloured,
+        partial(_chance, "is_inverted", "inverted"),
+    ),
+    Step(
+        "normalise",
+        "Normalise (Normalize)",
+        "The mean is subtracted, then divided by the standard deviation: numbers around 0, as networks like them.",
+        ("preprocessing.mean", "preprocessing.std"),
+        False,
+        lambda bench: True,
+        partial(_normalised, last="normalise"),
+    ),
+    _random(
+        "random-crop",
+        "Crop (RandomResizedCrop)",
+        "A random part is enlarged to the full size.",
+        "crop_area",
+        _normalised,
+        _cut,
+    ),
+    _random(
+        "rotate",
+        "Rotate (RandomRotation)",
+        "Turned about the middle; corners become 0, the mean.",
+        "rotate_deg",
+        _normalised,
+        _turn,
+    ),
+    _random(
+        "scale",
+        "Scale (RandomAffine)",
+        "Made larger or smaller about the middle.",
+        "scale",
+        _normalised,
+        partial(_factor, "zoom"),
+    ),
+    _random(
+        "shift",
+        "Shift (RandomCrop with padding)",
+        "Moved; by itself, the picture's mirror image comes in from outside.",
+        "shift_px",
+        _normalised,
+        _move,
+    ),
+    _random(
+        "flip",
+        "Mirror (RandomHorizontalFlip)",
+        "Left and right change places in half of the pictures.",
+        "flip",
+        _normalised,
+        partial(_chance, "is_flipped", "mirrored"),
+    ),
+    _random(
+        "flip-vertical",
+        "Upside down (RandomVerticalFlip)",
+        "Top and bottom change places in half of the pictures.",
+        "flip_vertical",
+        _normalised,
+        partial(_chance, "is_upside_down", "turned upside down"),
+    ),
+    _random(
+        "erase",
+        "Erase (RandomErasing)",
+        "A square is blanked out with 0, the mean.",
+        "erase_px",
+        _normalised,
+        lambda draws: (
+            f"{100 * float(draws.hole[1, 0, 0]):.0f} % from the left, {100 * float(draws.hole[0, 0, 0]):.0f} % from the top"
+        ),
+    ),
+)
+
+
+def walk(bench: Bench) -> list[Stage]:
+    """The active steps in order, each with the picture before and after it."""
+    stages, before = [], _original(bench)
+    for step in STEPS:
+        if step.is_active(bench):
+            after = step.look(bench)
+            stages.append(Stage(step, before, after, step.drawn(bench.draws)))
+            before = after
+    return stages
+
+
+def draws_of(bench: Bench, step: Step, seed: int, n: int = 10) -> list[np.ndarray]:
+    """The prepared picture under n draws of this one random step: (C, H, W) uint8 each."""
+    (path,) = step.settings
+    name = path.partition(".")[2]
+    alone = Augmentation(**{name: getattr(bench.composition.augmentation, name)})
+    return as_trained(bench.stored.numpy().repeat(n, axis=0), alone, bench.mean, bench.std, seed)
+
+
+def as_trained(
+    images: np.ndarray, augmentation: Augmentation, mean: Sequence[float], std: Sequence[float], seed: int
+) -> list[np.ndarray]:
+    """A batch (N, C, H, W) uint8 as training gets it, de-normalised for eyes: (C, H, W) uint8 each."""
+    means, stds = torch.tensor(mean), torch.tensor(std)
+    batch = augment(torch.from_numpy(images), augmentation, torch.Generator().manual_seed(seed), means, stds)
+    return list(_denormalised(batch, means, stds))
+
+
+# --- about a set
+
+
+def shape_for(store: PictureStore, preprocessing: Preprocessing) -> tuple[int, int, int]:
+    """(C, H, W) that the network gets of this set, whose store may be of another size or colour."""
+    channels = {"grey": 1, "rgb": 3}.get(preprocessing.colour, store.meta.shape[0])
+    side = preprocessing.size_px
+    return (channels, side, side) if side else (channels, *store.meta.shape[1:])
+
+
+def is_stored_alike(one: Preprocessing, other: Preprocessing) -> bool:
+    """Whether a picture store of the one would hold the same pictures as that of the other."""
+    return all(getattr(one, name) == getattr(other, name) for name in STORED_FIELDS)
+
+
+def measured(
+    store: PictureStore, stored_as: Preprocessing, preprocessing: Preprocessing
+) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and standard deviation of each channel of the training pictures once they are prepared so, pixels 0..1.
+
+    Exact where the store holds them so already; else estimated on some of its pictures. A training measures all of them.
+    """
+    if is_stored_alike(stored_as, preprocessing):
+        return tuple(store.meta.mean), tuple(store.meta.std)
+    shape = shape_for(store, preprocessing)
+    first, end = store.meta.splits["train"]
+    chosen = np.linspace(first, end - 1, min(MEASURED_ON, end - first)).astype(int)
+    arrays = np.stack([picture_to_array(array_to_picture(store.images[i]), shape, preprocessing) for i in chosen])
+    values = arrays.astype(np.float32) / 255
+    mean, std = values.mean((0, 2, 3), dtype=np.float64), values.std((0, 2, 3), dtype=np.float64)
+    return tuple(round(float(v), 4) for v in mean), tuple(round(max(float(v), 1e-3), 4) for v in std)
+
+
+def normalisation(
+    preprocessing: Preprocessing, mean: tuple[float, ...], std: tuple[float, ...]
+) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """The mean and deviation to look through: the composition's own where they fit the channels, else those measured."""
+    own = (preprocessing.mean, preprocessing.std)
+    first, second = (
+        given if given and len(given) == len(found) else found for given, found in zip(own, (mean, std), strict=True)
+    )
+    return first, second
+
+
+def sample(store: PictureStore, stored_as: Preprocessing, preprocessing: Preprocessing, n: int = 16) -> np.ndarray:
+    """(n, C, H, W) uint8: training pictures from all over the set, prepared so; fewer where the set has fewer.
+
+    From their files where another form than the store's is asked for; from the store where a set came without files.
+    """
+    first, end = store.meta.splits["train"]
+    chosen = np.linspace(first, end - 1, min(n, end - first)).astype(int)
+    if is_stored_alike(stored_as, preprocessing):
+        return store.images[chosen]
+    shape = shape_for(store, preprocessing)
+    return np.stack([picture_to_array(_as_it_came(store, int(i)), shape, preprocessing) for i in chosen])
+
+
+def _as_it_came(store: PictureStore, index: int) -> Image.Image:
+    try:
+        return original_picture(store, index)
+    except InputError:  # moved since: what the store has of it is next best, for a look
+        return stored_picture(store, index)

@@ -1,0 +1,1 @@
+"""What needs a forward pass of a trained network: predictions, evaluations, a look inside, maps."""

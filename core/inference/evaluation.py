@@ -1,0 +1,123 @@
+"""Any checkpoint of a run judged on any split of the set it was trained on, or of another one whose classes it knows."""
+
+from dataclasses import dataclass
+from itertools import count
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from core.config import Preprocessing
+from core.data.edits import current_edits
+from core.data.sets import divide, prepare_store
+from core.data.store.image_store import PictureStore, Progress, no_progress
+from core.errors import InputError
+from core.models.network_spec import NetworkSpec
+from core.runs.checkpoints import Checkpoint, load_network
+from core.runs.directory import Run
+from core.training.batches import TrainingData
+from core.training.evaluation import evaluate
+from core.training.events import Evaluated
+from core.workspace import Workspace
+
+ALL = "all"  # every picture of a set, whatever its split
+MAX_LOGIT_BYTES = 256_000_000
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """indices: (N,) the judged pictures in the store; labels: (N,) their classes as the network numbers them.
+
+    logits: (N, K) float32, None where they would take more than 256 MB. left_out: pictures of classes that the network does not know.
+    """
+
+    result: Evaluated
+    class_names: tuple[str, ...]
+    store: PictureStore
+    indices: np.ndarray
+    labels: np.ndarray
+    logits: np.ndarray | None
+    left_out: int
+
+
+def judge(
+    workspace: Workspace, run: Run, checkpoint: Checkpoint, split: str, progress: Progress = no_progress, dataset: str = ""
+) -> Judgement:
+    """The evaluation of a checkpoint on "train", "validation", "test" or "all". dataset: another than the run's own.
+
+    Raises InputError if the set has no such split, its classes are others, or its pictures can't be brought to the network's shape.
+    """
+    model, spec = load_network(checkpoint)
+    is_own = dataset in ("", run.config.data.dataset)
+    store = prepare_store(
+        workspace,
+        run.config.data.dataset if is_own else dataset,
+        spec.preprocessing if is_own else fitted_to(spec),
+        progress,
+    )
+    if store.meta.shape != spec.shape:
+        raise InputError(
+            f"The network takes pictures of {_size(spec.shape)}, those of '{store.meta.title}' are {_size(store.meta.shape)}.",
+            code="dataset",
+        )
+    labels, chosen = _pictures_of(workspace, run, store, split, dataset, is_own)
+    labels, known = _as_numbered(labels, store, spec)
+    left_out = int((~known[chosen]).sum())
+    chosen = chosen[known[chosen]]
+    mean, std = torch.tensor(spec.preprocessing.mean), torch.tensor(spec.preprocessing.std)
+    pictures = torch.from_numpy(chosen)
+    data = TrainingData(torch.from_numpy(store.images), torch.from_numpy(labels), pictures, pictures, mean, std)
+    num_classes = len(spec.class_names)
+    logits: list[Tensor] | None = [] if len(chosen) * num_classes * 4 <= MAX_LOGIT_BYTES else None
+    position = {"epoch": 0, "step": 0, "examples": 0, "seconds": 0.0, "split": split}
+    size = run.config.eval_batch_size
+    events = evaluate(model.to(memory_format=torch.channels_last), data, size, num_classes, logits, **position)
+    for done, event in zip(count(1), events, strict=False):
+        if isinstance(event, Evaluated):
+            answers = None if logits is None else torch.cat(logits).numpy()
+            return Judgement(event, spec.class_names, store, chosen, labels[chosen], answers, left_out)
+        progress(f"Evaluating on {split}", min(done * size, len(chosen)), len(chosen))
+    raise AssertionError("evaluate ends with its result")
+
+
+def fitted_to(spec: NetworkSpec) -> Preprocessing:
+    """The network's preprocessing, with size and colour said for a set that has others."""
+    changes = {"colour": "grey" if spec.shape[0] == 1 else "rgb", "size_px": spec.preprocessing.size_px or spec.shape[1]}
+    return spec.preprocessing.model_copy(update=changes)
+
+
+def _pictures_of(
+    workspace: Workspace, run: Run, store: PictureStore, split: str, dataset: str, is_own: bool
+) -> tuple[np.ndarray, np.ndarray]:
+    """(labels (N,) as the set has them now, indices of the split's pictures)."""
+    if is_own:
+        division = divide(workspace, store, run.config.data)
+        if split != ALL:
+            return division.labels, division.indices(split, run.config.data.dataset)
+        return division.labels, np.sort(np.concatenate(list(division.splits.values())))
+    labels, kept = store.edited(current_edits(workspace, dataset))
+    if split not in (ALL, *store.meta.splits):
+        raise InputError(
+            f"'{store.meta.title}' has no {split} split.", code="split", hint=f"Use {', '.join([ALL, *store.meta.splits])}."
+        )
+    first, end = (0, len(labels)) if split == ALL else store.meta.splits[split]
+    return labels, first + np.flatnonzero(kept[first:end])
+
+
+def _as_numbered(labels: np.ndarray, store: PictureStore, spec: NetworkSpec) -> tuple[np.ndarray, np.ndarray]:
+    """(labels as the network numbers its classes, (N,) bool whether it knows them). Raises InputError if it knows none."""
+    number = {name: index for index, name in enumerate(spec.class_names)}
+    places = np.array([number.get(name, -1) for name in store.meta.class_names])
+    if (places < 0).all():
+        raise InputError(
+            f"The network knows none of the classes of '{store.meta.title}'.",
+            code="dataset",
+            hint=f"It knows {', '.join(spec.class_names[:10])}{' and more' if len(spec.class_names) > 10 else ''}.",
+        )
+    mapped = places[labels]
+    return np.maximum(mapped, 0), mapped >= 0
+
+
+def _size(shape: tuple[int, int, int]) -> str:
+    channels, height, width = shape
+    return f"{width} × {height} pixels in {'grey' if channels == 1 else 'colour'}"

@@ -1,0 +1,84 @@
+"""A checkpoint evaluated by hand on a split of some set, and kept with the run; read again in core/runs/evaluations.py."""
+
+import errno
+import hashlib
+import json
+import os
+import secrets
+import time
+from contextlib import suppress
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+
+from core.data.store.image_store import Progress, no_progress
+from core.files import remove_quietly, sealed, write_bytes_atomically
+from core.inference.evaluation import judge
+from core.runs.checkpoints import Checkpoint, epoch_of, weights_sum
+from core.runs.directory import Run
+from core.runs.evaluations import About, Evaluation, read_evaluation, sum_of_file
+from core.runs.records import save_array, save_record
+from core.workspace import Workspace
+
+ASIDE = ".tmp-"
+
+
+def evaluate_and_keep(
+    workspace: Workspace, run: Run, checkpoint: Checkpoint, split: str, dataset: str = "", progress: Progress = no_progress
+) -> Evaluation:
+    """Judges and keeps; the same weights on the same pictures with the same labels are kept once. Raises InputError as `judge` does."""
+    weights, epoch = weights_sum(checkpoint), epoch_of(checkpoint)
+    judged = judge(workspace, run, checkpoint, split, progress, dataset)
+    pictures = np.stack([judged.indices, judged.labels]).astype(np.uint32)
+    of = hashlib.sha256(json.dumps([weights, judged.store.path.name, split]).encode() + pictures.tobytes()).hexdigest()[:16]
+    folder = run.path / "evaluations"
+    folder.mkdir(exist_ok=True)
+    _sweep(folder)
+    aside = folder / f"{ASIDE}{secrets.token_hex(8)}"
+    aside.mkdir()
+    try:
+        save_record(aside / "record.npy", judged.result.predictions)
+        save_array(aside / "pictures.npy", pictures)
+        if judged.logits is not None:
+            save_array(aside / "logits.npy", judged.logits)
+        about = About(
+            checkpoint.name,
+            epoch,
+            weights,
+            dataset or run.config.data.dataset,
+            judged.store.meta.title,
+            split,
+            judged.store.path.name,
+            judged.store.meta.checksums["images.npy"],
+            len(judged.indices),
+            judged.left_out,
+            judged.result.accuracy,
+            judged.result.loss,
+            time.time(),
+            {path.name: sum_of_file(path) for path in aside.iterdir()},
+        )
+        write_bytes_atomically(aside / "about.json", sealed(asdict(about)))  # last
+        _put(aside, folder / of)
+    finally:
+        remove_quietly(aside)
+    return read_evaluation(folder / of) or Evaluation(folder / of, about)
+
+
+def _sweep(folder: Path) -> None:
+    """What was being written when its process was killed, an hour ago at least."""
+    for path in folder.glob(f"{ASIDE}*"):
+        with suppress(OSError):
+            if path.stat().st_mtime < time.time() - 3600:
+                remove_quietly(path)
+
+
+def _put(aside: Path, path: Path) -> None:
+    """Whole, by one rename. One of the same pictures and weights says the same, and stays, unless it is damaged."""
+    if path.exists() and read_evaluation(path) is None:
+        remove_quietly(path)
+    try:
+        os.rename(aside, path)
+    except OSError as error:
+        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+            raise

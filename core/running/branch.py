@@ -1,0 +1,113 @@
+"""A new run that begins with weights that are there already: those of an earlier run's checkpoint, or of a file from outside."""
+
+import hashlib
+
+import torch
+from safetensors.torch import load
+from torch import Tensor
+
+from core.config import ModelConfig, Origin, TrainConfig
+from core.data.edits import AS_DELIVERED
+from core.data.sets import prepare_store, settled
+from core.data.store.image_store import Progress, no_progress
+from core.errors import InputError
+from core.models.catalogue import build_model
+from core.models.head import head_of
+from core.models.network_spec import NetworkSpec
+from core.running.session import resolved
+from core.runs.checkpoints import find_checkpoint, read_file, save_checkpoint
+from core.runs.directory import Run, create_run
+from core.runs.history import history_of
+from core.training.loop import new_state
+from core.workspace import Workspace
+
+
+def config_to_branch(run: Run) -> TrainConfig:
+    """The configuration to begin a new run from: the run's own as it ended, with its set as it is now."""
+    config = history_of(run).config(run.config)
+    edits = AS_DELIVERED if config.data.edits == AS_DELIVERED else ""
+    return config.model_copy(update={"origin": None, "data": config.data.model_copy(update={"edits": edits})})
+
+
+def branch(
+    workspace: Workspace, config: TrainConfig, parent: Run, checkpoint: str = "best", progress: Progress = no_progress
+) -> Run:
+    """A run of this configuration that begins with the weights of the parent's checkpoint. Nothing has started yet.
+
+    A head that does not fit, because the classes are others, is drawn anew. Raises InputError if anything else does not fit.
+    """
+    config = settled(workspace, config)
+    found = find_checkpoint(parent, checkpoint)
+    content = read_file(found, "weights.safetensors")
+    store = prepare_store(workspace, config.data.dataset, config.preprocessing, progress)
+    config = resolved(config, store)
+    network = NetworkSpec(
+        model=config.model, shape=store.meta.shape, class_names=store.meta.class_names, preprocessing=config.preprocessing
+    )
+    weights, note = _fitted(
+        network, load(content), NetworkSpec.model_validate_json(read_file(found, "network.json")), config.seed
+    )
+    origin = Origin(kind="run", name=parent.id, checkpoint=found.name, sha256=hashlib.sha256(content).hexdigest(), note=note)
+    return create_run_with_weights(workspace, config, network, weights, origin)
+
+
+def create_run_with_weights(
+    workspace: Workspace, config: TrainConfig, network: NetworkSpec, weights: dict[str, Tensor], origin: Origin
+) -> Run:
+    """A run whose first checkpoint, epoch-0000, holds these weights; they fit the network in every name, shape and type."""
+    config = config.model_copy(update={"origin": origin})
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(config.seed)
+        state = new_state(config, network.build(), torch.device("cpu"))
+        state.model.load_state_dict(weights)
+        return create_run(workspace, config, lambda run: save_checkpoint(run, state, network, {}, 0))
+
+
+def check_fit(config: TrainConfig, shape: tuple[int, int, int], num_classes: int, parent: Run, checkpoint: str) -> str:
+    """What would be drawn anew, as a sentence, before anything is read or built: empty if nothing. Raises InputError if it can't fit."""
+    of = NetworkSpec.model_validate_json(read_file(find_checkpoint(parent, checkpoint), "network.json"))
+    _check_model(config.model, of)
+    with torch.device("meta"):
+        theirs, ours = of.build().state_dict(), build_model(config.model, shape, num_classes).state_dict()
+    return _renewed_in_words(_renewed(ours, theirs, num_classes == len(of.class_names)), len(of.class_names), num_classes)
+
+
+def _fitted(network: NetworkSpec, weights: dict[str, Tensor], of: NetworkSpec, seed: int) -> tuple[dict[str, Tensor], str]:
+    """The parent's weights for this network, and what was drawn anew, in a sentence."""
+    _check_model(network.model, of)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        fresh = network.build().state_dict()
+    renewed = _renewed(fresh, weights, of.class_names == network.class_names)
+    note = _renewed_in_words(renewed, len(of.class_names), len(network.class_names))
+    return {name: fresh[name] if name in renewed else weights[name] for name in fresh}, note
+
+
+def _check_model(model: ModelConfig, of: NetworkSpec) -> None:
+    if (of.model.name, of.model.width) != (model.name, model.width):
+        raise InputError(
+            f"The checkpoint is of {of.model.name} (width {of.model.width:g}), the new run's model is {model.name} (width {model.width:g}).",
+            code="checkpoint",
+            hint="Choose the model it belongs to.",
+        )
+
+
+def _renewed(ours: dict[str, Tensor], theirs: dict[str, Tensor], same_classes: bool) -> list[str]:
+    """The last layer's entries if it has to be drawn anew. Raises InputError if another one does not fit."""
+    unfit = [name for name in ours if name not in theirs or theirs[name].shape != ours[name].shape]
+    head = head_of(list(ours))
+    if others := [name for name in unfit if name not in head]:
+        sizes = " × ".join(map(str, theirs[others[0]].shape)), " × ".join(map(str, ours[others[0]].shape))
+        raise InputError(
+            f"The checkpoint's layers don't fit these pictures: {others[0]} is {sizes[0]}, for them it would be {sizes[1]}.",
+            code="checkpoint",
+            hint="Choose pictures of the size and with the channels it was trained on (grey or colour).",
+        )
+    return head if unfit or not same_classes else []
+
+
+def _renewed_in_words(renewed: list[str], before: int, now: int) -> str:
+    if not renewed:
+        return ""
+    why = "as the classes are others" if before == now else f"{now} classes instead of {before}"
+    return f"The last layer is drawn anew: {why}."

@@ -1,0 +1,68 @@
+"""What a configuration would do, found out before anything starts: whether it can, on how much, in how many steps."""
+
+from dataclasses import dataclass
+
+from core.config import TrainConfig
+from core.data.sets import DataSpec, data_spec
+from core.errors import InputError
+from core.models.catalogue import ModelDescription, describe_model
+from core.training.batches import steps_per_epoch
+from core.training.device import Compute, choose_compute
+from core.workspace import Workspace
+
+
+@dataclass(frozen=True)
+class Plan:
+    spec: DataSpec
+    model: ModelDescription
+    compute: Compute
+    num_train: int
+    num_evaluated: int
+    steps_per_epoch: int
+
+
+def plan_run(workspace: Workspace, config: TrainConfig) -> Plan:
+    """The plan, without starting or building anything. Raises InputError for whatever would fail later."""
+    return plan_for(config, data_spec(workspace, config))
+
+
+def plan_for(config: TrainConfig, spec: DataSpec) -> Plan:
+    """The plan on a set of which this much is known."""
+    _check_normalisation(config, spec)
+    num_train, num_evaluated = spec.splits.get("train", 0), spec.splits.get(config.data.evaluate_on, 0)
+    if not num_evaluated:
+        raise InputError(
+            f"data.evaluate_on: '{spec.title}' has no {config.data.evaluate_on} split ({_counts(spec)}).",
+            code="config",
+            hint=f"Set data.{config.data.evaluate_on}_fraction above 0, for example to 0.2, or evaluate on another split.",
+        )
+    model = describe_model(config.model, spec.shape, spec.num_classes)
+    if config.batch_size > num_train:
+        raise InputError(
+            f"batch_size: found {config.batch_size:,}, expected at most {num_train:,}, the pictures in the training split of '{spec.title}'.",
+            code="config",
+        )
+    last = num_train % config.batch_size or config.batch_size
+    if model.has_batch_norm and last == 1 and not (config.drop_last and config.batch_size > 1):
+        raise InputError(
+            f"batch_size: found {config.batch_size:,}; of {num_train:,} training pictures that leaves a batch of one, "
+            f"which the batch norm in {config.model.name} can't learn from.",
+            code="config",
+            hint="Change the batch size by one, or turn drop_last on." if config.batch_size > 1 else "Choose 2 or more.",
+        )
+    return Plan(spec, model, choose_compute(config), num_train, num_evaluated, steps_per_epoch(num_train, config))
+
+
+def _check_normalisation(config: TrainConfig, spec: DataSpec) -> None:
+    for name in ("mean", "std"):
+        values = getattr(config.preprocessing, name)
+        if values is not None and len(values) != spec.shape[0]:
+            raise InputError(
+                f"preprocessing.{name}: found {len(values)} numbers, expected one for each of the {spec.shape[0]} channels of '{spec.title}'.",
+                code="config",
+                hint="Leave it empty to have it measured.",
+            )
+
+
+def _counts(spec: DataSpec) -> str:
+    return ", ".join(f"{count:,} {name}" for name, count in spec.splits.items())

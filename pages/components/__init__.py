@@ -1,0 +1,1 @@
+"""Parts of a page that Streamlit lacks, each with its JavaScript."""

@@ -1,0 +1,1 @@
+"""The Data page: sets, their images, report, splits and transforms."""

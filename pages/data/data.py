@@ -1,0 +1,151 @@
+"""Data: the sets there are; and of one of them its report, pictures, figures, splits and transforms."""
+
+import streamlit as st
+
+from core.data.browse import Browser
+from core.data.catalogue import DATASETS
+from core.data.edits import current_edits
+from core.data.imports import imported_sets, remove_import
+from core.data.sets import own_preprocessing, own_store, prepare_store
+from core.data.store.image_store import PictureStore
+from core.data.store.originals import original_picture, stored_picture
+from core.errors import InputError
+from core.wording import counted, large
+from pages.data.images import set_pictures
+from pages.data.import_form import FITTED, import_form
+from pages.data.report import report_of, set_report
+from pages.data.splits import set_splits
+from pages.data.statistics import set_figures
+from pages.data.transform_lab import transform_lab
+from pages.shared.actions import do, with_bar
+from pages.shared.session import workspace
+from pages.shared.text import inert
+from pages.train.settings_form import begin_with_set
+
+VIEWS = ("Report", "Pictures", "Figures", "Splits", "Transforms")
+
+
+def catalogue() -> None:
+    """Every set with what it is, the person's own first."""
+    import_form()
+    imported = imported_sets(workspace())
+    if imported:
+        st.subheader("Yours")
+        for entry in imported.values():
+            origin = "An uploaded zip." if entry.is_upload else f"From {entry.path}."
+            set_row(entry.name, entry.name, origin, own_store(workspace(), entry.name), "to be read")
+    st.subheader("Built in")
+    for record in DATASETS.values():
+        is_near = not record.download_mb or (workspace().datasets / record.folder).is_dir()
+        state = "to be read" if is_near else f"{record.download_mb} MB to download"
+        set_row(record.name, record.title, record.summary, own_store(workspace(), record.name), state)
+
+
+def set_row(name: str, title: str, about: str, store: PictureStore | None, otherwise: str) -> None:
+    """A set in a line: what it is and how much of it there is. otherwise: its state while it is not here."""
+    if store:
+        height, width = store.meta.shape[1:]
+        total = sum(end - first for first, end in store.meta.splits.values())
+        about += f" {counted(total, 'picture')}, {store.num_classes:,} classes, {width} × {height} pixels."
+    with st.container(border=True, horizontal=True, vertical_alignment="center"):
+        with st.container(width="stretch", gap=None):
+            st.markdown(f"**{inert(title)}**")
+            st.caption(inert(about))
+        st.caption("ready" if store else otherwise, width="content")
+        if st.button("Open", key=f"open-{name}"):
+            st.query_params["set"] = name
+            st.rerun()
+
+
+def back_to_all() -> None:
+    st.query_params.pop("set", None)
+    st.query_params.pop("view", None)
+    st.session_state.pop("data-view", None)
+
+
+def one_set(name: str) -> None:
+    entry = imported_sets(workspace()).get(name)
+    record = DATASETS.get(name)
+    if entry is None and record is None:
+        st.warning(f"There is no set called {inert(name[:200])}. It may have been removed.")
+        st.button("All sets", key="all-sets", on_click=back_to_all)
+        return
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.title(inert(record.title if record else name), width="stretch")
+        st.button("All sets", key="all-sets", on_click=back_to_all)
+        if entry:
+            with st.popover("Remove", key="remove-set"):
+                st.markdown(
+                    "Its runs and their results stay, and so does the folder it came from. Runs on it that have not ended can't go on afterwards, "
+                    "and your changes to it are forgotten."
+                )
+                if st.button("Remove it from the list", key="remove-set-now"):
+                    back_to_all()
+                    do(lambda: remove_import(workspace(), name), f"{name} is removed.")
+        train = st.button("Train on it", type="primary", key="train-on-set")
+    store = own_store(workspace(), name)
+    if train:
+        begin_with_set(name)
+        st.switch_page("train/train.py")
+    if store is None:
+        read_pictures(name)
+        return
+    browser = Browser(store, current_edits(workspace(), name))
+    height, width = store.meta.shape[1:]
+    colours = "grey" if store.meta.shape[0] == 1 else "colour"
+    fitted = f" ({FITTED[entry.fit]})" if entry and (store.sizes != store.meta.shape[2:0:-1]).any() else ""
+    edited = f" Edited: {browser.edits.summary}; new runs use it so." if browser.edits.summary else ""
+    st.caption(
+        f"{len(store.labels):,} pictures, {large(store.num_classes)} classes, stored at {width} × {height} pixels{fitted}, {colours}. "
+        f"{inert(store.meta.layout)}{edited}"
+    )
+    asked = st.query_params.get("view")
+    st.session_state.setdefault("data-view", asked if asked in VIEWS else VIEWS[0])
+    view = st.segmented_control("View", VIEWS, key="data-view", label_visibility="collapsed", required=True)
+    st.query_params["view"] = view
+    match view:
+        case "Report":
+            set_report(name, browser, report_of(browser))
+        case "Pictures":
+            set_pictures(name, browser)
+        case "Figures":
+            set_figures(browser)
+        case "Splits":
+            set_splits(name, browser)
+        case "Transforms":
+            transforms(name, browser)
+
+
+def read_pictures(name: str) -> None:
+    """Of a set that is known but not here yet."""
+    record = DATASETS.get(name)
+    size = record.download_mb if record and not (workspace().datasets / record.folder).is_dir() else 0
+    st.info(f"Its pictures are not here yet. {f'{size} MB are downloaded once.' if size else 'They are read once.'}")
+    if not st.button("Get the pictures" if size else "Read the pictures", type="primary", key="read-set"):
+        return
+    if with_bar(lambda progress: prepare_store(workspace(), name, own_preprocessing(workspace(), name), progress)):
+        st.rerun()
+
+
+def transforms(name: str, browser: Browser) -> None:
+    """The transform lab, on a picture of the set by its number."""
+    store = browser.store
+    index = (
+        st.number_input(
+            "Picture", 1, len(store.labels), 1, key="lab-picture", help="Its number in the set. Pictures shows which is which."
+        )
+        - 1
+    )
+    try:
+        picture = original_picture(store, index)
+    except InputError as error:
+        st.warning(f"{inert(str(error))} It is shown as it is stored.")
+        picture = stored_picture(store, index)
+    transform_lab(store, name, picture, index)
+
+
+if chosen := st.query_params.get("set"):
+    one_set(chosen)
+else:
+    st.title("Data")
+    catalogue()

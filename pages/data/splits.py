@@ -1,0 +1,90 @@
+"""How a set is divided for training: as delivered, or by shares with a seed."""
+
+import numpy as np
+import streamlit as st
+
+from core.config import DataConfig
+from core.data.browse import Browser
+from core.data.sets import divide
+from core.figures import sets as figures
+from pages.shared.session import workspace
+from pages.train.settings_form import begin_with_set
+
+WAYS = {"delivered": "As delivered", "shares": "By shares, all pictures divided anew"}
+
+
+def set_splits(name: str, browser: Browser) -> None:
+    store = browser.store
+    delivered = [split for split in store.meta.splits if split != "train"]
+    st.markdown(
+        f"It brings its own {' and '.join(delivered)} split."
+        if delivered
+        else "It comes undivided: a part is held out to judge the network on."
+    )
+    way = "shares"
+    if delivered:
+        way = st.radio("Splits", list(WAYS), format_func=WAYS.get, key="split-way", horizontal=True, persist_state="session")
+    lacks_test = way == "shares" or "test" not in delivered
+    lacks_validation = way == "shares" or "validation" not in delivered
+    of = "all pictures" if way == "shares" else "the training pictures"
+    first, second, third = st.columns(3)
+    validation = first.number_input(
+        "Validation share (%)",
+        0,
+        90,
+        20 if way == "shares" else 0,
+        key=f"split-validation-{way}",
+        disabled=not lacks_validation,
+        help=f"Of {of}, class by class. Judges the network while it learns.",
+        persist_state="session",
+    )
+    test = second.number_input(
+        "Test share (%)",
+        0,
+        90,
+        0,
+        key=f"split-test-{way}",
+        disabled=not lacks_test,
+        persist_state="session",
+        help=f"Of {of}, class by class. Kept for the last word on a network whose settings were chosen by the validation split.",
+    )
+    seed = third.number_input(
+        "Seed", 0, 2**32 - 1, 0, key="split-seed", help="The same seed holds out the same pictures.", persist_state="session"
+    )
+    try:
+        config = DataConfig(
+            dataset=name,
+            split_by=way,
+            validation_fraction=validation / 100 if lacks_validation else 0,
+            test_fraction=test / 100 if lacks_test else 0,
+            split_seed=seed,
+            edits=browser.edits.revision,
+        )
+    except ValueError:
+        st.error(f"Validation and test share together take {validation + test} %: at most 90 % can be held out.")
+        return
+    division = divide(workspace(), store, config)
+    counts = {
+        split: dict(zip(store.meta.class_names, _counts(division.labels[indices], store.num_classes), strict=True))
+        for split, indices in division.splits.items()
+    }
+    st.markdown(", ".join(f"**{len(indices):,}** {split}" for split, indices in division.splits.items()) + ".")
+    st.caption("Every class keeps its share. Copies of a picture are never drawn apart. Each run keeps its own division.")
+    st.plotly_chart(figures.class_histogram(counts), key="split-classes", config={"displayModeBar": False})
+    judges = [split for split in ("validation", "test") if split in division.splits]
+    if not judges:
+        st.info("Nothing is left to judge the network on: hold out a validation or a test share.")
+    elif st.button("Train with these splits", key="train-with-splits"):
+        begin_with_set(name)
+        st.session_state.changes |= {
+            "data.split_by": config.split_by,
+            "data.validation_fraction": config.validation_fraction,
+            "data.test_fraction": config.test_fraction,
+            "data.split_seed": seed,
+            "data.evaluate_on": judges[0],
+        }
+        st.switch_page("train/train.py")
+
+
+def _counts(labels: np.ndarray, num_classes: int) -> list[int]:
+    return np.bincount(labels, minlength=num_classes).tolist()

@@ -1,0 +1,318 @@
+"""The transform lab: a composition edited with sliders, seen step by step on a picture, saved, and taken to the Train page."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import streamlit as st
+from PIL import Image
+
+from core.config import Augmentation, Preprocessing, TrainConfig
+from core.data.sets import suiting
+from core.data.store.image_store import PictureStore
+from core.data.transforms.cost import augmentation_cost
+from core.data.transforms.doubts import SetFacts, doubts, shows_characters, suitable
+from core.data.transforms.lab import (
+    Bench,
+    Composition,
+    Look,
+    Stage,
+    Step,
+    as_trained,
+    bench,
+    draws_of,
+    measured,
+    normalisation,
+    sample,
+    shape_for,
+    walk,
+)
+from core.data.transforms.preprocessing import STORED_FIELDS, array_to_picture
+from core.data.transforms.presets import delete_preset, find_preset, list_presets, save_preset
+from core.errors import InputError
+from core.settings import Setting, changed, parse_numbers, settings_of
+from pages.shared.actions import do
+from pages.shared.enlarged import enlarged
+from pages.shared.session import workspace
+from pages.shared.text import for_people, inert
+from pages.train.settings_form import begin_with_transforms
+
+SETTINGS = {
+    item.path: item
+    for section, prefix in ((Preprocessing, "preprocessing."), (Augmentation, "augmentation."))
+    for item in settings_of(section, prefix)
+}
+GROUPS = {
+    "Random": tuple(path for path in SETTINGS if path.startswith("augmentation.")),
+    "Size": ("preprocessing.size_px", "preprocessing.fit", "preprocessing.short_side_px"),
+    "Colour": ("preprocessing.colour", "preprocessing.invert"),
+    "Normalise": ("preprocessing.mean", "preprocessing.std"),
+}
+WORDS = {
+    "crop": "Middle cut out",
+    "pad": "Black bars added",
+    "stretch": "Stretched",
+    "as stored": "As the set has them",
+    "grey": "One grey channel",
+    "rgb": "Red, green, blue",
+}
+CHANNELS = {1: ("grey",), 3: ("red", "green", "blue")}
+STEP_PX, SMALL_PX = 128, 64
+
+
+def transform_lab(store: PictureStore, dataset: str, picture: Image.Image, index: int) -> None:
+    """Shows the lab for one picture of a set. store: in the form that `suiting` gives the set; picture: decoded as it came."""
+    values = suiting(workspace(), dataset)
+    characters = shows_characters(store.meta.drawing, store.meta.class_names)
+    start = suitable(characters, store.meta.shape, values["preprocessing.size_px"], values["preprocessing.fit"])
+    lab = st.session_state.setdefault("lab", {"form": 0, "seed": 0})
+    if lab.get("dataset") != dataset:
+        lab["dataset"] = dataset
+        _take(start)
+    st.html(Path(__file__).parent / "transform_lab.css")
+    _lab(store, start, characters, picture, index)
+
+
+@st.fragment
+def _lab(store: PictureStore, start: Composition, characters: bool, picture: Image.Image, index: int) -> None:
+    """A slider reruns only this."""
+    lab = st.session_state["lab"]
+    controls, results = st.columns([2, 5], gap="large")
+    with controls:
+        composition = _controls(store)
+        _keep(lab["dataset"], start, composition)
+    if composition is None:
+        return
+    plain = start.preprocessing
+    shape = shape_for(store, composition.preprocessing)
+    own_mean, own_std = _measured_once(store.path.name, _form(composition.preprocessing), store, plain, composition.preprocessing)
+    mean, std = normalisation(composition.preprocessing, own_mean, own_std)
+    examined = bench(picture, shape, composition, mean, std, 1000 * lab["seed"] + index)
+    with results:
+        facts = SetFacts(characters, shape, (picture.height, picture.width), own_mean)
+        if told := [f"**{SETTINGS[doubt.setting].title}.** {inert(doubt.sentence)}" for doubt in doubts(composition, facts)]:
+            st.warning("\n\n".join(told))
+        stages = walk(examined)
+        _steps(stages)
+        if random_steps := [stage.step for stage in stages if stage.step.is_random]:
+            _ten_draws(examined, random_steps)
+        _batch(store, plain, examined)
+
+
+# --- what was chosen: kept in the session by path; a counter renews the widgets
+
+
+def _take(composition: Composition) -> None:
+    lab = st.session_state["lab"]
+    lab["changes"] = composition.changes()
+    lab["form"] += 1
+
+
+def _take_saved(name: str) -> None:
+    try:
+        _take(find_preset(workspace(), name).composition)
+    except InputError as error:  # deleted in another tab
+        st.session_state["trouble"] = str(error)
+
+
+def _note(path: str, key: str) -> None:
+    value = st.session_state[key]
+    st.session_state["lab"]["changes"][path] = parse_numbers(value) if SETTINGS[path].kind == "floats" else value
+
+
+def _draw_again() -> None:
+    st.session_state["lab"]["seed"] += 1
+
+
+# --- controls
+
+
+def _controls(store: PictureStore) -> Composition | None:
+    """The widgets, and what they stand for; None while that is impossible, with the reason shown."""
+    changes = st.session_state["lab"]["changes"]
+    for tab, paths in zip(st.tabs(list(GROUPS), key="lab-groups"), GROUPS.values(), strict=True):
+        with tab:
+            for path in paths:
+                _control(SETTINGS[path], changes[path], min(store.meta.shape[1:]))
+    try:
+        config = changed(TrainConfig(), changes)
+    except InputError as error:
+        st.error(inert(for_people(error)))
+        return None
+    return Composition(config.preprocessing, config.augmentation)
+
+
+def _control(item: Setting, value: Any, side_px: int) -> None:
+    key = f"lab-{st.session_state['lab']['form']}-{item.path}"
+    label = f"{item.title} ({item.unit})" if item.unit else item.title
+    common: dict[str, Any] = {"key": key, "help": item.explanation, "on_change": _note, "args": (item.path, key)}
+    match item.kind:
+        case "bool":
+            st.toggle(label, value, **common)
+        case "choice":
+            st.selectbox(label, item.choices, index=item.choices.index(value), format_func=WORDS.get, **common)
+        case "floats":
+            st.text_input(label, ", ".join(map(str, value or ())), placeholder="measured on the training pictures", **common)
+        case "int" if item.optional:
+            st.number_input(label, int(item.lower), int(item.upper), value, step=1, placeholder="as the set has it", **common)
+        case "int":
+            st.slider(label, 0, max(value, min(int(item.upper), side_px)), value, **common)
+        case "float" if item.unit:
+            st.slider(label, float(item.lower), float(item.upper), float(value), step=1.0, format="%.0f", **common)
+        case "float":
+            st.slider(label, float(item.lower), float(item.upper), float(value), step=0.01, format="percent", **common)
+
+
+def _keep(dataset: str, start: Composition, composition: Composition | None) -> None:
+    """What can be done with the composition: train, save, take another."""
+    if st.button("Train with it", type="primary", key="lab-train", width="stretch", disabled=composition is None):
+        begin_with_transforms(dataset, composition.preprocessing, composition.augmentation)
+        st.switch_page("train/train.py")
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        name = st.text_input("Save under a name", key="lab-name", placeholder="Gentle", max_chars=100)
+        if st.button("Save", key="lab-save", disabled=composition is None or not name.strip()):
+            do(lambda: save_preset(workspace(), name, dataset, composition), f"Saved as {name.strip()}.")
+    for number, preset in enumerate(list_presets(workspace())):
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.markdown(inert(preset.name), width="stretch")
+            st.button("Use", key=f"lab-use-{number}", on_click=_take_saved, args=(preset.name,), type="tertiary")
+            if st.button("Delete", key=f"lab-delete-{number}", type="tertiary"):
+                do(lambda name=preset.name: delete_preset(workspace(), name), f"Deleted {preset.name}.")
+    if composition != start:
+        st.button("Back to what suits this set", key="lab-reset", on_click=_take, args=(start,), type="tertiary")
+
+
+# --- results
+
+
+def _steps(stages: list[Stage]) -> None:
+    st.markdown("#### Step by step")
+    if any(stage.step.is_random for stage in stages):
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.caption(
+                "In this order. What is random is drawn anew for each training picture, every time it comes up; evaluation and "
+                "prediction never see it. This is one draw.",
+                width="stretch",
+            )
+            st.button("Draw again", key="lab-draw", on_click=_draw_again)
+    else:
+        st.caption("In this order, in training, evaluation and prediction. Nothing is changed at random yet.")
+    for stage in stages:
+        _stage(stage)
+
+
+def _stage(stage: Stage) -> None:
+    """One step: before, after, and the numbers."""
+    with st.container(border=True, key=f"lab-step-{stage.step.name}"):
+        pictures, words = st.columns([5, 6], vertical_alignment="center")
+        with pictures, st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="left"):
+            st.image(_for_screen(stage.before.shown), width="content", output_format="PNG")
+            st.markdown("→", width="content")
+            st.image(_for_screen(stage.after.shown), width="content", output_format="PNG")
+        with words:
+            drawn = f" :gray-badge[at random] {stage.drawn}" if stage.step.is_random else ""
+            st.markdown(f"**{stage.step.title}**{drawn}", help=stage.step.explanation)
+            st.caption(_sizes(stage))
+            st.markdown(_table(stage))
+
+
+def _sizes(stage: Stage) -> str:
+    before, after = stage.before, stage.after
+    size = before.size if before.size == after.size else f"{before.size} → {after.size}"
+    return f"{size} · values {before.unit}" + (f" → {after.unit}" if after.unit != before.unit else "")
+
+
+def _table(stage: Stage) -> str:
+    """Least, mean and most of each channel; of a change of the scale also some pixels."""
+    lines = ["| least · mean · most | before | after |", "| --- | --- | --- |"]
+    before, after = stage.before.ranges(), stage.after.ranges()
+    for number in range(max(len(before), len(after))):
+        name = CHANNELS[max(len(before), len(after))][number]
+        cells = [
+            _numbers(look, side[number]) if number < len(side) else ""
+            for look, side in ((stage.before, before), (stage.after, after))
+        ]
+        lines.append(f"| {name} | {cells[0]} | {cells[1]} |")
+    if stage.before.unit != stage.after.unit:
+        for name, place in (("pixel in the middle", 0.5), ("pixel at a quarter", 0.25)):
+            cells = [_numbers(look, look.pixel(place, place)) for look in (stage.before, stage.after)]
+            lines.append(f"| {name} | {cells[0]} | {cells[1]} |")
+    return "\n".join(lines)
+
+
+def _numbers(look: Look, values: Any) -> str:
+    digits = 0 if look.unit == "0 to 255" else 2
+    return " · ".join(f"{v:.{digits}f}".replace("-", "−") for v in values)
+
+
+def _ten_draws(examined: Bench, steps: list[Step]) -> None:
+    titles = {step.name: step.short_title for step in steps}
+    st.markdown("#### Ten draws")
+    name = st.pills(
+        "Of which change",
+        list(titles),
+        default=steps[0].name,
+        format_func=titles.get,
+        key="lab-ten-of",
+        label_visibility="collapsed",
+    )
+    step = next((step for step in steps if step.name == name), steps[0])
+    with st.container(key="lab-ten"):
+        st.image(
+            [_for_screen(array, SMALL_PX) for array in draws_of(examined, step, st.session_state["lab"]["seed"])],
+            width="content",
+            output_format="PNG",
+        )
+
+
+def _batch(store: PictureStore, plain: Preprocessing, examined: Bench) -> None:
+    composition = examined.composition
+    st.markdown("#### As the network gets it")
+    st.caption("Training pictures from all over the set, with all of the above.")
+    wanted = composition.preprocessing
+    images = _sample_once(store.path.name, _form(wanted), store, plain, wanted)
+    batch = as_trained(images, composition.augmentation, examined.mean, examined.std, st.session_state["lab"]["seed"])
+    with st.container(key="lab-batch"):
+        st.image([_for_screen(array, SMALL_PX) for array in batch], width="content", output_format="PNG")
+    if composition.augmentation.is_active:
+        first, end = store.meta.splits["train"]
+        changes = composition.augmentation
+        seconds = _cost_once(images.shape, changes.model_dump_json(), images, changes, examined.mean, examined.std)
+        milliseconds = f"{1000 * seconds:,.{0 if seconds > 0.01 else 1}f} ms"
+        st.caption(
+            f"The random changes take {milliseconds} for 1,000 pictures, measured just now on this machine's processor; "
+            f"the training split has {end - first:,}.",
+            help="With one processor core. Training makes them in whole batches on its own device: several cores or a GPU take less.",
+        )
+
+
+def _for_screen(array: np.ndarray, side_px: int = STEP_PX) -> Image.Image:
+    picture = array_to_picture(array)
+    picture.thumbnail((side_px, side_px))
+    return enlarged(picture, side_px)
+
+
+# --- what takes longer than a slider should: done once for each form that the pictures are stored in
+
+
+def _form(preprocessing: Preprocessing) -> str:
+    return preprocessing.model_dump_json(include=set(STORED_FIELDS))
+
+
+@st.cache_data(max_entries=100, show_spinner=False)
+def _measured_once(
+    store_name: str, form: str, _store: PictureStore, _plain: Preprocessing, _wanted: Preprocessing
+) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    return measured(_store, _plain, _wanted)
+
+
+@st.cache_data(max_entries=30, show_spinner=False)
+def _sample_once(store_name: str, form: str, _store: PictureStore, _plain: Preprocessing, _wanted: Preprocessing) -> np.ndarray:
+    return sample(_store, _plain, _wanted)
+
+
+@st.cache_data(max_entries=100, show_spinner=False)
+def _cost_once(
+    shape: tuple[int, ...], settings: str, _images: np.ndarray, _settings: Augmentation, _mean: Any, _std: Any
+) -> float:
+    return augmentation_cost(_images, _settings, _mean, _std)

@@ -1,0 +1,64 @@
+"""Home: what this is, one click to a first training, what is running, the latest runs."""
+
+import time
+
+import streamlit as st
+
+from core.recipes import recipe_named
+from core.runs.directory import find_run, list_runs
+from core.runs.status import status_of
+from pages.shared.actions import do
+from pages.shared.run_row import run_row
+from pages.shared.session import choose_run, launcher, workspace
+
+RECENT = 5
+DOUBLE_CLICK_S = 2.0
+
+
+def quick_start() -> None:
+    """A first training; one however often the button is pressed at once."""
+    run_id, began = st.session_state.get("quick-start", ("", 0.0))
+    if time.monotonic() - began > DOUBLE_CLICK_S:
+        run_id = launcher().submit(recipe_named("digits-quickstart").config).id
+        st.session_state["quick-start"] = (run_id, time.monotonic())
+    choose_run(find_run(workspace(), run_id))
+
+
+st.title("Trainscope")
+st.markdown(
+    "Train image classifiers and watch them learn: loss and accuracy as they move, class by class. "
+    "Then see what the network confuses, and draw a picture for it to recognise."
+)
+
+runs = list_runs(workspace())
+with st.container(horizontal=True, vertical_alignment="center"):
+    if st.button("Train on digits now", type="primary", key="quickstart"):
+        do(quick_start, to="train/train.py")
+    if st.button("Choose data and model", key="choose"):
+        st.session_state.pop("run", None)
+        st.switch_page("train/train.py")
+if not runs:
+    st.caption(
+        "A network learns 1,797 handwritten digits in a few seconds. Nothing is downloaded, and everything stays on this machine."
+    )
+
+
+@st.fragment(run_every=2.0)
+def activity() -> None:
+    """What trains now, and the latest runs, kept up to date."""
+    latest = list_runs(workspace())[: RECENT * 4]
+    latest += [run for run in launcher().active() if run not in latest]
+    active = [run for run in latest if status_of(run).is_active]
+    if active:
+        st.subheader("Running now")
+        for run in active:
+            run_row(run, key="active")
+    ended = [run for run in latest if run not in active][:RECENT]
+    if ended:
+        st.subheader("Recent runs")
+        for run in ended:
+            run_row(run, key="recent")
+
+
+if runs:
+    activity()

@@ -1,0 +1,1 @@
+"""The Results page, a file a view."""

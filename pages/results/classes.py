@@ -1,0 +1,154 @@
+"""Results by class: figures with their uncertainty, alone or against an earlier epoch or another run."""
+
+import numpy as np
+import streamlit as st
+
+from core.errors import InputError
+from core.figures.look import colour_of
+from core.insight.class_report import ClassReport, Means, as_csv, class_report, top_accuracy
+from core.insight.run_results import Judged, are_of_the_same_pictures, class_names_of, judged_after
+from core.runs.directory import Run, find_run
+from core.runs.history import history_of
+from core.runs.index import entries
+from core.wording import percent
+from pages.shared.gallery_choice import show_pictures
+from pages.shared.run_row import titles_of
+from pages.shared.session import workspace
+from pages.shared.text import inert
+
+MOST_RUNS = 100  # offered to compare with; more at once under Compare
+
+
+def class_table(run: Run, judged: Judged, names: list[str]) -> None:
+    report = class_report(judged.labels, judged.predictions.predicted, names)
+    say_overall(report, judged, names)
+    before = against(run, judged, names)
+    key = f"class-table-{bool(before)}"
+
+    def open_class() -> None:
+        if rows := st.session_state[key].selection.rows:
+            show_pictures(rows[0], None)
+
+    st.caption("Choose a row by its box, or under Pictures from a list, to see the pictures of the class.")
+    st.dataframe(
+        table_rows(report, before),
+        hide_index=True,
+        width="stretch",
+        height=min(38 + 35 * len(report.rows), 600),
+        key=key,
+        on_select=open_class,
+        selection_mode="single-row",
+        column_config={
+            "Accuracy": st.column_config.ProgressColumn(
+                format="%.1f %%",
+                min_value=0,
+                max_value=100,
+                color=colour_of(judged.split),
+                help="Of the pictures of this class, the share that is recognised (recall).",
+            ),
+            "Accuracy ±": st.column_config.NumberColumn(
+                format="%+.1f", help="Percentage points above or below the one compared with."
+            ),
+            "Precision": st.column_config.ProgressColumn(
+                format="%.1f %%",
+                min_value=0,
+                max_value=100,
+                color=colour_of(judged.split),
+                help="Of the pictures taken for this class, the share that belongs to it.",
+            ),
+            "Precision ±": st.column_config.NumberColumn(
+                format="%+.1f", help="Percentage points above or below the one compared with."
+            ),
+            "F1": st.column_config.NumberColumn(format="%.1f %%", help="The harmonic mean of accuracy (recall) and precision."),
+            "F1 ±": st.column_config.NumberColumn(format="%+.1f", help="Percentage points above or below the one compared with."),
+            "Pictures": st.column_config.NumberColumn(format="localized"),
+            "Accuracy between": st.column_config.TextColumn(help="95 % confidence interval (Wilson): few pictures say little."),
+            "Precision between": st.column_config.TextColumn(help="95 % confidence interval (Wilson)."),
+        },
+    )
+    st.caption(f"Mean of the classes: {_means(report.macro)}. Weighted by their pictures: {_means(report.weighted)}.")
+    st.download_button("Download as CSV", as_csv(report), "classes.csv", "text/csv", key="classes-csv", on_click="ignore")
+
+
+def say_overall(report: ClassReport, judged: Judged, names: list[str]) -> None:
+    accuracy, top = report.accuracy, top_accuracy(judged.predictions.rank, len(names))
+    among = ""
+    if top:
+        among = f" In **{percent(top.value, 2)}** the true class is among the three likeliest (top-3 accuracy)."
+    st.markdown(
+        f"**{percent(accuracy.value, 2)}** right overall; on all pictures of this kind it would be right in {percent(accuracy.low, 1)} to "
+        f"{percent(accuracy.high, 1)} (95 % confidence interval).{among}"
+    )
+
+
+def against(run: Run, judged: Judged, names: list[str]) -> ClassReport | None:
+    """The figures of another epoch or run to compare with, classes matched by name."""
+    epochs = [row["epoch"] for row in history_of(run).evaluations if judged.evaluation or row["epoch"] != judged.epoch]
+    titles = titles_of([entry for entry in entries(workspace())[:MOST_RUNS] if entry.run.id != run.id])
+    options = ["", *(f"epoch {epoch}" for epoch in reversed(epochs)), *titles]
+    key = f"against-{run.id}"
+    if st.session_state.get(key, "") not in options:
+        st.session_state[key] = ""
+    chosen = st.selectbox(
+        "Against",
+        options,
+        key=key,
+        persist_state="session",
+        width=420,
+        format_func=lambda name: titles.get(name) or name or "nothing",
+        help="Shows the difference to an earlier epoch of this run, or to the last one of another run.",
+    )
+    if not chosen:
+        return None
+    other = find_run(workspace(), chosen) if chosen in titles else run
+    epoch = int(chosen.removeprefix("epoch ")) if chosen not in titles else None
+    try:
+        found, their_names = _judged(other, epoch), class_names_of(other)
+    except InputError as error:
+        st.caption(inert(str(error)))
+        return None
+    if found is None or not set(their_names) & set(names):
+        st.caption("It was not judged yet." if found is None else "It knows none of these classes.")
+        return None
+    if not are_of_the_same_pictures(run, judged, other, found):
+        st.caption(
+            f"It was judged on other pictures ({len(found.labels):,}, here {len(judged.labels):,}): some of the difference may be theirs."
+        )
+    return class_report(found.labels, found.predictions.predicted, their_names)
+
+
+def _judged(run: Run, epoch: int | None) -> Judged | None:
+    evaluations = history_of(run).evaluations
+    if epoch is None and not evaluations:
+        return None
+    return judged_after(run, evaluations[-1]["epoch"] if epoch is None else epoch)
+
+
+def table_rows(report: ClassReport, before: ClassReport | None) -> list[dict]:
+    """One a class, in per cent."""
+    earlier = {row.name: row for row in before.rows} if before else {}
+    rows = []
+    for row in report.rows:
+        was = earlier.get(row.name)
+        figures = {
+            "Accuracy": (row.recall.value, was and was.recall.value),
+            "Precision": (row.precision.value, was and was.precision.value),
+            "F1": (row.f1, was and was.f1),
+        }
+        cells = {"Class": row.name}
+        for name, (now, then) in figures.items():
+            cells[name] = 100 * now
+            if before:
+                cells[f"{name} ±"] = None if then is None else round(100 * (now - then), 6)
+        share = {"Accuracy": row.recall, "Precision": row.precision}
+        cells |= {f"{name} between": _between(of.low, of.high) for name, of in share.items()}
+        rows.append(cells | {"Pictures": row.support})
+    return rows
+
+
+def _between(low: float, high: float) -> str:
+    return "–" if np.isnan(low) else f"{100 * low:.1f} to {100 * high:.1f} %"
+
+
+def _means(means: Means) -> str:
+    return f"accuracy {percent(means.recall)}, precision {percent(means.precision)}, F1 {percent(means.f1)}"

@@ -1,0 +1,77 @@
+"""Results by pairs of classes: which is taken for which, with the pictures behind every cell."""
+
+from collections.abc import Callable
+
+import numpy as np
+import streamlit as st
+
+from core.figures import runs as figures
+from core.insight.metrics import confusion_among, most_confused_pairs, most_mistaken, similarity_order
+from core.insight.run_results import Judged
+from core.runs.directory import Run
+from pages.components.live_chart import live_chart
+from pages.shared.gallery_choice import show_pictures
+from pages.shared.text import inert
+from pages.shared.theme import background
+
+MOST_CONFUSED = 5
+MOST_CLASSES = 100  # in the matrix
+SHOWS = {"counts": "Counts", "true": "% of the true class", "predicted": "% of the predicted class"}
+ORDERS = {"given": "As given", "similar": "Confused classes side by side"}
+
+
+def confusion(run: Run, judged: Judged, names: list[str]) -> None:
+    """The matrix; a click on a cell shows its pictures."""
+    labels, predicted = judged.labels, judged.predictions.predicted
+    pairs = most_confused_pairs(labels, predicted, MOST_CONFUSED)
+    if pairs:
+        st.markdown(
+            "Most often: "
+            + "; ".join(f"**{inert(names[t])}** is taken for **{inert(names[p])}** {_times(n)}" for t, p, n in pairs)
+            + "."
+        )
+    else:
+        st.markdown("No picture was taken for another class.")
+    classes = np.arange(len(names))
+    if len(names) > MOST_CLASSES:
+        classes = most_mistaken(labels, predicted, len(names), MOST_CLASSES)
+        st.caption(f"The {MOST_CLASSES} of {len(names):,} classes with the most mistakes, of them or for them, are shown.")
+    counts = confusion_among(labels, predicted, classes)
+    with st.container(horizontal=True):
+        show = st.selectbox("Cells", list(SHOWS), format_func=SHOWS.get, key="confusion-show", persist_state="session", width=240)
+        order = st.selectbox(
+            "Order", list(ORDERS), format_func=ORDERS.get, key="confusion-order", persist_state="session", width=280
+        )
+    places = similarity_order(counts) if order == "similar" else np.arange(len(classes))
+    shown_classes = classes[places]
+    totals = [np.bincount(of, minlength=len(names))[shown_classes] for of in (labels, predicted)]
+    figure = figures.confusion_heatmap(
+        counts[np.ix_(places, places)], [names[k] for k in shown_classes], background(), show, *totals
+    )
+    shown = list(figure.data[0].x)
+
+    st.caption(
+        "Rows are true classes. Click a cell to see its pictures, the name of a row or a column for all of it; under Pictures, both classes are "
+        "chosen from lists as well."
+    )
+    live_chart(
+        figure,
+        key=f"confusion-{run.id}",
+        alt="Confusion matrix: true classes against predicted ones",
+        on_click=opener(shown, shown_classes),
+    )
+
+
+def opener(shown: list[str], classes: np.ndarray) -> Callable[[str, str], None]:
+    """What a click on a cell, a row or a column does. shown: the classes as the axes call them."""
+
+    def open_pictures(predicted: str, true: str) -> None:
+        places = {name: int(k) for name, k in zip(shown, classes, strict=True)}
+        if predicted in places or true in places:
+            show_pictures(places.get(true), places.get(predicted))
+
+    return open_pictures
+
+
+def _times(count: int) -> str:
+    return "once" if count == 1 else f"{count:,} times"

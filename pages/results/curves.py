@@ -1,0 +1,40 @@
+"""Results over the run: its curves, and some of the pictures it is judged on."""
+
+import streamlit as st
+
+from core.figures import runs as figures
+from core.insight.run_results import samples
+from core.runs.directory import Run
+from core.runs.history import History
+from core.wording import percent
+from pages.components.live_chart import live_chart
+from pages.shared.enlarged import enlarged
+from pages.shared.session import workspace
+from pages.shared.text import inert
+
+
+def curves(run: Run, history: History) -> None:
+    left, right = st.columns(2)
+    with left:
+        st.markdown("**Loss**")
+        live_chart(figures.loss_curve(history), key=f"results-loss-{run.id}", alt="Loss over the training pictures seen")
+    with right:
+        st.markdown("**Accuracy**")
+        live_chart(
+            figures.accuracy_curve(history), key=f"results-accuracy-{run.id}", alt="Accuracy over the training pictures seen"
+        )
+
+
+def sample_pictures(run: Run, epoch: int, names: list[str]) -> None:
+    found = samples(workspace(), run, epoch)
+    if not found:
+        return
+    st.subheader("Pictures it was judged on")
+    with st.container(horizontal=True, gap="medium"):
+        for sample in found:
+            with st.container(width=150, gap="small"):
+                st.image(enlarged(sample.picture), width=132, output_format="PNG")
+                mark = "✓" if sample.predicted == sample.true else "✗"
+                st.caption(
+                    f"{mark} {inert(names[sample.predicted])} ({percent(sample.confidence, 0)})  \ntrue class: {inert(names[sample.true])}"
+                )

@@ -1,0 +1,135 @@
+"""Evaluations of a run: those after each epoch, and those made here of any checkpoint on other splits and sets, which are kept."""
+
+import streamlit as st
+
+from core.data.catalogue import DATASETS
+from core.data.imports import imported_sets
+from core.data.sets import splits_of, title_of
+from core.errors import InputError
+from core.inference.evaluation import ALL
+from core.inference.kept_evaluations import evaluate_and_keep
+from core.insight.run_results import Judged, judged_by
+from core.runs.checkpoints import find_checkpoint
+from core.runs.directory import Run
+from core.runs.evaluations import Evaluation, list_evaluations, remove_evaluation
+from core.runs.records import load_division
+from core.wording import percent
+from pages.results.checkpoint_choice import checkpoint_titles
+from pages.shared.actions import do, with_bar
+from pages.shared.session import workspace
+from pages.shared.text import inert
+
+
+def evaluation_choice(run: Run) -> None:
+    """Which evaluation the views show, and a way to make others."""
+    kept = {evaluation.name: evaluation for evaluation in list_evaluations(run)}
+    key = _key(run)
+    if st.session_state.get(key, "") not in ("", *kept):
+        st.session_state[key] = ""
+    if kept:
+        own = f"After each epoch, {run.config.data.evaluate_on}"
+        st.selectbox(
+            "Evaluation",
+            ["", *kept],
+            format_func=lambda name: in_short(kept[name]) if name else own,
+            key=key,
+            persist_state="session",
+        )
+    with st.popover("Evaluate on…", key=f"evaluate-on-{st.session_state.get('evaluations-made', 0)}"):
+        evaluate_form(run, key="evaluate")
+        if (chosen := kept.get(st.session_state.get(key, ""))) and st.button(
+            "Remove the evaluation shown", key="remove-evaluation"
+        ):
+            do(lambda: remove_evaluation(chosen))
+
+
+def evaluate_form(run: Run, key: str) -> None:
+    """Checkpoint, set and split to judge. Done at the top of the page by its next run."""
+    titles = checkpoint_titles(run)
+    if not titles:
+        st.caption("There is no checkpoint yet to evaluate.")
+        return
+    checkpoint = st.selectbox("Checkpoint", list(titles), format_func=titles.get, key=f"{key}-checkpoint-{run.id}")
+    own = run.config.data.dataset
+    others = [name for name in [*DATASETS, *imported_sets(workspace())] if name != own]
+    dataset = st.selectbox(
+        "Data set",
+        ["", *others],
+        format_func=lambda name: _title(name or own),
+        key=f"{key}-dataset-{run.id}",
+        help="Another set can be used if the network knows its classes: they are matched by name, and its pictures brought to the network's size.",
+    )
+    splits = _splits(run, dataset)
+    split = st.selectbox(
+        "Split",
+        splits,
+        index=splits.index("validation") if "validation" in splits else max(0, len(splits) - 2),
+        format_func=lambda name: "all pictures" if name == ALL else name,
+        key=f"{key}-split-{dataset}-{run.id}",
+    )
+    if st.button("Evaluate", key=f"{key}-now"):
+        st.session_state["to-evaluate"] = (run.id, checkpoint, split, dataset)
+        st.rerun()
+
+
+def shown_evaluation(run: Run) -> Judged | None:
+    """The kept evaluation that was chosen, None for those after each epoch."""
+    name = st.session_state.get(_key(run), "")
+    kept = next((kept for kept in list_evaluations(run) if kept.name == name), None) if name else None
+    try:
+        return judged_by(kept) if kept else None
+    except InputError as error:
+        st.error(inert(str(error)))
+        return None
+
+
+def in_short(evaluation: Evaluation) -> str:
+    about = evaluation.about
+    return f"{about.checkpoint} on {about.title}, {about.split}: {percent(about.accuracy, 2)}"
+
+
+def said_of(evaluation: Evaluation) -> str:
+    """In a sentence, as Markdown."""
+    about = evaluation.about
+    left_out = f" {about.left_out:,} pictures of classes that it does not know were left out." if about.left_out else ""
+    return (
+        f"{about.checkpoint} on {about.num_pictures:,} pictures, {about.split} of {inert(about.title)}: **{percent(about.accuracy, 2)}** right, "
+        f"loss {about.loss:.4f}.{left_out}"
+    )
+
+
+def carry_out(run: Run) -> None:
+    """Makes the evaluation that was asked for. Outside of what updates itself, which would break a long one off."""
+    asked = st.session_state.pop("to-evaluate", None)
+    if asked is None or asked[0] != run.id:
+        return
+    _, name, split, dataset = asked
+    made: list[Evaluation] = []
+
+    def evaluate(progress) -> None:
+        made.append(evaluate_and_keep(workspace(), run, find_checkpoint(run, name), split, dataset, progress))
+
+    if with_bar(evaluate):
+        st.session_state[_key(run)] = made[0].name
+        st.session_state["evaluations-made"] = st.session_state.get("evaluations-made", 0) + 1  # a new one stands closed
+        do(lambda: None, notice=f"Kept: {in_short(made[0])}.")
+
+
+def _splits(run: Run, dataset: str) -> list[str]:
+    if not dataset and (division := load_division(run)):
+        return [*division.splits, ALL]
+    try:
+        return [*splits_of(workspace(), dataset or run.config.data.dataset), ALL]
+    except InputError:
+        return [ALL]
+
+
+def _title(dataset: str) -> str:
+    try:
+        return title_of(workspace(), dataset)
+    except InputError:
+        return dataset
+
+
+def _key(run: Run) -> str:
+    return f"evaluation-of-{run.id}"

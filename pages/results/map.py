@@ -1,0 +1,182 @@
+"""A map of the evaluated pictures: those that are alike to the network lie together."""
+
+from collections.abc import Callable
+
+import numpy as np
+import streamlit as st
+
+from core.data.store.image_store import PictureStore
+from core.errors import InputError
+from core.figures import inside as figures
+from core.inference.background import Work, work_named, work_on
+from core.inference.embedding import FEWEST_POINTS, MOST_POINTS, Points
+from core.inference.kept_maps import kept_points, kept_tsne, map_key, points_for, tsne_for
+from core.insight.run_results import Judged, pictures_of
+from core.runs.checkpoints import Checkpoint
+from core.runs.directory import Run
+from core.wording import percent
+from pages._routes import picture_url
+from pages.components.live_chart import live_chart
+from pages.results.checkpoint_choice import checkpoint_choice
+from pages.results.epoch_slider import is_playing
+from pages.results.evaluated_image import open_picture
+from pages.shared.session import workspace
+from pages.shared.text import inert
+
+QUICK_PIXELS = 6_000_000  # of all pictures together: a few seconds for the networks that fit them
+SOON_S = 0.5  # waited for without a word
+SAMPLES = (500, 1_000, 2_000, MOST_POINTS)
+
+
+def embedding_map(run: Run, judged: Judged, names: list[str]) -> None:
+    store = pictures_of(workspace(), run, judged)
+    if store is None:
+        st.info("The pictures that this run was judged on are no longer on this machine; its figures stay.")
+        return
+    if len(judged.labels) < FEWEST_POINTS:
+        st.info(f"A map needs at least {FEWEST_POINTS} evaluated pictures, there are {len(judged.labels)}.")
+        return
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        checkpoint = checkpoint_choice(run, judged, "map")
+        if checkpoint is None:
+            return
+        most = sample_choice(store, len(judged.labels))
+    try:
+        key = map_key(checkpoint, store, judged.indices, most)
+        points = kept_points(run, key) or worked_out(run, checkpoint, store, judged, most, key)
+        if points is None:
+            return
+        with st.container(horizontal=True, vertical_alignment="bottom"):
+            st.session_state.setdefault("map-projection", "PCA")
+            projection = st.segmented_control("Projection", ["PCA", "t-SNE"], key="map-projection", required=True)
+            groups = colours(judged.labels[points.positions], points.predicted, names)
+        places = tsne_places(run, key, points) if projection == "t-SNE" else points.scores[:, :2]
+        if places is None:
+            return
+    except InputError as error:
+        st.error(inert(str(error)))
+        return
+    say_what_it_is(projection, points, len(judged.labels))
+    axes = tuple(f"Component {i + 1} ({percent(float(points.explained[i]))} of the variance)" for i in range(2))
+    show(run, store, judged, points, places, groups, axes if projection == "PCA" else ("", ""), f"map-{projection}-{key}", names)
+
+
+def sample_choice(store: PictureStore, total: int) -> int:
+    """How many pictures at most; fewer of large ones, unless more are asked for."""
+    if total <= SAMPLES[0]:
+        return MOST_POINTS
+    options = [count for count in SAMPLES if count < total] + ([MOST_POINTS] if total < MOST_POINTS else [])
+    usual = max((count for count in options if min(count, total) * pixels(store) <= QUICK_PIXELS), default=options[0])
+    return st.selectbox(
+        "Pictures",
+        options,
+        index=options.index(usual),
+        key=f"map-most-{store.path.name}",
+        width=160,
+        format_func=lambda count: f"all {total:,}" if count >= total else f"{count:,} of {total:,}",
+    )
+
+
+def pixels(store: PictureStore) -> int:
+    return store.meta.shape[1] * store.meta.shape[2]
+
+
+def worked_out(run: Run, checkpoint: Checkpoint, store: PictureStore, judged: Judged, most: int, key: str) -> Points | None:
+    """The network passes over the pictures: at once where that takes seconds, else when asked to."""
+    count = min(most, len(judged.labels))
+    is_quick = count * pixels(store) <= QUICK_PIXELS
+    work = work_named(key)
+    if work is None and not is_quick:
+        asked = st.button(f"Make a map of {count:,} pictures", type="primary", key="make-map")
+        if not asked:
+            st.caption(
+                "The network passes over each picture once. For pictures of this size that takes a while; the map is kept."
+            )
+            return None
+    work = work or work_on(key, lambda progress: points_for(run, checkpoint, store, judged.indices, most, progress))
+    return awaited(work, None if is_quick else work.cancel)
+
+
+def tsne_places(run: Run, key: str, points: Points) -> np.ndarray | None:
+    if (known := kept_tsne(run, key, len(points.positions))) is not None:
+        return known
+    if is_playing(run):
+        st.info("t-SNE takes longer than an epoch is shown. Stop playing to have it worked out, or choose PCA.")
+        return None
+    name = f"tsne-{key}"
+    work = work_named(name) or work_on(name, lambda progress: tsne_for(run, key, points, progress))
+
+    def cancel() -> None:
+        work.cancel()
+        st.session_state["map-projection"] = "PCA"
+
+    return awaited(work, cancel)
+
+
+def awaited(work: Work, cancel: Callable[[], None] | None):
+    """The result of work that ends soon; else None, and its progress until the page shows the result."""
+    if work.wait(SOON_S):
+        return work.result()
+    st.fragment(progress, run_every=0.5)(work, cancel)
+    return None
+
+
+def progress(work: Work, cancel: Callable[[], None] | None) -> None:
+    if work.wait(0):
+        st.rerun()
+    st.progress(
+        min(1.0, work.done / work.total) if work.total else 0.0,
+        f"{work.what}, {work.done:,} of {work.total:,}" if work.total else work.what,
+    )
+    if cancel and st.button("Cancel", key="cancel-map", on_click=cancel):
+        st.rerun()
+
+
+def colours(labels: np.ndarray, predicted: np.ndarray, names: list[str]) -> list[figures.Group]:
+    """Which points look alike."""
+    few = len(np.union1d(labels, predicted)) <= figures.MOST_COLOURED
+    options = [*(["True class", "Predicted class"] if few else []), "Right or wrong", "One class"]
+    by = st.selectbox("Colour", options, key=f"map-colour-{few}", persist_state="session", width=180)
+    if by == "True class":
+        return figures.by_class(labels, names)
+    if by == "Predicted class":
+        return figures.by_class(predicted, names)
+    if by == "Right or wrong":
+        return figures.by_outcome(labels, predicted)
+    chosen = st.selectbox("Class", range(len(names)), format_func=lambda k: names[k], key=f"map-class-{len(names)}", width=220)
+    return figures.by_one_class(labels, predicted, chosen, names[chosen])
+
+
+def say_what_it_is(projection: str, points: Points, total: int) -> None:
+    count = len(points.positions)
+    which = f"All {total:,} evaluated pictures" if count == total else f"{count:,} of {total:,} evaluated pictures, evenly taken"
+    if projection == "PCA":
+        how = f"PCA: the two directions in which they differ most, {percent(float(points.explained[:2].sum()), 0)} of all differences."
+    else:
+        how = "t-SNE: near points are alike to the network; how far groups lie apart, and how large they are, says little."
+    thinned = (
+        f" Of {points.num_features:,} features {points.num_used:,} count, evenly taken."
+        if points.num_used < points.num_features
+        else ""
+    )
+    st.caption(
+        f"{which}, placed by the {points.num_features:,} features that the network's last layer gets. {how}{thinned} "
+        "Point at one to see its picture, click to open it; without a mouse, the same pictures are under Pictures."
+    )
+
+
+def show(run, store, judged, points, places, groups, axes, key, names) -> None:
+    labels = judged.labels[points.positions]
+    words = [
+        f"✓ {names[p]}" if t == p else f"✗ {names[p]}\ntrue: {names[t]}"
+        for t, p in zip(labels.tolist(), points.predicted.tolist(), strict=True)
+    ]
+    ids = np.stack([judged.indices[points.positions], points.positions], axis=1)
+    live_chart(
+        figures.points_map(places, groups, ids, words, axes),
+        key=key,
+        alt=f"Map of {len(places):,} evaluated pictures by what the network makes of them",
+        on_pick=lambda position: st.session_state.update({"open-judged": position}),
+        pictures=picture_url(store.path.name, 0).removesuffix("0"),
+    )
+    open_picture(run, judged, names, range(len(judged.labels)))

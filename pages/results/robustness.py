@@ -1,0 +1,90 @@
+"""How accuracy falls as the pictures get worse: rotated, shifted, blurred, noisy, too bright or dark, flat."""
+
+import streamlit as st
+
+from core.data.transforms.corruptions import CORRUPTIONS
+from core.errors import InputError
+from core.figures.robustness import robustness_curve
+from core.inference.robustness import Bench, kept_bench, measure, worse_and_worse
+from core.insight.run_results import Judged, checkpoint_for, pictures_of
+from core.runs.directory import Run
+from core.wording import percent
+from pages.components.live_chart import live_chart
+from pages.shared.actions import with_bar
+from pages.shared.enlarged import enlarged
+from pages.shared.gallery_choice import ANY
+from pages.shared.session import workspace
+from pages.shared.text import inert
+
+SAMPLES = (200, 500, 2000, 10_000)
+
+
+def robustness(run: Run, judged: Judged, names: list[str]) -> None:
+    store = pictures_of(workspace(), run, judged)
+    if store is None:
+        st.info("The pictures that this run was judged on are no longer on this machine, so nothing can be tried with them.")
+        return
+    try:
+        checkpoint = checkpoint_for(run, judged)
+    except InputError as error:
+        st.info(inert(str(error)))
+        return
+    total = len(judged.labels)
+    sizes = [size for size in SAMPLES if size < total] + [min(total, SAMPLES[-1])]
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        count = st.selectbox(
+            "Pictures",
+            sizes,
+            index=min(1, len(sizes) - 1),
+            format_func="{:,}".format,
+            key=f"bench-size-{total}",
+            persist_state="session",
+            width=160,
+            help="A sample, spread evenly over the evaluated pictures. Each is judged 31 times.",
+        )
+        is_asked = st.button(f"Measure {checkpoint.name}", type="primary", key="measure-robustness")
+        if st.session_state.get("bench-class") not in (ANY, *range(len(names))):
+            st.session_state["bench-class"] = ANY
+        chosen = st.selectbox(
+            "Point out a class",
+            [ANY, *range(len(names))],
+            format_func=lambda k: "none" if k == ANY else names[k],
+            key="bench-class",
+            width=240,
+        )
+    if is_asked and with_bar(lambda progress: measure(run, checkpoint, store, judged, count, progress)):
+        st.rerun()
+    bench = kept_bench(run, checkpoint, store, judged, count)
+    if bench is None:
+        st.info(
+            "Every picture of the sample is made worse in six ways, at five strengths each, and judged again. What comes out is kept with the run."
+        )
+        return
+    say(bench)
+    index = int(judged.indices[0])
+    for row in ("rotation", "shift", "blur"), ("noise", "brightness", "contrast"):
+        for column, name in zip(st.columns(3), row, strict=True):
+            with column:
+                st.markdown(f"**{CORRUPTIONS[name].title}**")
+                live_chart(
+                    robustness_curve(bench, name, names, None if chosen == ANY else chosen),
+                    key=f"robustness-{name}-{run.id}",
+                    alt=f"Accuracy over the strength of {CORRUPTIONS[name].title.lower()}",
+                )
+                with st.container(horizontal=True, gap="small"):
+                    for picture in worse_and_worse(store, index, name):
+                        st.image(enlarged(picture, 44), width=44, output_format="PNG")
+
+
+def say(bench: Bench) -> None:
+    """The outcome in a sentence, and how far it can be trusted."""
+    name = bench.weakest
+    corruption = CORRUPTIONS[name]
+    strongest = f"{corruption.strengths[-1]:g}{corruption.unit}"
+    st.markdown(
+        f"As they are, **{percent(bench.accuracy(name)[0])}** of {bench.num_pictures:,} pictures are right. What costs most is "
+        f"**{corruption.title.lower()}**: at the strongest ({strongest}) {percent(bench.accuracy(name)[-1])} are left."
+    )
+    st.caption(
+        "The strong line is all pictures, each faint one a class. Under each chart the first picture, from as it is to the strongest."
+    )

@@ -1,0 +1,222 @@
+"""One run's sheet: its name and notes, going on with it, its checkpoints, downloads, what happened to it, and its end."""
+
+import streamlit as st
+
+from core.errors import InputError
+from core.insight.family import family_of
+from core.runs.checkpoints import find_checkpoint, list_checkpoints, prune_by_hand, remove_checkpoint
+from core.runs.directory import Run, disk_use, find_run
+from core.runs.history import History, history_of
+from core.runs.index import label_of
+from core.runs.notes import Notes, read_notes, tags_from, write_notes
+from core.runs.status import Status, status_of
+from core.runs.timeline import chronicle, exactness
+from core.wording import percent, size
+from pages.compare.choice import compare_runs
+from pages.compare.family import family_tree
+from pages.run.delete import delete_button
+from pages.shared.actions import do
+from pages.shared.continue_fields import go_on_fields
+from pages.shared.run_row import badge, subject_of, title_of, when_of
+from pages.shared.session import choose_run, chosen_run, go_to, launcher, workspace
+from pages.shared.text import inert
+from pages.train.settings_form import begin_with
+
+
+def sheet(run: Run) -> None:
+    status, history = status_of(run), history_of(run)
+    st.fragment(follow, run_every=2.0)(run, (status.state, len(list_checkpoints(run))))
+    header(run, status, history)
+    left, right = st.columns(2, gap="large")
+    with left:
+        if status.is_active:
+            while_it_trains(run)
+        else:
+            going_on(run, status)
+    with right:
+        notes_form(run)
+    checkpoints(run, status, history)
+    downloads(run)
+    family = family_of(workspace(), [run.id])
+    if family.members:
+        st.subheader("Family")
+        family_tree(family, {run.id: "→"}, here=run.id)
+    st.subheader("What happened")
+    st.dataframe(
+        chronicle(history),
+        hide_index=True,
+        width="stretch",
+        key="chronicle",
+        column_config={
+            "time": "Time",
+            "step": st.column_config.TextColumn("Step", alignment="right"),
+            "what": st.column_config.TextColumn("What", width="large"),
+        },
+    )
+    if not status.is_active:
+        delete_button(run, then="runs/runs.py")
+
+
+def header(run: Run, status: Status, history: History) -> None:
+    st.title(inert(read_notes(run).name or label_of(run)))
+    st.markdown(f"{when_of(run)} &nbsp; {badge(status)} &nbsp; {inert(subject_of(run))}  \n{inert(status.message)}")
+    if origin := run.config.origin:
+        with st.container(horizontal=True, vertical_alignment="center"):
+            what = f"Loaded from the file {origin.name}"
+            if origin.kind == "run":
+                what = f"Began with the weights of {parent_title(origin.name)}, {origin.checkpoint}"
+            st.markdown(f"{inert(what)}. {inert(origin.note)}", width="content")
+            if origin.kind == "run" and st.button("Show the parent", key="show-parent"):
+                show_parent(origin.name)
+    if words := exactness(history):
+        st.caption(inert(words))
+    with st.container(horizontal=True):
+        if st.button("Results", key="to-results"):
+            go_to("results/results.py", run)
+        if st.button("Curves", key="to-train"):
+            go_to("train/train.py", run)
+        if st.button("Compare with others", key="compare-this"):
+            compare_runs([run.id, *parent_here(run)])
+
+
+def parent_here(run: Run) -> list[str]:
+    """The id of the run whose weights it began with, if that is still here."""
+    origin = run.config.origin
+    try:
+        return [find_run(workspace(), origin.name).id] if origin and origin.kind == "run" else []
+    except InputError:
+        return []
+
+
+def parent_title(run_id: str) -> str:
+    try:
+        return title_of(find_run(workspace(), run_id))
+    except InputError:
+        return f"{run_id}, which is not here any more"
+
+
+def show_parent(run_id: str) -> None:
+    try:
+        go_to("run/run.py", find_run(workspace(), run_id))
+    except InputError as error:
+        st.error(inert(str(error)))
+
+
+def follow(run: Run, shown: tuple[str, int]) -> None:
+    """Shows the sheet anew when the run's state changes, or a checkpoint comes or goes."""
+    if run.path.exists() and (status_of(run).state, len(list_checkpoints(run))) != shown:
+        st.rerun()
+
+
+def while_it_trains(run: Run) -> None:
+    st.subheader("While it trains")
+    with st.container(horizontal=True):
+        if st.button("Stop", key="stop"):
+            do(lambda: launcher().stop(run))
+        if st.button("Pause", key="pause", help="Saved at this step; Resume goes on exactly from there."):
+            do(lambda: launcher().pause(run))
+    st.caption("Its settings are changed on the Train page, beside its curves.")
+
+
+def going_on(run: Run, status: Status) -> None:
+    """Resume, or train longer: with more epochs, another learning rate, another patience, from another checkpoint."""
+    label = "Train longer" if status.state == "finished" else "Resume"
+    st.subheader(label)
+    names = ["last", *reversed([checkpoint.name for checkpoint in list_checkpoints(run)])]
+    with st.form(f"going-on-{run.id}"):
+        changes = go_on_fields(run)
+        name = st.selectbox(
+            "From checkpoint",
+            names,
+            key=f"go-on-from-{run.id}",
+            help="Last: exactly where it was. From an earlier one, what came after it is superseded.",
+        )
+        if st.form_submit_button(label, type="primary", key="go-on"):
+            do(lambda: launcher().resume(run, changes, name), to="train/train.py")
+
+
+def notes_form(run: Run) -> None:
+    notes = read_notes(run)
+    st.subheader("Name and notes")
+    with st.form(f"notes-{run.id}"):
+        name = st.text_input("Name", notes.name, key=f"notes-name-{run.id}", placeholder="As the recipe")
+        tags = st.text_input("Tags", ", ".join(notes.tags), key=f"notes-tags-{run.id}", placeholder="baseline, for the paper")
+        note = st.text_area("Note", notes.note, key=f"notes-note-{run.id}", height=100)
+        if st.form_submit_button("Save", key="keep-notes"):
+            do(lambda: write_notes(run, Notes(name, tags_from(tags), note)), notice="Saved.")
+
+
+def checkpoints(run: Run, status: Status, history: History) -> None:
+    there = {checkpoint.name: disk_use(checkpoint.path) for checkpoint in list_checkpoints(run)}
+    st.subheader("Checkpoints")
+    if not there:
+        st.info("None yet. The first is saved after the first epoch, or after half a minute.")
+        return
+    pointed = {name: marked(run, name) for name in ("best", "last")}
+    accuracies = {f"epoch-{row['epoch']:04d}": row["accuracy"] for row in history.evaluations}
+    rows = [
+        {
+            "Checkpoint": name,
+            "Marked": ", ".join(pointer for pointer, of in pointed.items() if of == name),
+            "Accuracy": percent(accuracies.get(name), 2),
+            "Size": size(num_bytes),
+        }
+        for name, num_bytes in there.items()
+    ]
+    st.caption(f"{size(sum(there.values()))} together; the whole run takes {size(disk_use(run.path))}.")
+    st.dataframe(
+        rows,
+        hide_index=True,
+        width="stretch",
+        height=min(38 + 35 * len(rows), 290),
+        key="checkpoints",
+        column_config={name: st.column_config.TextColumn(alignment="right") for name in ("Accuracy", "Size")},
+    )
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        name = st.selectbox("Checkpoint", list(reversed(there)), key=f"chosen-checkpoint-{run.id}-{len(rows)}", width=220)
+        if st.button("Start a new run from it", key="branch"):
+            begin_with(run, name)
+            choose_run(None)
+            st.switch_page("train/train.py")
+        for label, kind in (("Download it", "zip"), ("Weights as .pt", "pt"), ("as .safetensors", "safetensors")):
+            st.link_button(label, f"trainscope/runs/{run.id}/{name}.{kind}", key=f"download-{kind}", help=DOWNLOADS[kind])
+        if not status.is_active:
+            with st.popover("Remove", key="prune"):
+                if st.button(f"Remove {name}", key="remove-checkpoint"):
+                    do(lambda: remove_checkpoint(run, name), notice=f"{name} is removed.")
+                every = st.number_input(
+                    "Or keep best and last, and every so many epochs (0: no others)", 0, 100_000, 0, key="prune-every"
+                )
+                if st.button("Remove all others", key="prune-now"):
+                    do(lambda: prune_by_hand(run, int(every) or None), notice="The others are removed.")
+
+
+DOWNLOADS = {
+    "zip": "The checkpoint with its optimizer. Loaded in another installation, its weights begin a run of their own; the whole run goes on there.",
+    "pt": "The weights alone, as torch.save writes a state_dict.",
+    "safetensors": "The weights alone, in a format that holds no code.",
+}
+
+
+def marked(run: Run, pointer: str) -> str:
+    try:
+        return find_checkpoint(run, pointer).name
+    except InputError:
+        return ""
+
+
+def downloads(run: Run) -> None:
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.link_button("Download the whole run", f"trainscope/runs/{run.id}/run.zip", key="download-run")
+        st.caption("Curves, records and checkpoints in one zip, which opens in another installation.", width="content")
+
+
+if run := chosen_run():
+    for note in st.session_state.pop("loaded-notes", []):
+        st.info(inert(note))
+    sheet(run)
+else:
+    st.title("Run")
+    st.info("No run is chosen.")
+    if st.button("See all runs", type="primary", key="all-runs"):
+        st.switch_page("runs/runs.py")

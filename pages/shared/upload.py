@@ -1,0 +1,24 @@
+"""One picture from outside, uploaded to be looked at by a network."""
+
+import streamlit as st
+from PIL import Image
+
+from core.data.sources.decoding import decode_picture
+from core.errors import InputError
+from pages.shared.text import inert
+
+MOST_MB = 20
+ENDINGS = ["png", "jpg", "jpeg", "webp", "bmp", "gif", "tif", "tiff", "ppm", "pgm"]
+
+
+def uploaded_picture(key: str) -> Image.Image | None:
+    """The picture once it is there and can be read; what is missing or wrong is said."""
+    file = st.file_uploader("Picture", type=ENDINGS, key=key, max_upload_size=MOST_MB)
+    if file is None:
+        st.info("Choose a picture. It stays on this machine.")
+        return None
+    try:
+        return decode_picture(file.getvalue())
+    except InputError as error:
+        st.error(inert(str(error)))
+        return None

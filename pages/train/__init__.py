@@ -1,0 +1,1 @@
+"""The Train page: set a training up, start it, watch it."""

@@ -1,0 +1,243 @@
+"""The live part of the Train page: one run as it trains, and as it ended. Polls the run's directory; nothing else reruns."""
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import streamlit as st
+
+from core.figures import runs as figures
+from core.running.actions import change_run
+from core.runs.directory import Run
+from core.runs.history import History, history_of
+from core.runs.status import Status, status_of
+from core.runs.timeline import change_in_words, exactness
+from core.wording import duration, large, percent, speed
+from pages.components.live_chart import live_chart
+from pages.shared.actions import do
+from pages.shared.continue_fields import go_on_fields
+from pages.shared.run_row import badge, title_of
+from pages.shared.session import choose_run, go_to, launcher
+from pages.shared.text import inert
+
+FAST_S = 0.4  # until there is something to show
+CALM_S = 1.0
+FIRST_POINT_S = 0.6
+SHOWN_CHANGES = 10  # Details has them all
+
+
+def live_run(run: Run) -> None:
+    """The whole view of a run, kept up to date while it is active."""
+    _await_first_point(run)
+    status, history = status_of(run), history_of(run)
+    _header(run, status)
+    every = _pace(history) if status.is_active else None
+    st.fragment(_panel, run_every=every)(run, status.state, every)
+
+
+def _await_first_point(run: Run) -> None:
+    """Right after Start the first point is a quarter of a second away: waiting for it once beats showing an empty page first."""
+    if st.session_state.get("awaited") == run.id:
+        return
+    st.session_state["awaited"] = run.id
+    deadline = time.monotonic() + FIRST_POINT_S
+    while (
+        time.monotonic() < deadline
+        and status_of(run).is_active
+        and not history_of(run).evaluations
+        and not launcher().place_of(run)
+    ):
+        time.sleep(0.02)
+
+
+def _pace(history: History) -> float:
+    """Seconds between updates. Where the training has all cores, drawing takes its time from it: about a fifth of a second
+    of one core an update, kept below a twentieth of the machine."""
+    if not history.evaluations or not history.steps["step"]:
+        return FAST_S
+    return max(CALM_S, 10.0 / history.takes_cores) if history.takes_cores else CALM_S
+
+
+def _header(run: Run, status: Status) -> None:
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.markdown(f"### {inert(title_of(run))} &nbsp; {badge(status)}", width="stretch")
+        if status.state == "finished" and st.button("See the results", type="primary", key="see-results"):
+            go_to("results/results.py", run)
+        is_resumable = not status.is_active and status.state != "finished"
+        if is_resumable and st.button("Resume", type="secondary" if status.cause == "diverged" else "primary", key="resume"):
+            do(lambda: launcher().resume(run))
+        if status.is_active:
+            if st.button("Stop", type="primary", key="stop"):
+                do(lambda: launcher().stop(run))
+            if st.button("Pause", key="pause", help="Saved at this step; Resume goes on exactly from there."):
+                do(lambda: launcher().pause(run))
+            if launcher().place_of(run) > 1 and st.button("Put first in line", key="first"):
+                do(lambda: launcher().move(run, 1))
+            _change(run, status)
+        else:
+            _go_on(run, status)
+        if st.button("Details", key="details"):
+            go_to("run/run.py", run)
+        if st.button("Set up another", key="another"):
+            choose_run(None)
+            st.rerun()
+
+
+def _change(run: Run, status: Status) -> None:
+    """What may be changed while it trains; taken with the next step, and marked on the charts."""
+    with st.popover("Change", key="change"), st.form(f"change-{run.id}", border=False):
+        changes = go_on_fields(run)
+        if st.form_submit_button("Change it", key="change-now"):
+            when = "Taken with the next step." if status.state == "running" else "Taken when it begins."
+            do(lambda: change_run(run, changes), notice=when if changes else "Nothing was set otherwise.")
+
+
+def _go_on(run: Run, status: Status) -> None:
+    """More epochs, another learning rate or early stopping for a run that has ended."""
+    label = "Train longer" if status.state == "finished" else "Resume with changes"
+    kind = "primary" if status.cause == "diverged" else "secondary"
+    with st.popover(label, key="go-on", type=kind), st.form(f"go-on-{run.id}", border=False):
+        changes = go_on_fields(run)
+        if st.form_submit_button(label, key="go-on-now"):
+            do(lambda: launcher().resume(run, changes))
+
+
+def _chart_choices() -> None:
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.segmented_control(
+            "Horizontal axis",
+            list(figures.X_AXES),
+            default="examples",
+            key="x-axis",
+            label_visibility="collapsed",
+            required=True,
+            format_func={"examples": "Pictures seen", "step": "Steps", "epoch": "Epochs", "seconds": "Time"}.get,
+            persist_state="session",
+        )
+        st.toggle("Log scale", key="log-scale", persist_state="session")
+        st.slider("Smoothing", 0.0, 0.95, 0.0, 0.05, key="smoothing", width=220, persist_state="session")
+
+
+def _panel(run: Run, shown_state: str, every: float | None) -> None:
+    status, history = status_of(run), history_of(run)
+    if status.state != shown_state or (every is not None and _pace(history) != every):
+        st.rerun()
+    _sentence(run, status, history)
+    if not history.evaluations:
+        return
+    _figures_row(run, status, history)
+    if not history.steps["step"] and not status.is_active:  # it will have no curves
+        class_accuracy_table(history.evaluations[-1], history.started["class_names"])
+        return
+    _chart_choices()
+    state = st.session_state
+    x, smoothing, log = state["x-axis"] or "examples", state["smoothing"], state["log-scale"]
+    left, right = st.columns(2)
+    with left:
+        st.markdown("**Loss**")
+        figure = figures.loss_curve(history, x, smoothing, log)
+        live_chart(figure, key=f"loss-{run.id}", alt="Loss of training and evaluation over the course of the run")
+    with right:
+        st.markdown("**Accuracy**")
+        figure = figures.accuracy_curve(history, x, smoothing)
+        live_chart(figure, key=f"accuracy-{run.id}", alt="Accuracy of training and evaluation over the course of the run")
+    left, right = st.columns(2)
+    with left:
+        st.markdown("**Learning rate**")
+        live_chart(figures.lr_curve(history, x, log), key=f"lr-{run.id}", alt="Learning rate over the course of the run")
+    with right:
+        st.markdown(f"**Accuracy of each class**, after epoch {history.evaluations[-1]['epoch']}")
+        class_accuracy_table(history.evaluations[-1], history.started["class_names"])
+    for number, row in list(enumerate(history.changes, start=1))[-SHOWN_CHANGES:]:
+        st.caption(f"**{number}** &nbsp; Step {row['step']:,}: {inert(change_in_words(row))}.")
+    if words := exactness(history):
+        st.caption(inert(words))
+
+
+def _sentence(run: Run, status: Status, history: History) -> None:
+    """The state in words: for every state its own."""
+    if status.state == "queued":
+        place = launcher().place_of(run)
+        st.info(
+            f"Waiting: {'next in line' if place <= 1 else f'number {place} in line'}. It begins when the training before it ends."
+            if place
+            else "Going on in a moment …"
+            if history.evaluations
+            else "Starting …"
+        )
+    elif status.state == "running" and not history.started:
+        if history.preparing:
+            preparing = history.preparing
+            st.info(f"{preparing['what']} …")
+            if preparing["total"]:
+                st.progress(min(preparing["done"] / preparing["total"], 1.0))
+        else:
+            st.info("Starting …")
+    elif status.state == "running" and not history.evaluations:
+        st.info("Judging the network before it has learned anything …")
+    elif status.state in ("failed", "interrupted"):
+        st.error(inert(status.message))
+    elif not status.is_active:
+        best = history.best_evaluation
+        found = f" Best {best['split']} accuracy: {percent(best['accuracy'], 2)}, after epoch {best['epoch']}." if best else ""
+        (st.success if status.state == "finished" else st.info)(inert(status.message + found))
+    if history.dropped:
+        st.warning(f"{history.dropped} lines of the run's history are damaged and were left out.")
+
+
+def _figures_row(run: Run, status: Status, history: History) -> None:
+    config, started, steps, last = history.config(run.config), history.started, history.steps, history.last_evaluation
+    step = max(steps["step"][-1] if steps["step"] else 0, last["step"], history.ended["step"] if history.ended else 0)
+    total = started["steps_per_epoch"] * config.epochs
+    seconds = steps["seconds"][-1] if steps["step"] else 0.0
+    facts = [
+        (
+            "Epoch",
+            f"{min(step // started['steps_per_epoch'] + 1, config.epochs) if status.is_active else last['epoch']} of {config.epochs:,}",
+        )
+    ]
+    facts.append(("Step", f"{step:,} of {total:,}"))
+    facts.append((f"{last['split'].capitalize()} accuracy", percent(last["accuracy"], 2)))
+    facts.append(("Speed", speed(_recent(steps["images_per_s"]))))
+    if status.state == "running":
+        facts.append(("Time left", duration((total - step) * seconds / step) if step else "–"))
+    if config.early_stopping.patience and last["patience_left"] is not None:
+        left = last["patience_left"]
+        watched = f"{last['split']} {config.early_stopping.watch}"
+        facts.append((f"Patience left ({watched})", f"{left} {'epoch' if left == 1 else 'epochs'}"))
+    facts.append(("Time", duration(status.seconds)))
+    with st.container(horizontal=True, gap="medium", key="figures"):
+        for label, value in facts:
+            st.metric(label, value, width="content")
+    st.progress(min(step / total, 1.0) if total else 1.0)
+    st.caption(
+        f"Computed on {started['device']} ({inert(started['device_reason'].rstrip('.'))}) in {started['precision']} "
+        f"({inert(started['precision_reason'].rstrip('.'))}). "
+        f"{large(started['num_parameters'])} parameters, {started['num_train']:,} training pictures, judged on {started['num_evaluated']:,} "
+        f"pictures of the {started['evaluated_split']} split."
+    )
+
+
+def _recent(speeds: Sequence[float | None]) -> float | None:
+    """The median of the last few windows: steadier than the last alone."""
+    last = sorted(value for value in speeds[-9:] if value > 0)
+    return last[len(last) // 2] if last else None
+
+
+def class_accuracy_table(evaluation: dict[str, Any], class_names: Sequence[str]) -> None:
+    rows = [
+        {"Class": name, "Accuracy": 100 * right / support if support else None, "Right": right, "Pictures": support}
+        for name, right, support in zip(class_names, evaluation["correct"], evaluation["support"], strict=True)
+    ]
+    st.dataframe(
+        rows,
+        hide_index=True,
+        width="stretch",
+        height=min(38 + 35 * len(rows), 400),
+        key="class-accuracy",
+        column_config={
+            "Accuracy": st.column_config.ProgressColumn(
+                format="%.1f %%", min_value=0, max_value=100, color=figures.COLOURS[evaluation["split"]]
+            )
+        },
+    )

@@ -1,0 +1,369 @@
+"""The form of the Train page, made from the settings' own descriptions: the few that matter first, then all of them."""
+
+from typing import Any
+
+import streamlit as st
+
+from core.config import VARIANTS, Augmentation, Preprocessing, TrainConfig
+from core.data.catalogue import DATASETS
+from core.data.imports import imported_sets
+from core.data.transforms.lab import Composition
+from core.data.transforms.presets import list_presets
+from core.errors import InputError
+from core.intake.pretrained import make_pretrained_ready
+from core.models.catalogue import MODELS
+from core.recipes import RECIPES, recipe_named
+from core.running.branch import config_to_branch
+from core.running.recipe_start import start_from, suited_to
+from core.runs.directory import Run, find_run
+from core.settings import Setting, changed, get, parse_numbers, sections
+from pages.shared.actions import do
+from pages.shared.run_row import title_of
+from pages.shared.session import workspace
+from pages.shared.text import in_words, inert
+
+# Kept in the session: the recipe's name, and what was changed since, by path. A counter renews the widgets with the recipe.
+
+
+KINDS = {
+    "optimizer": "How the weights are updated from their gradients.",
+    "schedule": "How the learning rate changes in the course of the run.",
+}
+
+
+def settings_form() -> TrainConfig | None:
+    """Shows the form. Returns the configuration it stands for, or None while it is impossible, with the reason shown."""
+    state = _form_state()
+    if _earlier_run():
+        _show_earlier_run()
+    else:
+        _recipe_choice()
+
+    config, problem = _configuration()
+    shown = config or state.get("last_possible", _base())
+    state.last_possible = shown
+    left, right = st.columns(2)
+    with left:
+        _dataset_choice(shown)
+        _transforms_choice(shown)
+    with right:
+        _choice(
+            "model.name",
+            "Model",
+            {name: r.title for name, r in MODELS.items()},
+            shown.model.name,
+            "The network's architecture.",
+        )
+    st.caption(_about(shown))
+    basic = [
+        item
+        for _, _, items in sections(shown)
+        for item in items
+        if item.basic and item.path not in ("data.dataset", "model.name")
+    ]
+    columns = st.columns(3)
+    for i, item in enumerate(basic):
+        with columns[i % 3]:
+            _widget(item, shown)
+    with st.expander("All settings", key=f"all-settings-{state.form}"):
+        for name, title, items in sections(shown):
+            rest = [item for item in items if not item.basic and item.path != "recipe"]
+            if not rest and name not in VARIANTS:
+                continue
+            st.markdown(f"**{title}**")
+            if name in VARIANTS:
+                _choice(
+                    f"{name}.name",
+                    title,
+                    {variant: variant for variant in VARIANTS[name]},
+                    getattr(shown, name).name,
+                    KINDS[name],
+                )
+            columns = st.columns(3)
+            for i, item in enumerate(rest):
+                with columns[i % 3]:
+                    _widget(item, shown)
+    if state.changes:
+        st.button("Back to the recipe", on_click=_forget_changes, key="back-to-recipe")
+    if problem:
+        st.error(inert(in_words(problem)))
+    return config
+
+
+def _form_state():
+    """The session's state with what the form keeps there."""
+    state = st.session_state
+    state.setdefault("recipe", next(iter(RECIPES)))
+    state.setdefault("changes", {})
+    state.setdefault("form", 0)
+    return state
+
+
+def _recipe_choice() -> None:
+    state = st.session_state
+    st.selectbox(
+        "Recipe",
+        list(RECIPES),
+        index=list(RECIPES).index(state.recipe),
+        key=f"recipe-{state.form}",
+        format_func=lambda name: RECIPES[name].title,
+        on_change=_take_recipe,
+        help="A complete set of choices to start from.",
+    )
+    recipe = recipe_named(state.recipe)
+    published = f" Published figure: {recipe.published}." if recipe.published else ""
+    st.caption(recipe.summary + published)
+    start = start_from(workspace(), state.recipe)
+    if start.note:
+        with st.container(horizontal=True, vertical_alignment="center", border=True, key="without-weights"):
+            st.markdown(inert(start.note), width="stretch")
+            if st.button("Get the weights", key="get-weights"):
+                get_weights(recipe.config)
+
+
+def get_weights(config: TrainConfig) -> None:
+    with st.spinner("Downloading the weights"):
+        do(lambda: make_pretrained_ready(workspace(), config), "The weights are here.")
+
+
+def begin_with(run: Run, checkpoint: str = "") -> None:
+    """Has the form stand for a new run with this one's settings, that begins with the weights of a checkpoint, or with fresh ones."""
+    st.session_state["start-from"] = {"run": run.id, "checkpoint": checkpoint}
+    _form_state()
+    _forget_changes()
+
+
+def parent_of_new_run() -> tuple[Run, str] | None:
+    """The run, and its checkpoint, whose weights the new run is to begin with; None if with fresh ones."""
+    earlier = _earlier_run()
+    return earlier if earlier and earlier[1] else None
+
+
+def forget_earlier_run() -> None:
+    st.session_state.pop("start-from", None)
+
+
+def _earlier_run() -> tuple[Run, str] | None:
+    """The run whose settings the form begins with, and the checkpoint whose weights are taken too; empty for fresh ones."""
+    chosen = st.session_state.get("start-from")
+    if not chosen:
+        return None
+    try:
+        return find_run(workspace(), chosen["run"]), chosen["checkpoint"]
+    except InputError:  # deleted meanwhile
+        del st.session_state["start-from"]
+        return None
+
+
+def _show_earlier_run() -> None:
+    run, checkpoint = _earlier_run()
+    with st.container(horizontal=True, vertical_alignment="center", border=True, key="parent"):
+        whose = f"**{inert(title_of(run))}**"
+        what = (
+            f"Begins with the weights of {whose}, {inert(checkpoint)}."
+            if checkpoint
+            else f"Has the settings of {whose}, and fresh weights."
+        )
+        st.markdown(what, width="stretch")
+        if st.button("Begin with fresh weights" if checkpoint else "Begin with a recipe", key="fresh-weights"):
+            forget_earlier_run()
+            _forget_changes()
+            st.rerun()
+
+
+def _base() -> TrainConfig:
+    """What the form begins with: an earlier run's configuration, or the recipe's."""
+    earlier = _earlier_run()
+    return config_to_branch(earlier[0]) if earlier else start_from(workspace(), st.session_state.recipe).config
+
+
+def _about(shown: TrainConfig) -> str:
+    """Data and model in a sentence each."""
+    name = shown.data.dataset
+    data = DATASETS[name].summary if name in DATASETS else "Your own pictures."
+    return f"{data} {MODELS[shown.model.name].summary}"
+
+
+def _configuration() -> tuple[TrainConfig | None, str]:
+    try:
+        return changed(_base(), st.session_state.changes), ""
+    except InputError as error:
+        return None, str(error)
+
+
+def _take_recipe() -> None:
+    state = st.session_state
+    state.recipe = state[f"recipe-{state.form}"]
+    _forget_changes()
+
+
+def _forget_changes() -> None:
+    state = st.session_state
+    state.changes = {}
+    state.pop("last_possible", None)
+    state.form += 1
+
+
+def _renew() -> None:
+    """New widgets for another choice. They show what is possible, so what made the configuration impossible is let go."""
+    state = st.session_state
+    kept: dict[str, Any] = {}
+    for path, value in state.changes.items():
+        try:
+            changed(_base(), {**kept, path: value})
+        except InputError:
+            continue
+        kept[path] = value
+    state.changes = kept
+    state.form += 1
+
+
+def _note(path: str, key: str) -> None:
+    """A widget has a new value: it is what the configuration is to have at this path."""
+    state = st.session_state
+    value = state[key]
+    if path.endswith(".name"):  # another optimizer or schedule has settings of its own
+        section = path.partition(".")[0]
+        if section in VARIANTS:
+            state.changes = {p: v for p, v in state.changes.items() if not p.startswith(f"{section}.")}
+            state.changes[path] = value
+            _renew()
+            return
+    if path == "data.dataset":
+        choose_dataset(value)
+        return
+    state.changes[path] = value
+
+
+def choose_dataset(name: str) -> None:
+    """Puts another set into the configuration, with what suits it; the recipe's own figures belong to the recipe's set."""
+    state = _form_state()
+    state.changes = {**state.changes, **_suited(name)}
+    _renew()
+
+
+def begin_with_set(name: str) -> None:
+    """Has the form stand for a training on this set, begun from the recipe made for it: for one's own pictures that for photographs."""
+    state = _form_state()
+    state.pop("start-from", None)
+    state.pop("run", None)  # else the Train page would show a run that is still at work
+    own = "ants-bees" if name in imported_sets(workspace()) else state.recipe
+    state.recipe = next((recipe.name for recipe in RECIPES.values() if recipe.config.data.dataset == name), own)
+    state.changes = {}
+    choose_dataset(name)
+
+
+def _suited(name: str) -> dict[str, Any]:
+    try:
+        return suited_to(workspace(), _base(), name)
+    except InputError:  # a folder that is gone: the plan will say so
+        return {"data.dataset": name}
+
+
+def begin_with_transforms(dataset: str, preprocessing: Preprocessing, augmentation: Augmentation) -> None:
+    """Has the form stand for a training on this set with these transforms."""
+    begin_with_set(dataset)
+    st.session_state.changes |= Composition(preprocessing, augmentation).changes()
+
+
+def _transforms_choice(shown: TrainConfig) -> None:
+    """The saved compositions, where there are any; the chosen one is that which the form stands for."""
+    presets = {preset.name: preset.composition for preset in list_presets(workspace())}
+    if not presets:
+        return
+    current = Composition(shown.preprocessing, shown.augmentation)
+    names = list(presets)
+    key = f"transforms-{st.session_state.form}"
+    st.selectbox(
+        "Transforms",
+        names,
+        index=next((i for i, name in enumerate(names) if presets[name] == current), None),
+        key=key,
+        placeholder="as set below",
+        on_change=_take_transforms,
+        args=(key, presets),
+        help="How pictures are prepared and changed at random: compositions saved in the transform lab of the Data page.",
+    )
+
+
+def _take_transforms(key: str, presets: dict[str, Composition]) -> None:
+    if name := st.session_state[key]:
+        st.session_state.changes |= presets[name].changes()
+        _renew()
+
+
+def _dataset_choice(shown: TrainConfig) -> None:
+    names = {name: r.title for name, r in DATASETS.items()}
+    names |= {name: f"{name} (yours)" for name in imported_sets(workspace())}
+    if shown.data.dataset not in names:
+        names[shown.data.dataset] = f"Folder {shown.data.dataset}"
+    _choice(
+        "data.dataset",
+        "Data set",
+        names,
+        shown.data.dataset,
+        "The pictures to learn from. Your own are added on the Data page.",
+    )
+
+
+def _choice(path: str, label: str, options: dict[str, str], value: str, explanation: str) -> None:
+    key = f"set-{st.session_state.form}-{path}"
+    st.selectbox(
+        label,
+        list(options),
+        index=list(options).index(value),
+        format_func=options.get,
+        key=key,
+        on_change=_note,
+        args=(path, key),
+        help=explanation or None,
+    )
+
+
+def _widget(item: Setting, config: TrainConfig) -> None:
+    key = f"set-{st.session_state.form}-{item.path}"
+    value = get(config, item.path)
+    label = f"{item.title} ({item.unit})" if item.unit else item.title
+    common: dict[str, Any] = {"key": key, "help": item.explanation}
+    noted: dict[str, Any] = {"on_change": _note, "args": (item.path, key)}
+    match item.kind:
+        case "bool":
+            st.checkbox(label, value, **common, **noted)
+        case "choice":
+            st.selectbox(label, item.choices, index=item.choices.index(value), **common, **noted)
+        case "int":
+            lower, upper = int(item.lower or 0), int(item.upper)
+            st.number_input(label, lower, upper, value, step=1, placeholder="automatic", **common, **noted)
+        case "float":
+            st.number_input(
+                label,
+                float(item.lower),
+                float(item.upper),
+                value,
+                step=_step(value),
+                format="%.6g",
+                placeholder="automatic",
+                **common,
+                **noted,
+            )
+        case "floats":
+            st.text_input(
+                label,
+                "" if value is None else ", ".join(f"{v:g}" for v in value),
+                placeholder="measured",
+                key=key,
+                help=item.explanation,
+                on_change=_note_numbers,
+                args=(item.path, key),
+            )
+
+
+def _note_numbers(path: str, key: str) -> None:
+    st.session_state.changes[path] = parse_numbers(st.session_state[key])
+
+
+def _step(value: float | None) -> float:
+    """A tenth of the value's own magnitude, so that the buttons make sense at 0.001 and at 10."""
+    from math import floor, log10
+
+    return 10.0 ** (floor(log10(value)) - 1) if value else 0.01

@@ -1,0 +1,156 @@
+"""Train: set a training up, start it, watch it."""
+
+import streamlit as st
+
+from core.config import TrainConfig
+from core.data.browse import Browser
+from core.data.catalogue import DATASETS
+from core.data.edits import edits_at
+from core.data.imports import imported_sets
+from core.data.sets import find_store, own_store, settled
+from core.data.transforms.doubts import doubts_about
+from core.errors import InputError
+from core.figures import runs as figures
+from core.intake.pretrained import make_pretrained_ready
+from core.models.catalogue import MODELS
+from core.models.pretrained import PRETRAINED, are_at_hand, missing
+from core.running.branch import branch, check_fit
+from core.running.forecast import forecast_s
+from core.running.plan import Plan, plan_run
+from core.runs.directory import Run, list_runs
+from core.runs.status import status_of
+from core.wording import counted, large, rough_duration
+from pages.data.report import report_of
+from pages.shared.actions import do
+from pages.shared.run_row import title_of
+from pages.shared.session import choose_run, chosen_run, launcher, workspace
+from pages.shared.text import for_people, in_words, inert
+from pages.train.live import live_run
+from pages.train.settings_form import forget_earlier_run, get_weights, parent_of_new_run, settings_form
+
+
+def run_to_watch() -> Run | None:
+    """The run in the address; without one, the run chosen before if it is still at work. Else there is a training to set up."""
+    if "run" in st.query_params:
+        return chosen_run()
+    chosen = st.session_state.get("run")
+    active = next((run for run in list_runs(workspace())[:20] if run.id == chosen and status_of(run).is_active), None)
+    if active:
+        choose_run(active)
+    return active
+
+
+def set_up() -> None:
+    training = next((run for run in list_runs(workspace())[:20] if status_of(run).is_active), None)
+    if training:
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.markdown(f"{inert(title_of(training))} is training.", width="content")
+            if st.button("Show it", key="show-running"):
+                choose_run(training)
+                st.rerun()
+    form, outlook = st.columns([3, 2], gap="large")
+    with form:
+        config = settings_form()
+        if st.button("Use your own pictures", key="own-pictures"):
+            st.switch_page("data/data.py")
+    with outlook:
+        if config:
+            preview(config, is_busy=training is not None)
+
+
+def preview(config: TrainConfig, is_busy: bool) -> None:
+    """What will happen, the schedule, and the button that makes it happen."""
+    try:
+        config = settled(workspace(), config)
+        plan = plan_run(workspace(), config)
+    except InputError as error:
+        st.error(inert(for_people(error)))
+        return
+    about_the_set(config)
+    if config.model.weights == "pretrained" and not parent_of_new_run() and not are_at_hand(workspace(), config.model.name):
+        st.warning(inert(str(missing(workspace(), config.model.name))))
+        if config.model.name in PRETRAINED and st.button("Get the weights", key="get-weights-now"):
+            get_weights(config)
+        return
+    st.markdown(what_will_happen(config, plan, is_busy))
+    if parent := parent_of_new_run():
+        try:
+            renewed = check_fit(config, plan.spec.shape, plan.spec.num_classes, *parent)
+        except InputError as error:
+            st.error(inert(for_people(error)))
+            return
+        st.markdown(f"It begins with the chosen weights. {inert(renewed)}")
+    if st.button("Start training", type="primary", key="start"):
+        do(lambda: choose_run(begin(config)))
+    st.caption("The learning rate over the epochs")
+    st.plotly_chart(figures.schedule_curve(config, plan.steps_per_epoch), key="schedule", config={"displayModeBar": False})
+
+
+def begin(config: TrainConfig) -> Run:
+    """A new run in line, with fresh weights or with those of the chosen parent."""
+    parent = parent_of_new_run()
+    if parent is None:
+        make_pretrained_ready(workspace(), config)  # at hand, perhaps as the file that a person has put in place
+        run = launcher().submit(config)
+        forget_earlier_run()
+        return run
+    with st.spinner("Taking over the weights"):
+        run = branch(workspace(), config, *parent)
+    launcher().enqueue(run)
+    forget_earlier_run()
+    return run
+
+
+def what_will_happen(config: TrainConfig, plan: Plan, is_busy: bool) -> str:
+    spec = plan.spec
+    _, height, width = spec.shape
+    words = [
+        f"**{MODELS[config.model.name].title}** with {large(plan.model.num_parameters)} parameters learns {spec.num_classes} classes",
+        f"from **{plan.num_train:,} pictures** of {inert(spec.title)} ({width} × {height} pixels),",
+        f"{counted(config.epochs, 'epoch')} of {counted(plan.steps_per_epoch, 'step')}.",
+        f"After each epoch it is judged on {plan.num_evaluated:,} pictures of the **{config.data.evaluate_on}** split.",
+    ]
+    if spec.edits:
+        words.append(f"The set is used **as you edited it**: {spec.edits}.")
+    if not spec.is_ready:
+        words.append("The pictures are downloaded or read at this size first.")
+    if is_busy:
+        words.append("It waits until the training before it has ended.")
+    else:
+        seconds = forecast_s(config, plan)
+        words.append(
+            f"It will take **{rough_duration(seconds)}**." if seconds else "The time it takes shows after the first steps."
+        )
+    words.append(
+        f"Computed on {plan.compute.device} ({inert(plan.compute.device_reason.rstrip('.'))}) in {plan.compute.precision}."
+    )
+    return " ".join(words)
+
+
+def about_the_set(config: TrainConfig) -> None:
+    """What the report on the set says, in a line, and the way to it."""
+    name = config.data.dataset
+    if name not in DATASETS and name not in imported_sets(workspace()):
+        return
+    doubts = []
+    with st.container(horizontal=True, vertical_alignment="center", key="about-the-set"):
+        try:
+            store = find_store(workspace(), name, config.preprocessing) or own_store(workspace(), name)
+            if store:
+                browser = Browser(store, edits_at(workspace(), name, config.data.edits))
+                is_delivered = config.data.split_by == "delivered"  # else copies are drawn to one side together
+                st.caption(inert(report_of(browser).headline(with_leaks=is_delivered)), width="stretch")
+                doubts = doubts_about(config, store)
+        except InputError as error:
+            st.caption(inert(str(error)), width="stretch")
+        if st.button("Look at the data", key="look-at-data"):
+            st.switch_page("data/data.py", query_params={"set": name})
+    for doubt in doubts:
+        st.warning(inert(in_words(doubt.sentence)))
+
+
+st.title("Train")
+if run := run_to_watch():
+    live_run(run)
+else:
+    set_up()

@@ -1,0 +1,284 @@
+"""A run learns from the set as it was edited when it began, says so, keeps which picture was used for what, and goes on with the same."""
+
+import shutil
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from sklearn.utils.class_weight import compute_class_weight
+
+from core.config import Preprocessing, TrainConfig
+from core.data.edits import Action, current_edits, edit, undo
+from core.data.imports import imported_sets
+from core.data.sets import data_spec, divide, import_set, prepare_store, settled
+from core.errors import InputError
+from core.insight.run_results import is_still_its_set, samples, store_of
+from core.running import session
+from core.running.branch import config_to_branch
+from core.running.session import train_in
+from core.runs.directory import Run, create_run
+from core.runs.event_log import append_event
+from core.runs.history import history_of
+from core.runs.records import evaluated_pictures, load_division
+from core.settings import changed, config_from
+from core.training.batches import class_weights, load_training_data, training_batches
+from core.training.events import Started
+from core.workspace import Workspace
+
+
+def tiny(**changes) -> TrainConfig:
+    return config_from(
+        {
+            "data": {"dataset": "digits", "validation_fraction": 0.2, "evaluate_on": "validation"},
+            "model": {"name": "mlp", "width": 0.1},
+            "epochs": 1,
+            "batch_size": 64,
+            "threads": 1,
+            "tensorboard": False,
+            **changes,
+        }
+    )
+
+
+def finished(workspace: Workspace, config: TrainConfig) -> Run:
+    run = create_run(workspace, settled(workspace, config))
+    assert train_in(workspace, run).reason == "finished"
+    return run
+
+
+def edited(workspace: Workspace) -> None:
+    prepare_store(workspace, "digits", Preprocessing())
+    edit(workspace, "digits", Action("relabel", ("#0", "#1"), "7"))
+    edit(workspace, "digits", Action("exclude", tuple(f"#{i}" for i in range(100, 300))))
+
+
+def test_new_run_uses_the_edited_set_and_names_the_revision(workspace):
+    edited(workspace)
+    run = finished(workspace, tiny())
+    assert run.config.data.edits == current_edits(workspace, "digits").revision
+    division = load_division(run)
+    assert division.labels[[0, 1]].tolist() == [7, 7]
+    used = np.concatenate(list(division.splits.values()))
+    assert len(used) == 1597
+    assert not set(used.tolist()) & set(range(100, 300))
+    indices, labels = evaluated_pictures(run)
+    np.testing.assert_array_equal(labels, division.labels[indices])
+    assert history_of(run).started["num_train"] == len(division.splits["train"])
+
+
+def test_what_will_be_used_is_said_before_the_start(workspace):
+    edited(workspace)
+    spec = data_spec(workspace, settled(workspace, tiny()))
+    assert spec.edits == "2 relabelled, 200 left out"
+    assert sum(spec.splits.values()) == 1597
+
+
+def test_later_edits_leave_a_run_as_it_was_and_it_goes_on_exactly(workspace):
+    edited(workspace)
+    whole = finished(workspace, tiny(epochs=2))
+    half = create_run(workspace, settled(workspace, tiny(epochs=2)))
+    asked = iter(range(10**6))
+    assert train_in(workspace, half, should_pause=lambda: next(asked) > 3).reason in ("paused", "finished")
+    edit(workspace, "digits", Action("exclude", tuple(f"#{i}" for i in range(300, 400))))
+    undo(workspace, "digits")
+    edit(workspace, "digits", Action("relabel", ("#5",), "1"))
+    assert train_in(workspace, half).reason == "finished"
+    assert history_of(half).last_evaluation["loss"] == history_of(whole).last_evaluation["loss"]
+
+
+def test_set_as_delivered_can_be_asked_for(workspace):
+    edited(workspace)
+    run = finished(
+        workspace, tiny(data={"dataset": "digits", "validation_fraction": 0.2, "evaluate_on": "validation", "edits": "none"})
+    )
+    assert len(np.concatenate(list(load_division(run).splits.values()))) == 1797
+
+
+def test_run_begun_from_another_takes_the_set_as_it_is_now(workspace):
+    run = finished(workspace, tiny())
+    edited(workspace)
+    config = settled(workspace, config_to_branch(run))
+    assert config.data.edits == current_edits(workspace, "digits").revision != ""
+
+
+def test_edits_that_are_not_here_are_said(workspace):
+    config = changed(tiny(), {"data.edits": "0123456789abcdef"})
+    with pytest.raises(InputError, match="0123456789abcdef of 'digits' that this run used are not here"):
+        data_spec(workspace, config)
+
+
+def test_results_find_the_pictures_of_an_edited_run(workspace):
+    edited(workspace)
+    run = finished(workspace, tiny())
+    assert store_of(workspace, run).path == prepare_store(workspace, "digits", Preprocessing()).path
+    found = samples(workspace, run, 1)
+    _, labels = evaluated_pictures(run)
+    assert {sample.true for sample in found} <= set(labels.tolist())
+    assert len(found) == 6
+
+
+# --- imbalance
+
+
+def data_of(workspace: Workspace, config: TrainConfig):
+    """Digits with nine tenths of the first five classes left out."""
+    store = prepare_store(workspace, "digits", Preprocessing())
+    rare = [i for i in range(1797) if store.labels[i] < 5 and i % 10]
+    edit(workspace, "digits", Action("exclude", tuple(f"#{i}" for i in rare)))
+    config = settled(workspace, changed(config, {"preprocessing.mean": store.meta.mean, "preprocessing.std": store.meta.std}))
+    return load_training_data(store, divide(workspace, store, config.data), config, torch.device("cpu")), config
+
+
+def test_class_weights_are_those_of_scikit_learn(workspace):
+    data, _ = data_of(workspace, tiny())
+    labels = data.labels[data.train].numpy()
+    expected = compute_class_weight("balanced", classes=np.arange(10), y=labels)
+    torch.testing.assert_close(class_weights(data, 10), torch.tensor(expected, dtype=torch.float32))
+    assert class_weights(data, 12)[10:].tolist() == [0, 0]  # of a class without pictures
+
+
+def test_balanced_sampling_shows_every_class_equally_often_and_repeats_with_the_seed(workspace):
+    data, config = data_of(
+        workspace,
+        tiny(data={"dataset": "digits", "validation_fraction": 0.2, "evaluate_on": "validation", "sampling": "balanced"}),
+    )
+
+    def labels(epoch: int) -> np.ndarray:
+        return torch.cat([labels for _, labels in training_batches(data, config, epoch, torch.float32)]).numpy()
+
+    drawn = np.concatenate([labels(epoch) for epoch in range(20)])
+    counts = np.bincount(drawn, minlength=10)
+    expected = len(drawn) / 10
+    assert (abs(counts - expected) < 5 * np.sqrt(expected)).all()
+    assert len(labels(0)) == len(data.train)
+    assert np.array_equal(labels(3), labels(3))
+    assert not np.array_equal(labels(0), labels(1))
+
+
+@pytest.mark.parametrize("remedy", [{"loss": {"class_weights": "balanced"}}, {"data.sampling": "balanced"}])
+def test_remedies_of_imbalance_help_the_rare_classes(workspace, remedy):
+    def rare_accuracy(config: TrainConfig) -> float:
+        last = history_of(finished(workspace, config)).last_evaluation
+        return sum(last["correct"][:5]) / sum(last["support"][:5])
+
+    _, config = data_of(workspace, tiny(epochs=5, optimizer={"name": "sgd", "lr": 0.1}))
+    config = changed(config, {"preprocessing.mean": None, "preprocessing.std": None})
+    helped = changed(config, {"loss.class_weights": "balanced"} if "loss" in remedy else remedy)
+    assert rare_accuracy(helped) > rare_accuracy(config)
+
+
+def test_results_say_that_the_set_was_edited(workspace, monkeypatch):
+    from tests.pages.test_pages import texts, visit
+
+    monkeypatch.setenv("TRAINSCOPE_HOME", str(workspace.home))
+    monkeypatch.setenv("TRAINSCOPE_RESERVE", "0")
+    edited(workspace)
+    run = finished(workspace, tiny())
+    assert "The set was used as edited: 2 relabelled, 200 left out." in texts(visit("results", run=run.id))
+
+
+# --- pictures that change behind a run
+
+
+def coloured(root: Path, shade: int, names: tuple[str, str] = ("a", "b")) -> Path:
+    rng = np.random.default_rng(shade)
+    for name in names:
+        (root / name).mkdir(parents=True, exist_ok=True)
+        for i in range(20):
+            Image.fromarray(rng.integers(0, 255, (12, 12, 3)).astype(np.uint8)).save(root / name / f"{i}.png")
+    return root
+
+
+def own(workspace: Workspace, name: str) -> TrainConfig:
+    return settled(workspace, changed(tiny(epochs=4, batch_size=8), {"data.dataset": name}))
+
+
+def test_run_whose_pictures_were_exchanged_is_not_resumed_on_others(workspace, tmp_path, monkeypatch):
+    monkeypatch.setattr(session, "POLL_S", 0)
+    import_set(workspace, coloured(tmp_path / "pics", 1))
+    run = create_run(workspace, own(workspace, "pics"))
+    asked = iter(range(10**6))
+    assert train_in(workspace, run, should_pause=lambda: next(asked) > 2).reason == "paused"
+    import_set(workspace, coloured(tmp_path / "pics", 2))
+    ended = train_in(workspace, run)
+    assert ended.reason == "failed"
+    assert "are not those this run began with" in ended.message
+    assert store_of(workspace, run) is not None  # its own are still there to look at
+    assert not is_still_its_set(workspace, run.config.data.dataset, store_of(workspace, run))
+
+
+def test_pictures_of_a_set_of_the_same_name_elsewhere_are_not_taken_for_a_run_s(workspace, tmp_path):
+    import_set(workspace, coloured(tmp_path / "pics", 1))
+    run = create_run(workspace, own(workspace, "pics"))
+    assert train_in(workspace, run).reason == "finished"
+    store = store_of(workspace, run)
+    shutil.rmtree(store.path)
+    assert store_of(workspace, run) is None
+    import_set(workspace, coloured(tmp_path / "pics", 1))  # the very same pictures again
+    assert store_of(workspace, run) is not None
+    shutil.rmtree(workspace.stores)
+    workspace.stores.mkdir()
+    shutil.rmtree(tmp_path / "pics")
+    import_set(workspace, coloured(tmp_path / "pics", 1, ("cats", "dogs")))
+    assert store_of(workspace, run) is None
+
+
+def test_folder_that_a_run_from_outside_names_is_not_searched(workspace, tmp_path, monkeypatch):
+    from core.data.sources import own_images as own_pictures
+
+    run = create_run(workspace, changed(tiny(), {"data.dataset": str(coloured(tmp_path / "big", 1))}))
+    append_event(run.events, history_row())
+    monkeypatch.setattr(own_pictures, "open_container", lambda path: pytest.fail("searched"))
+    assert store_of(workspace, run) is None
+
+
+def history_row() -> Started:
+    return Started(
+        dataset="x",
+        class_names=["a", "b"],
+        num_train=1,
+        num_evaluated=1,
+        evaluated_split="test",
+        steps_per_epoch=1,
+        num_parameters=1,
+        device="cpu",
+        device_reason="",
+        precision="float32",
+        precision_reason="",
+        threads=1,
+        from_step=0,
+        versions={},
+        epochs=1,
+        store="../../etc",
+    )
+
+
+def test_import_that_is_given_up_waits_for_the_other_and_takes_nothing_of_it_back(workspace, tmp_path):
+    folder = coloured(tmp_path / "pics", 1)
+    begun, go_on = threading.Event(), threading.Event()
+
+    def slow(what: str, done: int, total: int) -> None:
+        begun.set()
+        assert go_on.wait(20)
+        raise KeyboardInterrupt  # the visitor leaves
+
+    def first() -> None:
+        with pytest.raises(KeyboardInterrupt):
+            import_set(workspace, folder, progress=slow)
+
+    thread = threading.Thread(target=first)
+    thread.start()
+    assert begun.wait(20)
+    told = []
+
+    def waiting(what: str, done: int, total: int) -> None:
+        told.append(what)
+        go_on.set()
+
+    name, _ = import_set(workspace, folder, progress=waiting)
+    thread.join(20)
+    assert told[0] == "Waiting for another import to end"
+    assert list(imported_sets(workspace)) == [name]

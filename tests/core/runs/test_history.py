@@ -1,0 +1,125 @@
+"""A run's history: columns that grow with the events file, and what a resume makes of rows that were written before."""
+
+import numpy as np
+import pytest
+
+from core.runs.directory import Run, create_run
+from core.runs.event_log import append_event
+from core.runs.history import STEP_COLUMNS, History, history_of
+from core.settings import config_from
+from core.training.events import CheckpointSaved, Ended, Evaluated, Event, Preparing, Queued, Started, StepLogged, to_row
+from core.workspace import open_workspace
+
+
+def started(from_step: int = 0) -> Started:
+    return Started("Digits", ["a", "b"], 640, 4, "test", 10, 100, "cpu", "", "float32", "", 1, from_step, {}, 3)
+
+
+def step(number: int, loss: float | None = None) -> StepLogged:
+    return StepLogged(number, 1, 64 * number, number / 10, 1 / number if loss is None else loss, 0.5, 0.01, 1000.0)
+
+
+def evaluation(epoch: int, accuracy: float = 0.5) -> Evaluated:
+    return Evaluated(epoch, 10 * epoch, 640 * epoch, 1.0 * epoch, "test", 0.3, accuracy, [1, 1], [2, 2], None)
+
+
+def history_from(*events: Event) -> History:
+    history = History()
+    for event in events:
+        history.add(to_row(event))
+    return history
+
+
+@pytest.fixture
+def run(tmp_path) -> Run:
+    return create_run(open_workspace(tmp_path), config_from({}))
+
+
+def test_columns_are_the_step_records_in_their_order():
+    history = history_from(started(), step(1), step(2), step(3))
+    steps, losses, seconds = history.columns("step", "loss", "seconds")
+    assert steps.tolist() == [1, 2, 3]
+    np.testing.assert_allclose(losses, [1, 1 / 2, 1 / 3])
+    np.testing.assert_allclose(seconds, [0.1, 0.2, 0.3])
+
+
+def test_loss_that_was_not_finite_is_nan_in_the_columns():
+    row = {**to_row(step(1)), "loss": None}  # as the file keeps it
+    history = History()
+    history.add(row)
+    assert np.isnan(history.columns("loss")[0]).tolist() == [True]
+
+
+def test_history_grows_with_the_file_and_reads_only_what_is_new(run):
+    append_event(run.events, started())
+    append_event(run.events, step(1))
+    history = history_of(run)
+    assert list(history.steps["step"]) == [1]
+    append_event(run.events, step(2))
+    assert history_of(run) is history
+    assert list(history.steps["step"]) == [1, 2]
+
+
+def test_run_that_has_not_begun_has_an_empty_history(run):
+    history = history_of(run)
+    assert (history.started, history.ended, history.last_evaluation, history.best_evaluation) == (None, None, None, None)
+    assert all(len(column) == 0 for column in history.columns(*STEP_COLUMNS))
+
+
+def test_damaged_lines_are_counted(run):
+    append_event(run.events, step(1))
+    with run.events.open("ab") as file:
+        file.write(b"damaged\n")
+    append_event(run.events, step(2))
+    history = history_of(run)
+    assert list(history.steps["step"]) == [1, 2]
+    assert history.dropped == 1
+
+
+def test_resume_supersedes_what_came_after_its_checkpoint():
+    history = history_from(
+        started(),
+        evaluation(0),
+        *[step(n) for n in range(1, 11)],
+        evaluation(1),
+        CheckpointSaved("epoch-0001", 1, 10, True, 1000),
+        *[step(n, loss=99) for n in range(11, 16)],
+        CheckpointSaved("step-0000000013", 1, 13, False, 1000),
+        evaluation(2, accuracy=0.99),
+        started(from_step=10),
+        step(11, loss=0.1),
+    )
+    assert list(history.steps["step"]) == list(range(1, 12))
+    assert history.steps["loss"][-1] == 0.1
+    assert [row["epoch"] for row in history.evaluations] == [0, 1]
+    assert [row["name"] for row in history.checkpoints] == ["epoch-0001"]
+
+
+def test_evaluation_that_is_repeated_after_a_resume_counts_once():
+    """Left between the evaluation and the checkpoint after it: the epoch is judged again, to the same figures."""
+    history = history_from(
+        started(), evaluation(0), Ended("paused", "Paused before the first step."), started(), evaluation(0), step(1)
+    )
+    assert [row["epoch"] for row in history.evaluations] == [0]
+
+
+def test_best_evaluation_is_the_most_accurate_after_training_began_and_the_earliest_of_equals():
+    history = history_from(
+        started(), evaluation(0, 0.99), evaluation(1, 0.5), evaluation(2, 0.8), evaluation(3, 0.8), evaluation(4, 0.7)
+    )
+    assert history.best_evaluation["epoch"] == 2
+    assert history.last_evaluation["epoch"] == 4
+
+
+def test_resumed_run_has_not_ended_any_more():
+    history = history_from(started(), step(1), Ended("paused", "Paused."))
+    assert history.ended["reason"] == "paused"
+    history.add(to_row(Queued()))
+    assert history.ended is None
+
+
+def test_what_is_being_prepared_is_known_until_training_starts():
+    history = history_from(Preparing("Storing pictures", 5, 10))
+    assert (history.preparing["done"], history.preparing["total"]) == (5, 10)
+    history.add(to_row(started()))
+    assert history.preparing is None
