@@ -47,13 +47,13 @@ def plain_accuracy(config, store) -> float:
     network = plain_network(config, store)
     first, end = store.meta.splits["train"]
     steps = plain_loop(config, store, network)
-    pictures = 0
-    while pictures < (end - first) * config.epochs:
-        pictures += next(steps)
-    return judged(config, store, network)
+    images = 0
+    while images < (end - first) * config.epochs:
+        images += next(steps)
+    return evaluated(config, store, network)
 
 
-def judged(config, store, network) -> float:
+def evaluated(config, store, network) -> float:
     data = load_training_data(store, delivered(store, config), config, torch.device("cpu"))
     events = evaluate(network, data, 1000, store.num_classes, epoch=0, step=0, examples=0, seconds=0.0, split="test")
     return next(event.accuracy for event in events if isinstance(event, Evaluated))

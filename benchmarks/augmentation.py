@@ -86,10 +86,10 @@ def serve(options: argparse.Namespace) -> None:
     for _ in sys.stdin:
         for _ in range(12):  # a chunk of batches is changed at once: begin anywhere in one
             next(steps)
-        pictures, began = 0, time.perf_counter()
+        images, began = 0, time.perf_counter()
         while time.perf_counter() - began < options.seconds:
-            pictures += next(steps)
-        print(json.dumps(pictures / (time.perf_counter() - began)), flush=True)
+            images += next(steps)
+        print(json.dumps(images / (time.perf_counter() - began)), flush=True)
 
 
 def training_steps(options: argparse.Namespace):

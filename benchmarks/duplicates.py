@@ -17,7 +17,7 @@ import numpy as np
 from PIL import Image
 
 from core.config import Preprocessing
-from core.data.sources.decoding import decode_picture
+from core.data.sources.decoding import decode_image
 from core.data.store.duplicates import (
     HASH_BYTES,
     find_duplicates,
@@ -26,7 +26,7 @@ from core.data.store.duplicates import (
     pixel_digest,
     pixel_digests,
 )
-from core.data.transforms.preprocessing import picture_to_array
+from core.data.transforms.preprocessing import image_to_array
 
 FACTORS = (0.5, 0.7, 1.5, 2)
 FILTERS = (Image.Resampling.BILINEAR, Image.Resampling.BICUBIC, Image.Resampling.LANCZOS)
@@ -49,46 +49,46 @@ def main() -> None:
     data = Path(options.data)
     million()  # first, while the process is small: peak memory is that of its whole life
     for name, (pattern, step, shape) in SETS.items():
-        recall(name, [decode_picture(file) for file in sorted((data / name).glob(pattern))[::step]], shape)
+        recall(name, [decode_image(file) for file in sorted((data / name).glob(pattern))[::step]], shape)
     print()
     searched("MNIST", mnist(data / "MNIST" / "raw"))
     searched("ORL faces", stored(data / "orl_faces", "*/*.pgm", (1, 112, 92)))
     searched("CIFAR-10", stored(data / "cifar10_images", "*/*/*.jpg", (3, 32, 32)))
 
 
-def recall(name: str, pictures: list[Image.Image], shape: tuple[int, int, int]) -> None:
-    print(f"{name}: {len(pictures)} pictures and each changed; found, other pairs")
+def recall(name: str, originals: list[Image.Image], shape: tuple[int, int, int]) -> None:
+    print(f"{name}: {len(originals)} originals and each changed; found, other pairs")
     for change, changed in changes().items():
-        everything = [*pictures, *map(changed, pictures)]
-        digests = np.stack([np.frombuffer(pixel_digest(picture), np.uint8) for picture in everything])
-        hashes = np.stack([perceptual_hash(picture) for picture in everything])
-        images = np.stack([picture_to_array(picture, shape, CROP) for picture in everything])
+        everything = [*originals, *map(changed, originals)]
+        digests = np.stack([np.frombuffer(pixel_digest(image), np.uint8) for image in everything])
+        hashes = np.stack([perceptual_hash(image) for image in everything])
+        images = np.stack([image_to_array(image, shape, CROP) for image in everything])
         found = find_duplicates(digests, hashes, images)
-        share = (found.groups[: len(pictures)] == found.groups[len(pictures) :]).mean()
-        others = (np.diff(found.pairs, axis=1) != len(pictures)).sum()
+        share = (found.groups[: len(originals)] == found.groups[len(originals) :]).mean()
+        others = (np.diff(found.pairs, axis=1) != len(originals)).sum()
         print(f"  {change:15} {share:7.1%} {others:5}", flush=True)
 
 
 def changes() -> dict[str, Callable[[Image.Image], Image.Image]]:
     scalings = {
-        f"× {factor} {filter_.name.lower()}": lambda picture, factor=factor, filter_=filter_: scaled(picture, factor, filter_)
+        f"× {factor} {filter_.name.lower()}": lambda image, factor=factor, filter_=filter_: scaled(image, factor, filter_)
         for factor in FACTORS
         for filter_ in FILTERS
     }
     return (
-        {"equal": lambda picture: picture}
+        {"equal": lambda image: image}
         | scalings
-        | {f"JPEG {quality}": lambda picture, quality=quality: recompressed(picture, quality) for quality in QUALITIES}
+        | {f"JPEG {quality}": lambda image, quality=quality: recompressed(image, quality) for quality in QUALITIES}
     )
 
 
-def scaled(picture: Image.Image, factor: float, filter_: Image.Resampling) -> Image.Image:
-    return picture.resize((round(picture.width * factor), round(picture.height * factor)), filter_)
+def scaled(image: Image.Image, factor: float, filter_: Image.Resampling) -> Image.Image:
+    return image.resize((round(image.width * factor), round(image.height * factor)), filter_)
 
 
-def recompressed(picture: Image.Image, quality: int) -> Image.Image:
+def recompressed(image: Image.Image, quality: int) -> Image.Image:
     file = io.BytesIO()
-    picture.save(file, "JPEG", quality=quality)
+    image.save(file, "JPEG", quality=quality)
     return Image.open(file)
 
 
@@ -98,7 +98,7 @@ def mnist(raw: Path) -> np.ndarray:
 
 
 def stored(folder: Path, pattern: str, shape: tuple[int, int, int]) -> np.ndarray:
-    return np.stack([picture_to_array(decode_picture(file), shape, CROP) for file in sorted(folder.glob(pattern))])
+    return np.stack([image_to_array(decode_image(file), shape, CROP) for file in sorted(folder.glob(pattern))])
 
 
 def searched(name: str, images: np.ndarray) -> None:

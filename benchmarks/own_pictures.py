@@ -26,7 +26,7 @@ def main() -> None:
 
     from core.config import Preprocessing
     from core.data.edits import NO_EDITS
-    from core.data.imports import import_pictures
+    from core.data.imports import import_images
     from core.data.report import report_on
     from core.data.sets import prepare_store
     from core.workspace import open_workspace
@@ -43,12 +43,12 @@ def main() -> None:
         workspace = open_workspace(options.home or folder)
         threading.Thread(target=watch, daemon=True).start()
         started = time.perf_counter()
-        name = import_pictures(workspace, options.path, "benchmark").name
+        name = import_images(workspace, options.path, "benchmark").name
         listed = time.perf_counter()
         store = prepare_store(workspace, name, Preprocessing())
         built = time.perf_counter()
         done.set()
-        again = prepare_store(workspace, import_pictures(workspace, options.path, "benchmark").name, Preprocessing())
+        again = prepare_store(workspace, import_images(workspace, options.path, "benchmark").name, Preprocessing())
         imported_again = time.perf_counter()
         prepare_store(workspace, name, Preprocessing())
         opened = time.perf_counter()

@@ -81,10 +81,10 @@ def serve(options: argparse.Namespace, workload: str, way: str) -> None:
     for _ in sys.stdin:
         for _ in range(3):
             next(steps)
-        pictures, began = 0, time.perf_counter()
+        images, began = 0, time.perf_counter()
         while time.perf_counter() - began < options.seconds:
-            pictures += next(steps)
-        print(json.dumps(pictures / (time.perf_counter() - began)), flush=True)
+            images += next(steps)
+        print(json.dumps(images / (time.perf_counter() - began)), flush=True)
 
 
 def configuration(options: argparse.Namespace, workload: str, way: str):
@@ -137,7 +137,7 @@ def plain_loop(config, store, network, num_workers: int = 0):
     if images.shape[1] == 3:
         images = images.permute(0, 2, 3, 1).contiguous()
 
-    class Pictures(torch.utils.data.Dataset):
+    class Images(torch.utils.data.Dataset):
         """As torchvision.datasets.MNIST and CIFAR10: an array in memory, a PIL picture and the transform for each item."""
 
         def __len__(self) -> int:
@@ -145,12 +145,12 @@ def plain_loop(config, store, network, num_workers: int = 0):
 
         def __getitem__(self, index: int):
             array = images[index].numpy()
-            picture = Image.fromarray(array[0]) if array.shape[0] == 1 else Image.fromarray(array)
-            return transform(picture), int(labels[index])
+            image = Image.fromarray(array[0]) if array.shape[0] == 1 else Image.fromarray(array)
+            return transform(image), int(labels[index])
 
     optimizer = torch.optim.SGD(network.parameters(), lr=config.optimizer.lr, momentum=config.optimizer.momentum)
     loss_fn = nn.CrossEntropyLoss()
-    loader = torch.utils.data.DataLoader(Pictures(), batch_size=config.batch_size, shuffle=True, num_workers=num_workers)
+    loader = torch.utils.data.DataLoader(Images(), batch_size=config.batch_size, shuffle=True, num_workers=num_workers)
     while True:
         network.train()
         for step, (batch, truth) in enumerate(loader):

@@ -302,7 +302,7 @@ class Constant(ScheduleBase):
     name: Literal["constant"] = "constant"
 
 
-class Step(ScheduleBase):
+class StepDecay(ScheduleBase):
     name: Literal["step"] = "step"
     step_epochs: int = setting(10, "Every", "The learning rate drops after each of these.", unit="epochs", ge=1, le=100_000)
     gamma: float = setting(0.1, "Factor", "What it is multiplied by at each drop.", gt=0, le=1)
@@ -393,7 +393,7 @@ class CheckpointConfig(Section):
 
 
 Optimizer = Annotated[Union[SGD, Adam, AdamW, RMSprop], Field(discriminator="name")]
-Schedule = Annotated[Union[Constant, Step, Cosine, OneCycle], Field(discriminator="name")]
+Schedule = Annotated[Union[Constant, StepDecay, Cosine, OneCycle], Field(discriminator="name")]
 
 
 class TrainConfig(Section):
@@ -482,5 +482,5 @@ SECTIONS = {
 CHANGEABLE = ("optimizer.lr", "epochs", "early_stopping.patience", "early_stopping.watch", "early_stopping.min_change")
 VARIANTS: dict[str, dict[str, type[Section]]] = {
     "optimizer": {"sgd": SGD, "adam": Adam, "adamw": AdamW, "rmsprop": RMSprop},
-    "schedule": {"constant": Constant, "step": Step, "cosine": Cosine, "one-cycle": OneCycle},
+    "schedule": {"constant": Constant, "step": StepDecay, "cosine": Cosine, "one-cycle": OneCycle},
 }

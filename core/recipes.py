@@ -13,7 +13,7 @@ from core.config import (
     ModelConfig,
     OneCycle,
     Preprocessing,
-    Step,
+    StepDecay,
     TrainConfig,
 )
 from core.errors import InputError
@@ -146,7 +146,7 @@ RECIPES = {
                 augmentation=Augmentation(flip=True, crop_area=0.3),
                 model=ModelConfig(name="resnet18", weights="pretrained", frozen=True),
                 optimizer=SGD(lr=0.01, momentum=0.9),
-                schedule=Step(step_epochs=7),
+                schedule=StepDecay(step_epochs=7),
                 epochs=15,
                 batch_size=16,
                 log_every=5,

@@ -9,7 +9,7 @@ from starlette.responses import FileResponse, PlainTextResponse, Response, Strea
 from starlette.routing import Route
 
 from core.data.store.image_store import store_named
-from core.data.store.originals import as_png, original_picture, stored_picture
+from core.data.store.originals import as_png, original_image, stored_image
 from core.errors import InputError
 from core.export.downloads import export
 from core.workspace import open_workspace
@@ -33,18 +33,18 @@ async def download(request: Request) -> Response:
     )
 
 
-def _picture(store_name: str, index: int, is_original: bool) -> bytes:
+def _image(store_name: str, index: int, is_original: bool) -> bytes:
     store = store_named(open_workspace(), store_name)
     if store is None:
         raise InputError("There is no such set.", code="dataset")
-    return as_png(original_picture(store, index) if is_original else stored_picture(store, index))
+    return as_png(original_image(store, index) if is_original else stored_image(store, index))
 
 
-async def picture(request: Request) -> Response:
+async def image(request: Request) -> Response:
     """A picture of a store, whose folder's name changes with its contents: a browser may keep it."""
     path = request.path_params
     try:
-        content = await asyncio.to_thread(_picture, path["store"], path["index"], path["kind"] == "originals")
+        content = await asyncio.to_thread(_image, path["store"], path["index"], path["kind"] == "originals")
     except InputError as error:
         return PlainTextResponse(str(error), status_code=404)
     keep = "private, max-age=604800, immutable" if path["kind"] == "pictures" else "no-cache"  # an original's file may change
@@ -52,7 +52,7 @@ async def picture(request: Request) -> Response:
     return Response(content, media_type="image/png", headers=headers)
 
 
-def picture_url(store_name: str, index: int, kind: str = "pictures") -> str:
+def image_url(store_name: str, index: int, kind: str = "pictures") -> str:
     """Where the browser finds a picture: as it is stored ("pictures"), or as it came ("originals")."""
     return f"trainscope/{kind}/{store_name}/{index}"
 
@@ -60,5 +60,5 @@ def picture_url(store_name: str, index: int, kind: str = "pictures") -> str:
 ROUTES = [
     Route("/trainscope/plotly.min.js", plotly_js),
     Route("/trainscope/runs/{run}/{file}", download),
-    Route("/trainscope/{kind:str}/{store}/{index:int}", picture),
+    Route("/trainscope/{kind:str}/{store}/{index:int}", image),
 ]

@@ -7,7 +7,7 @@ import textwrap
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from core.commands import exchange, lists, pictures, results, training
+from core.commands import exchange, images, lists, results, training
 from core.config import CHANGEABLE, SECTIONS, VARIANTS
 from core.errors import InputError
 from core.files import disk_error
@@ -112,8 +112,8 @@ def build_parser() -> argparse.ArgumentParser:
 
     sub = add(
         "import",
-        pictures.import_pictures,
-        pictures.show_report,
+        images.import_images,
+        images.show_report,
         "Read a folder or a zip of pictures as a data set: class folders, also within train/ and test/ or val/; pictures with a "
         "text file each; or a CSV of file names and labels.",
     )
@@ -122,7 +122,7 @@ def build_parser() -> argparse.ArgumentParser:
     sub.add_argument("--size", type=int, metavar="PX", help="side of the square that photographs are stored at")
     sub.add_argument("--fit", default="crop", choices=("crop", "pad", "stretch"), help="how they fill it (default: crop)")
 
-    sub = add("report", pictures.report, pictures.show_report, "What is to be known about a data set before training on it.")
+    sub = add("report", images.report, images.show_report, "What is to be known about a data set before training on it.")
     sub.add_argument("dataset", metavar="DATASET", help="its name, or the path of a folder")
 
     sub = add(

@@ -12,20 +12,22 @@ from core.workspace import Workspace
 
 
 def evaluate(workspace: Workspace, options: argparse.Namespace) -> Result:
-    from core.inference.evaluation import judge
+    from core.inference.evaluation import evaluate_checkpoint
     from core.runs.checkpoints import find_checkpoint
     from core.runs.directory import find_run
     from core.training.events import to_row
 
     run = find_run(workspace, options.run)
     checkpoint = find_checkpoint(run, options.checkpoint)
-    judgement = judge(workspace, run, checkpoint, options.split or run.config.data.evaluate_on, progress(), options.dataset)
+    evaluation = evaluate_checkpoint(
+        workspace, run, checkpoint, options.split or run.config.data.evaluate_on, progress(), options.dataset
+    )
     return {
         "run": run.id,
         "checkpoint": checkpoint.name,
-        "dataset": judgement.store.meta.title,
-        "left_out": judgement.left_out,
-        **figures_by_class(to_row(judgement.result), judgement.class_names),
+        "dataset": evaluation.store.meta.title,
+        "left_out": evaluation.left_out,
+        **figures_by_class(to_row(evaluation.result), evaluation.class_names),
     }
 
 
@@ -36,8 +38,8 @@ def show_evaluation(result: Result) -> None:
 
 
 def predict(workspace: Workspace, options: argparse.Namespace) -> Result:
-    from core.data.sources.decoding import decode_picture
-    from core.inference.predictor import predict as predict_picture
+    from core.data.sources.decoding import decode_image
+    from core.inference.predictor import predict as predict_image
     from core.runs.checkpoints import find_checkpoint
     from core.runs.directory import find_run
 
@@ -48,7 +50,7 @@ def predict(workspace: Workspace, options: argparse.Namespace) -> Result:
     rows = []
     for file in options.files:
         try:
-            prediction = predict_picture(checkpoint, decode_picture(Path(file)))
+            prediction = predict_image(checkpoint, decode_image(Path(file)))
         except InputError as error:
             if error.code == "checkpoint":
                 raise

@@ -10,7 +10,7 @@ import numpy as np
 from core.data.edits import Action, Edits, Kind
 from core.data.report import split_codes
 from core.data.splits import SPLITS
-from core.data.store.image_store import PictureStore
+from core.data.store.image_store import ImageStore
 
 Show = Literal["all", "in use", "left out", "relabelled", "flagged", "duplicates"]
 MEAN_OF = 1000  # pictures of a class
@@ -29,7 +29,7 @@ class Filter:
 class Browser:
     """A set with its edits, ready to be filtered. labels: (N,) as corrected; kept: (N,) bool."""
 
-    def __init__(self, store: PictureStore, edits: Edits) -> None:
+    def __init__(self, store: ImageStore, edits: Edits) -> None:
         self.store, self.edits = store, edits
         self.labels, self.kept = store.edited(edits)
         self.splits = split_codes(store)

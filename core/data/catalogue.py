@@ -10,7 +10,7 @@ from core.data.store.image_store import Progress, Source
 
 
 @dataclass(frozen=True)
-class DatasetRecord:
+class DatasetEntry:
     """A built-in set. folder: where its files lie below the workspace's datasets/; download_mb: 0 where nothing is fetched."""
 
     name: str
@@ -34,7 +34,7 @@ KMNIST_NAMES = ["o お", "ki き", "su す", "tsu つ", "na な", "ha は", "ma 
 DATASETS = {
     record.name: record
     for record in (
-        DatasetRecord(
+        DatasetEntry(
             "digits",
             "Digits",
             "1,797 small handwritten digits. Always here, no network needed.",
@@ -48,7 +48,7 @@ DATASETS = {
             digits_source,
             tuple(DIGIT_NAMES),
         ),
-        DatasetRecord(
+        DatasetEntry(
             "mnist",
             "MNIST",
             "70,000 handwritten digits, the classic first set.",
@@ -62,7 +62,7 @@ DATASETS = {
             partial(mnist_source, "MNIST", "MNIST", DIGIT_NAMES, "mnist"),
             tuple(DIGIT_NAMES),
         ),
-        DatasetRecord(
+        DatasetEntry(
             "fashion-mnist",
             "Fashion-MNIST",
             "70,000 articles of clothing, in MNIST's format but harder.",
@@ -76,7 +76,7 @@ DATASETS = {
             partial(mnist_source, "FashionMNIST", "Fashion-MNIST", FASHION_NAMES, "none"),
             tuple(FASHION_NAMES),
         ),
-        DatasetRecord(
+        DatasetEntry(
             "kmnist",
             "KMNIST",
             "70,000 cursive Japanese characters, in MNIST's format.",
@@ -90,7 +90,7 @@ DATASETS = {
             partial(mnist_source, "KMNIST", "KMNIST", KMNIST_NAMES, "mnist"),
             tuple(KMNIST_NAMES),
         ),
-        DatasetRecord(
+        DatasetEntry(
             "cifar10",
             "CIFAR-10",
             "60,000 small colour photographs of ten kinds of things.",
@@ -104,7 +104,7 @@ DATASETS = {
             partial(cifar_source, "CIFAR10", "CIFAR-10"),
             ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"),
         ),
-        DatasetRecord(
+        DatasetEntry(
             "cifar100",
             "CIFAR-100",
             "60,000 small colour photographs of a hundred kinds of things.",

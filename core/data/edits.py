@@ -32,14 +32,14 @@ class Action:
     """
 
     kind: Kind
-    pictures: tuple[str, ...]
+    images: tuple[str, ...]
     label: str = ""
     as_delivered: tuple[str, ...] = ()
 
     @property
     def summary(self) -> str:
         """In words: "12 relabelled to cat"."""
-        return f"{len(self.pictures):,} {WORDS[self.kind]}" + (f" to {self.label}" if self.label else "")
+        return f"{len(self.images):,} {WORDS[self.kind]}" + (f" to {self.label}" if self.label else "")
 
 
 @dataclass(frozen=True)
@@ -81,17 +81,17 @@ def edits_of(actions: Sequence[Action]) -> Edits:
     for action in actions:
         match action.kind:
             case "relabel":
-                relabelled.update(dict.fromkeys(action.pictures, action.label))
-                for picture in action.as_delivered:
-                    relabelled.pop(picture, None)
+                relabelled.update(dict.fromkeys(action.images, action.label))
+                for image in action.as_delivered:
+                    relabelled.pop(image, None)
             case "exclude":
-                excluded.update(action.pictures)
+                excluded.update(action.images)
             case "include":
-                excluded.difference_update(action.pictures)
+                excluded.difference_update(action.images)
             case "flag":
-                flagged.update(action.pictures)
+                flagged.update(action.images)
             case "unflag":
-                flagged.difference_update(action.pictures)
+                flagged.difference_update(action.images)
     return Edits(relabelled, frozenset(excluded), frozenset(flagged))
 
 
@@ -209,9 +209,7 @@ def _locked(workspace: Workspace, dataset: str) -> FileLock:
 
 
 def _save(workspace: Workspace, dataset: str, actions: list[Action]) -> None:
-    rows = [
-        {"kind": a.kind, "pictures": list(a.pictures), "label": a.label, "as_delivered": list(a.as_delivered)} for a in actions
-    ]
+    rows = [{"kind": a.kind, "pictures": list(a.images), "label": a.label, "as_delivered": list(a.as_delivered)} for a in actions]
     _write(_folder(workspace, dataset) / "actions.json", {"dataset": dataset, "actions": rows})
 
 

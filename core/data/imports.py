@@ -10,7 +10,7 @@ from pathlib import Path
 from core.data.catalogue import DATASETS
 from core.data.edits import forget_edits
 from core.data.sources.containers import readable, typed_path
-from core.data.sources.own_images import list_pictures
+from core.data.sources.own_images import list_images
 from core.errors import InputError
 from core.files import write_json_atomically
 from core.workspace import Workspace
@@ -44,7 +44,7 @@ def imported_sets(workspace: Workspace) -> dict[str, ImportedSet]:
     return dict(sorted(found.items()))
 
 
-def import_pictures(
+def import_images(
     workspace: Workspace, path: Path | str, name: str = "", size_px: int | None = None, fit: str = "crop", is_upload: bool = False
 ) -> ImportedSet:
     """Remembers a folder or a zip under a name, its own by default. Its pictures stay where they are and are not read yet.
@@ -53,7 +53,7 @@ def import_pictures(
     Raises InputError if it holds no set.
     """
     path = typed_path(str(path))
-    listing = list_pictures(path)
+    listing = list_images(path)
     name = checked_name(name.strip() or (path.name if path.is_dir() else path.stem))
     place = path
     if is_upload:

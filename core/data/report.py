@@ -9,7 +9,7 @@ import numpy as np
 from core.data.edits import Action, Edits
 from core.data.sources.containers import readable
 from core.data.splits import SPLITS
-from core.data.store.image_store import PictureStore
+from core.data.store.image_store import ImageStore
 from core.wording import counted
 
 TINY = 10  # training pictures of a class
@@ -66,7 +66,7 @@ class Report:
         messages = [f.message for f in self.findings if with_leaks or f.code != "duplicates-between-splits"]
         return "Checked: " + (" ".join(messages) or "nothing that would spoil the result was found.")
 
-    def as_dict(self, store: PictureStore) -> dict[str, Any]:
+    def as_dict(self, store: ImageStore) -> dict[str, Any]:
         """Plain values for JSON, pictures by their files."""
 
         def name(index: int) -> str:
@@ -98,7 +98,7 @@ class Report:
         }
 
 
-def report_on(store: PictureStore, edits: Edits) -> Report:
+def report_on(store: ImageStore, edits: Edits) -> Report:
     """The report on a set as it is with these edits."""
     labels, kept = store.edited(edits)
     splits = split_codes(store)
@@ -136,7 +136,7 @@ def report_on(store: PictureStore, edits: Edits) -> Report:
     return report
 
 
-def split_codes(store: PictureStore) -> np.ndarray:
+def split_codes(store: ImageStore) -> np.ndarray:
     """(N,) index into SPLITS of each picture, as delivered."""
     codes = np.zeros(len(store.labels), np.int8)
     for name, (first, end) in store.meta.splits.items():
@@ -144,7 +144,7 @@ def split_codes(store: PictureStore) -> np.ndarray:
     return codes
 
 
-def separation(store: PictureStore, report: Report) -> Action:
+def separation(store: ImageStore, report: Report) -> Action:
     """Keeps all copies of a picture on one side: of train, and of validation where test has one too, they are left out; test stays as it is."""
     return Action("exclude", tuple(store.key(i) for i in report.leaking.tolist()))
 
@@ -161,9 +161,7 @@ def _trouble(groups: np.ndarray, splits: np.ndarray, labels: np.ndarray, kept: n
     return leaking, members[least[groups[members]] < most[groups[members]]]
 
 
-def _pairs(
-    store: PictureStore, splits: np.ndarray, labels: np.ndarray, kept: np.ndarray
-) -> tuple[list[Pair], dict[Between, int]]:
+def _pairs(store: ImageStore, splits: np.ndarray, labels: np.ndarray, kept: np.ndarray) -> tuple[list[Pair], dict[Between, int]]:
     """Pairs of duplicates both in use, those between splits first, then those between classes."""
     found = store.duplicates
     both = kept[found.pairs[:, 0]] & kept[found.pairs[:, 1]]

@@ -17,12 +17,12 @@ from filelock import FileLock, Timeout
 from core.config import DataConfig, Preprocessing, TrainConfig
 from core.data.catalogue import DATASETS
 from core.data.edits import Edits, applied, current_edits, edits_at
-from core.data.imports import drop_entry, import_pictures, imported_sets, put_entry
+from core.data.imports import drop_entry, import_images, imported_sets, put_entry
 from core.data.sources.containers import typed_path
-from core.data.sources.own_images import Listing, list_pictures, shape_of, source_of
+from core.data.sources.own_images import Listing, list_images, shape_of, source_of
 from core.data.splits import SPLITS, Division, split_indices
-from core.data.store.image_store import Block, PictureStore, Progress, Source, build_store, no_progress, open_store
-from core.data.transforms.preprocessing import STORED_FIELDS, array_to_picture, picture_to_array
+from core.data.store.image_store import Block, ImageStore, Progress, Source, build_store, no_progress, open_store
+from core.data.transforms.preprocessing import STORED_FIELDS, array_to_image, image_to_array
 from core.errors import InputError
 from core.settings import changed
 from core.workspace import Workspace
@@ -31,7 +31,7 @@ HELD_OUT = 0.2  # of a set without a split to judge on
 
 
 @dataclass(frozen=True)
-class DataSpec:
+class DatasetInfo:
     """What a model and a configuration must fit: shape (C, H, W), number of classes, pictures by split.
 
     edits: what was changed about the set, in words. is_ready: whether the store is built; otherwise the figures are those
@@ -85,7 +85,7 @@ def settled(workspace: Workspace, config: TrainConfig) -> TrainConfig:
     return changed(config, changes) if changes else config
 
 
-def find_store(workspace: Workspace, dataset: str, preprocessing: Preprocessing, max_age_s: float = 0) -> PictureStore | None:
+def find_store(workspace: Workspace, dataset: str, preprocessing: Preprocessing, max_age_s: float = 0) -> ImageStore | None:
     """The store if it has been built already. max_age_s: the listing of a folder that was not imported may be this old."""
     place = place_of(workspace, dataset)
     return open_store(_store_path(workspace, dataset, place, _fingerprint(workspace, dataset, place, max_age_s), preprocessing))
@@ -97,14 +97,14 @@ def own_preprocessing(workspace: Workspace, dataset: str) -> Preprocessing:
     return Preprocessing(size_px=entry.size_px, fit=entry.fit) if entry else Preprocessing()
 
 
-def own_store(workspace: Workspace, dataset: str) -> PictureStore | None:
+def own_store(workspace: Workspace, dataset: str) -> ImageStore | None:
     """The store that the Data page shows, if it is there."""
     return find_store(workspace, dataset, own_preprocessing(workspace, dataset))
 
 
 def prepare_store(
     workspace: Workspace, dataset: str, preprocessing: Preprocessing, progress: Progress = no_progress
-) -> PictureStore:
+) -> ImageStore:
     """The store of a set at the size and colour that the description asks for, built first if need be."""
     place = place_of(workspace, dataset)
     fingerprint = _fingerprint(workspace, dataset, place, 0)
@@ -131,14 +131,14 @@ def import_set(
     fit: str = "crop",
     progress: Progress = no_progress,
     is_upload: bool = False,
-) -> tuple[str, PictureStore]:
+) -> tuple[str, ImageStore]:
     """A folder or zip as a set: its name and its store. What can't be read leaves everything as it was before.
 
     One import at a time: another one of the same set, given up, would take this one back.
     """
     with _alone(workspace, progress):
         before = imported_sets(workspace)
-        entry = import_pictures(workspace, path, name, size_px, fit, is_upload)
+        entry = import_images(workspace, path, name, size_px, fit, is_upload)
         try:
             return entry.name, prepare_store(workspace, entry.name, own_preprocessing(workspace, entry.name), progress)
         except BaseException:  # also when the visitor has left the page meanwhile
@@ -164,7 +164,7 @@ def _alone(workspace: Workspace, progress: Progress) -> Iterator[None]:
         lock.release()
 
 
-def divide(workspace: Workspace, store: PictureStore, config: DataConfig) -> Division:
+def divide(workspace: Workspace, store: ImageStore, config: DataConfig) -> Division:
     """The set's labels and splits as this configuration has them: edited, duplicates kept together where splits are drawn.
 
     Raises InputError if the edits it names are not here.
@@ -177,13 +177,13 @@ def divide(workspace: Workspace, store: PictureStore, config: DataConfig) -> Div
 def suiting(workspace: Workspace, dataset: str) -> dict[str, Any]:
     """What to change in a configuration that is to use this set instead of its own: size, normalisation, what it is judged on."""
     record, own, delivered = DATASETS.get(dataset), own_preprocessing(workspace, dataset), splits_of(workspace, dataset)
-    judges = [split for split in ("test", "validation") if split in delivered]
+    evaluation_splits = [split for split in ("test", "validation") if split in delivered]
     return {
         "data.dataset": dataset,
         "data.edits": "",
         "data.split_by": "delivered",
-        "data.evaluate_on": judges[0] if judges else "validation",
-        "data.validation_fraction": 0.0 if judges else HELD_OUT,
+        "data.evaluate_on": evaluation_splits[0] if evaluation_splits else "validation",
+        "data.validation_fraction": 0.0 if evaluation_splits else HELD_OUT,
         "data.test_fraction": 0.0,
         "preprocessing.size_px": own.size_px,
         "preprocessing.short_side_px": None,
@@ -201,23 +201,23 @@ def splits_of(workspace: Workspace, dataset: str) -> list[str]:
         return ["train", "test"] if record.num_test else ["train"]
     if store := own_store(workspace, dataset):
         return list(store.meta.splits)
-    brought = {picture.split for picture in _listing(place_of(workspace, dataset), LISTING_S).layout.pictures}
+    brought = {image.split for image in _listing(place_of(workspace, dataset), LISTING_S).layout.images}
     return [split for split in SPLITS if split in brought]
 
 
-def data_spec(workspace: Workspace, config: TrainConfig) -> DataSpec:
+def dataset_info(workspace: Workspace, config: TrainConfig) -> DatasetInfo:
     """Shape, classes and split sizes of what this configuration would train on, without building anything."""
     edits = edits_at(workspace, config.data.dataset, config.data.edits)
     store = find_store(workspace, config.data.dataset, config.preprocessing, LISTING_S)
     if store:
         counts = {name: len(indices) for name, indices in divide(workspace, store, config.data).splits.items()}
-        return DataSpec(
+        return DatasetInfo(
             title_of(workspace, config.data.dataset), store.meta.shape, store.num_classes, counts, True, edits.summary
         )
     record = DATASETS.get(config.data.dataset)
     if record is None:
         listing = _listing(place_of(workspace, config.data.dataset), LISTING_S)
-        return _unread_spec(title_of(workspace, config.data.dataset), listing, config, edits)
+        return _unread_info(title_of(workspace, config.data.dataset), listing, config, edits)
     counts = {"train": record.num_train, "test": record.num_test}
     for name, fraction in (("test", config.data.test_fraction), ("validation", config.data.validation_fraction)):
         if not counts.get(name) and fraction:
@@ -225,23 +225,23 @@ def data_spec(workspace: Workspace, config: TrainConfig) -> DataSpec:
             counts["train"] -= counts[name]
     counts = {name: count for name, count in counts.items() if count}
     shape = _fitted_shape(record.shape, config.preprocessing)
-    return DataSpec(record.title, shape, record.num_classes, counts, False, edits.summary)
+    return DatasetInfo(record.title, shape, record.num_classes, counts, False, edits.summary)
 
 
-def _unread_spec(title: str, listing: Listing, config: TrainConfig, edits: Edits) -> DataSpec:
+def _unread_info(title: str, listing: Listing, config: TrainConfig, edits: Edits) -> DatasetInfo:
     """What a folder or zip holds by its files' names, before the pictures are read at this size."""
-    pictures, class_names = listing.layout.pictures, listing.layout.class_names
+    images, class_names = listing.layout.images, listing.layout.class_names
     number = {name: index for index, name in enumerate(class_names)}
-    labels = np.array([number[picture.class_name] for picture in pictures])
-    labels, kept = applied(edits, {picture.name: n for n, picture in enumerate(pictures)}, labels, class_names)
-    counts = Counter(picture.split for picture in pictures)
+    labels = np.array([number[image.class_name] for image in images])
+    labels, kept = applied(edits, {image.name: n for n, image in enumerate(images)}, labels, class_names)
+    counts = Counter(image.split for image in images)
     delivered, first = {}, 0
     for split in SPLITS:  # the order of the listing
         delivered[split] = (first, first + counts[split])
         first += counts[split]
     splits = split_indices(labels, delivered, config.data, kept)
     shape = shape_of(listing, config.preprocessing)
-    return DataSpec(title, shape, len(number), {name: len(indices) for name, indices in splits.items()}, False, edits.summary)
+    return DatasetInfo(title, shape, len(number), {name: len(indices) for name, indices in splits.items()}, False, edits.summary)
 
 
 def _store_path(workspace: Workspace, dataset: str, place: Path | None, fingerprint: str, preprocessing: Preprocessing) -> Path:
@@ -268,7 +268,7 @@ def _listing(place: Path, max_age_s: float = 0) -> Listing:
     """What lies in a folder. A page asks at every click, and 100,000 files take half a second: then it may be some seconds old."""
     made, listing = _listings.get(place, (0.0, None))
     if listing is None or time.monotonic() - made > max_age_s:
-        listing = list_pictures(place)
+        listing = list_images(place)
         _listings.clear()  # one folder at a time is looked at
         _listings[place] = (time.monotonic(), listing)
     return listing
@@ -281,7 +281,7 @@ def _brought_to(source: Source, preprocessing: Preprocessing) -> Source:
         return source
 
     def fitted(array: np.ndarray) -> np.ndarray:
-        return picture_to_array(array_to_picture(array), shape, preprocessing)
+        return image_to_array(array_to_image(array), shape, preprocessing)
 
     def blocks(progress: Progress):
         for block in source.blocks(progress):

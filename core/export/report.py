@@ -15,20 +15,20 @@ import plotly.graph_objects as go
 from markupsafe import Markup
 
 from core.data.sources.containers import readable
-from core.data.store.image_store import PictureStore
-from core.data.store.originals import stored_picture
+from core.data.store.image_store import ImageStore
+from core.data.store.originals import stored_image
 from core.figures import runs as figures
 from core.figures.calibration import reliability_diagram
 from core.figures.epochs import learning_histogram
 from core.figures.look import COLOURS, colour_of
 from core.figures.robustness import robustness_curve
-from core.inference.robustness import last_bench
+from core.inference.robustness import last_robustness
 from core.insight.calibration import reliability
 from core.insight.class_report import ClassReport, class_report, top_accuracy
 from core.insight.gallery import Choice, Wanted, select
 from core.insight.learning import learning_of
 from core.insight.metrics import confusion_among, most_confused_pairs, most_mistaken
-from core.insight.run_results import Judged, judged_after, pictures_of, records_of
+from core.insight.run_results import EvaluatedImages, evaluated_after, images_of, records_of
 from core.insight.setting_differences import in_words
 from core.runs.calibration import PLAIN, calibration_of
 from core.runs.checkpoints import list_checkpoints
@@ -38,12 +38,12 @@ from core.runs.history import History, history_of
 from core.runs.index import label_of
 from core.runs.notes import read_notes
 from core.runs.status import status_of
-from core.runs.timeline import chronicle, exactness
+from core.runs.timeline import exactness, timeline
 from core.settings import get, sections
 from core.wording import duration, percent
 from core.workspace import Workspace
 
-MOST_PICTURES = 24  # of each gallery
+MOST_IMAGES = 24  # of each gallery
 MOST_CLASSES = 100  # in the matrix
 PLOTLY_JS = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
 GALLERIES: tuple[tuple[Choice, str, str], ...] = (
@@ -103,7 +103,7 @@ def _head(run: Run, history: History) -> dict[str, Any]:
         "overview": overview,
         "judged_on": "Not judged yet.",
         "colour": COLOURS["test"],
-        "story": chronicle(history),
+        "story": timeline(history),
         "versions": f"{run.id}, {started.get('device', '')} {started.get('precision', '')}. {versions}. {exactness(history)} "
         f"Made on {time.strftime('%Y-%m-%d %H:%M')} by Trainscope.",
     }
@@ -136,30 +136,30 @@ def _evaluated(workspace: Workspace, run: Run, history: History, charts: _Charts
             for about in (kept.about for kept in list_evaluations(run))
         ],
     }
-    judged = judged_after(run, last["epoch"])
-    if judged is None:
+    evaluated = evaluated_after(run, last["epoch"])
+    if evaluated is None:
         return content
-    learning = learning_of(records_of(run, [row["epoch"] for row in history.evaluations]), judged.labels)
-    content |= _classes(judged, names) | _confusions(judged, names, charts) | _calibration(run, judged, charts)
-    if bench := last_bench(run):
+    learning = learning_of(records_of(run, [row["epoch"] for row in history.evaluations]), evaluated.labels)
+    content |= _classes(evaluated, names) | _confusions(evaluated, names, charts) | _calibration(run, evaluated, charts)
+    if measured := last_robustness(run):
         content["robustness"] = {
-            "words": f"{bench.checkpoint} on {bench.num_pictures:,} pictures, made worse step by step; faint lines are classes.",
-            "curves": [charts.place(robustness_curve(bench, name, names)) for name in bench.right],
+            "words": f"{measured.checkpoint} on {measured.num_pictures:,} pictures, made worse step by step; faint lines are classes.",
+            "curves": [charts.place(robustness_curve(measured, name, names)) for name in measured.right],
         }
     if learning.epochs:
         content["learned"] = charts.place(learning_histogram(learning))
-    if store := pictures_of(workspace, run, judged):
+    if store := images_of(workspace, run, evaluated):
         content["galleries"] = [
-            {"title": title, "words": words, "pictures": [_picture(store, judged, names, place) for place in found.tolist()]}
+            {"title": title, "words": words, "pictures": [_image(store, evaluated, names, place) for place in found.tolist()]}
             for choice, title, words in GALLERIES
             if choice != "never" or learning.epochs
-            if (found := select(Wanted(choice), judged.predictions, judged.labels, learning)[:MOST_PICTURES]).size
+            if (found := select(Wanted(choice), evaluated.predictions, evaluated.labels, learning)[:MOST_IMAGES]).size
         ]
     return content
 
 
-def _classes(judged: Judged, names: Sequence[str]) -> dict[str, Any]:
-    found = class_report(judged.labels, judged.predictions.predicted, names)
+def _classes(evaluated: EvaluatedImages, names: Sequence[str]) -> dict[str, Any]:
+    found = class_report(evaluated.labels, evaluated.predictions.predicted, names)
     rows = [
         {
             "name": row.name,
@@ -176,17 +176,17 @@ def _classes(judged: Judged, names: Sequence[str]) -> dict[str, Any]:
     means = (
         f"Mean of the classes: accuracy {percent(macro.recall)}, precision {percent(macro.precision)}, F1 {percent(macro.f1)}."
     )
-    return {"classes": rows, "overall": _overall(found, judged, len(names)), "means": means}
+    return {"classes": rows, "overall": _overall(found, evaluated, len(names)), "means": means}
 
 
-def _overall(found: ClassReport, judged: Judged, num_classes: int) -> str:
-    accuracy, top = found.accuracy, top_accuracy(judged.predictions.rank, num_classes)
+def _overall(found: ClassReport, evaluated: EvaluatedImages, num_classes: int) -> str:
+    accuracy, top = found.accuracy, top_accuracy(evaluated.predictions.rank, num_classes)
     among = f" In {percent(top.value, 2)} the true class is among the three likeliest." if top else ""
     return f"{percent(accuracy.value, 2)} right, 95 % interval {percent(accuracy.low)} to {percent(accuracy.high)}.{among}"
 
 
-def _confusions(judged: Judged, names: Sequence[str], charts: _Charts) -> dict[str, Any]:
-    labels, predicted = judged.labels, judged.predictions.predicted
+def _confusions(evaluated: EvaluatedImages, names: Sequence[str], charts: _Charts) -> dict[str, Any]:
+    labels, predicted = evaluated.labels, evaluated.predictions.predicted
     pairs = most_confused_pairs(labels, predicted, 5)
     times = "; ".join(f"{names[true]} for {names[other]}, {count:,} times" for true, other, count in pairs)
     classes, fewer = np.arange(len(names)), ""
@@ -201,8 +201,8 @@ def _confusions(judged: Judged, names: Sequence[str], charts: _Charts) -> dict[s
     }
 
 
-def _calibration(run: Run, judged: Judged, charts: _Charts) -> dict[str, Any]:
-    found = reliability(judged.predictions.confidence, judged.predictions.predicted == judged.labels)
+def _calibration(run: Run, evaluated: EvaluatedImages, charts: _Charts) -> dict[str, Any]:
+    found = reliability(evaluated.predictions.confidence, evaluated.predictions.predicted == evaluated.labels)
     sentences = [f"Expected calibration error: {percent(found.ece, 2)}. Bars on the line are as sure as they are right."]
     for checkpoint in list_checkpoints(run):
         if (kept := calibration_of(checkpoint)) != PLAIN:
@@ -210,19 +210,19 @@ def _calibration(run: Run, judged: Judged, charts: _Charts) -> dict[str, Any]:
                 f"Predictions with {checkpoint.name} use a temperature of {kept.temperature:.3f} and answer from {percent(kept.threshold)} on "
                 f"(fitted on {kept.fitted_on}). The bars are without them."
             )
-    return {"calibration": sentences, "reliability": charts.place(reliability_diagram(found, colour_of(judged.split)))}
+    return {"calibration": sentences, "reliability": charts.place(reliability_diagram(found, colour_of(evaluated.split)))}
 
 
-def _picture(store: PictureStore, judged: Judged, names: Sequence[str], place: int) -> dict[str, str]:
+def _image(store: ImageStore, evaluated: EvaluatedImages, names: Sequence[str], place: int) -> dict[str, str]:
     """As it is stored, within the page."""
     content = io.BytesIO()
-    index, predicted = int(judged.indices[place]), int(judged.predictions.predicted[place])
-    stored_picture(store, index).save(content, "PNG")
-    true = names[judged.labels[place]]
+    index, predicted = int(evaluated.indices[place]), int(evaluated.predictions.predicted[place])
+    stored_image(store, index).save(content, "PNG")
+    true = names[evaluated.labels[place]]
     return {
         "source": f"data:image/png;base64,{base64.b64encode(content.getvalue()).decode()}",
         "alt": f"A picture of the class {true}",
-        "predicted": f"{names[predicted]} ({percent(float(judged.predictions.confidence[place]), 0)})",
+        "predicted": f"{names[predicted]} ({percent(float(evaluated.predictions.confidence[place]), 0)})",
         "true": f"true: {true}",
         "file": readable(store.key(index)).rpartition("/")[2],
     }

@@ -6,7 +6,7 @@ import plotly.graph_objects as go
 
 from core.figures.look import base, labels
 from core.figures.runs import X_AXES, evaluated_points, step_points
-from core.insight.prediction_history import Course
+from core.insight.prediction_history import PredictionHistory
 from core.runs.history import History
 
 # Four colours that stay apart (0.18 in OKLab) for every kind of colour blindness, 2.7 : 1 against white and 3 : 1 against the dark
@@ -70,22 +70,26 @@ def look_of(place: int) -> tuple[str, str, str]:
     return RUN_COLOURS[of], ("solid", "dash")[again], SYMBOLS[of] + ("", "-open")[again]
 
 
-def two_courses(courses: Sequence[tuple[str, int, Course]]) -> go.Figure:
+def two_prediction_histories(prediction_histories: Sequence[tuple[str, int, PredictionHistory]]) -> go.Figure:
     """The probability of a picture's true class after each epoch; of each run its letter, its place and the picture's course."""
     figure = base(height=230)
-    for letter, place, course in courses:
+    for letter, place, prediction_history in prediction_histories:
         colour, dash, _ = look_of(place)
         figure.add_scatter(
-            x=course.epochs,
-            y=course.probability,
+            x=prediction_history.epochs,
+            y=prediction_history.probability,
             mode="lines+markers",
             name=letter,
             line={"color": colour, "width": 2, "dash": dash},
-            marker={"color": colour, "size": 9, "symbol": ["circle" if right else "circle-open" for right in course.is_right]},
+            marker={
+                "color": colour,
+                "size": 9,
+                "symbol": ["circle" if right else "circle-open" for right in prediction_history.is_right],
+            },
             hovertemplate=f"{letter}, epoch %{{x}}: %{{y:.1%}}<extra></extra>",
             showlegend=True,
         )
-    longest = max((len(course.epochs) for _, _, course in courses), default=0)
+    longest = max((len(prediction_history.epochs) for _, _, prediction_history in prediction_histories), default=0)
     figure.update_xaxes(title_text="Epoch", tickformat="d", dtick=1 if longest < 12 else None)
     figure.update_yaxes(title_text="True class", range=[-0.03, 1.03], tickformat=".0%")
     return figure

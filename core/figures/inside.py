@@ -43,7 +43,7 @@ def filters_montage(values: np.ndarray) -> np.ndarray:
     return _montage(_bytes(0.5 + 0.5 * shown / largest))
 
 
-def table_picture(table: np.ndarray) -> np.ndarray:
+def table_image(table: np.ndarray) -> np.ndarray:
     """The first rows and columns of (rows, columns) numbers as squares, 0 mid grey, the largest black or white: (H, W, 4) uint8."""
     shown = table[:MOST_ROWS, :MOST_COLUMNS].astype(np.float32)
     largest = max(float(np.abs(shown).max(initial=0)), 1e-12)

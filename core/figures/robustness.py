@@ -7,16 +7,16 @@ import plotly.graph_objects as go
 
 from core.data.transforms.corruptions import CORRUPTIONS
 from core.figures.look import COLOURS, MARK, NEUTRAL, base, labels
-from core.inference.robustness import Bench
+from core.inference.robustness import Robustness
 
 MOST_CLASSES = 20  # lines
 
 
-def robustness_curve(bench: Bench, name: str, class_names: Sequence[str], chosen: int | None = None) -> go.Figure:
+def robustness_curve(measured: Robustness, name: str, class_names: Sequence[str], chosen: int | None = None) -> go.Figure:
     """All pictures as a strong line, classes as faint ones, the chosen class in a colour of its own."""
     corruption = CORRUPTIONS[name]
     x = [f"{strength:g}" for strength in (0, *corruption.strengths)]
-    by_class = bench.by_class(name)
+    by_class = measured.by_class(name)
     figure = base(height=230)
     names = labels(class_names)
     shown = np.flatnonzero(np.isfinite(by_class[0]))
@@ -43,7 +43,7 @@ def robustness_curve(bench: Bench, name: str, class_names: Sequence[str], chosen
         )
     figure.add_scatter(
         x=x,
-        y=bench.accuracy(name),
+        y=measured.accuracy(name),
         mode="lines+markers",
         line={"color": COLOURS["train"], "width": 3},
         name="all",

@@ -101,7 +101,7 @@ def confusion_heatmap(
     return figure
 
 
-def picture_history(epochs: Sequence[int], true_probability: Sequence[float], is_right: Sequence[bool]) -> go.Figure:
+def image_history(epochs: Sequence[int], true_probability: Sequence[float], is_right: Sequence[bool]) -> go.Figure:
     """The probability that a picture's true class was given after each epoch; filled points where it was predicted right."""
     figure = base(height=200)
     figure.add_scatter(

@@ -10,7 +10,7 @@ from torch import Tensor
 from core.config import Preprocessing
 from core.data.edits import current_edits
 from core.data.sets import divide, prepare_store
-from core.data.store.image_store import PictureStore, Progress, no_progress
+from core.data.store.image_store import ImageStore, Progress, no_progress
 from core.errors import InputError
 from core.models.network_spec import NetworkSpec
 from core.runs.checkpoints import Checkpoint, load_network
@@ -25,7 +25,7 @@ MAX_LOGIT_BYTES = 256_000_000
 
 
 @dataclass(frozen=True)
-class Judgement:
+class CheckpointEvaluation:
     """indices: (N,) the judged pictures in the store; labels: (N,) their classes as the network numbers them.
 
     logits: (N, K) float32, None where they would take more than 256 MB. left_out: pictures of classes that the network does not know.
@@ -33,16 +33,16 @@ class Judgement:
 
     result: Evaluated
     class_names: tuple[str, ...]
-    store: PictureStore
+    store: ImageStore
     indices: np.ndarray
     labels: np.ndarray
     logits: np.ndarray | None
     left_out: int
 
 
-def judge(
+def evaluate_checkpoint(
     workspace: Workspace, run: Run, checkpoint: Checkpoint, split: str, progress: Progress = no_progress, dataset: str = ""
-) -> Judgement:
+) -> CheckpointEvaluation:
     """The evaluation of a checkpoint on "train", "validation", "test" or "all". dataset: another than the run's own.
 
     Raises InputError if the set has no such split, its classes are others, or its pictures can't be brought to the network's shape.
@@ -60,13 +60,13 @@ def judge(
             f"The network takes pictures of {_size(spec.shape)}, those of '{store.meta.title}' are {_size(store.meta.shape)}.",
             code="dataset",
         )
-    labels, chosen = _pictures_of(workspace, run, store, split, dataset, is_own)
+    labels, chosen = _images_of(workspace, run, store, split, dataset, is_own)
     labels, known = _as_numbered(labels, store, spec)
     left_out = int((~known[chosen]).sum())
     chosen = chosen[known[chosen]]
     mean, std = torch.tensor(spec.preprocessing.mean), torch.tensor(spec.preprocessing.std)
-    pictures = torch.from_numpy(chosen)
-    data = TrainingData(torch.from_numpy(store.images), torch.from_numpy(labels), pictures, pictures, mean, std)
+    images = torch.from_numpy(chosen)
+    data = TrainingData(torch.from_numpy(store.images), torch.from_numpy(labels), images, images, mean, std)
     num_classes = len(spec.class_names)
     logits: list[Tensor] | None = [] if len(chosen) * num_classes * 4 <= MAX_LOGIT_BYTES else None
     position = {"epoch": 0, "step": 0, "examples": 0, "seconds": 0.0, "split": split}
@@ -75,7 +75,7 @@ def judge(
     for done, event in zip(count(1), events, strict=False):
         if isinstance(event, Evaluated):
             answers = None if logits is None else torch.cat(logits).numpy()
-            return Judgement(event, spec.class_names, store, chosen, labels[chosen], answers, left_out)
+            return CheckpointEvaluation(event, spec.class_names, store, chosen, labels[chosen], answers, left_out)
         progress(f"Evaluating on {split}", min(done * size, len(chosen)), len(chosen))
     raise AssertionError("evaluate ends with its result")
 
@@ -86,8 +86,8 @@ def fitted_to(spec: NetworkSpec) -> Preprocessing:
     return spec.preprocessing.model_copy(update=changes)
 
 
-def _pictures_of(
-    workspace: Workspace, run: Run, store: PictureStore, split: str, dataset: str, is_own: bool
+def _images_of(
+    workspace: Workspace, run: Run, store: ImageStore, split: str, dataset: str, is_own: bool
 ) -> tuple[np.ndarray, np.ndarray]:
     """(labels (N,) as the set has them now, indices of the split's pictures)."""
     if is_own:
@@ -104,7 +104,7 @@ def _pictures_of(
     return labels, first + np.flatnonzero(kept[first:end])
 
 
-def _as_numbered(labels: np.ndarray, store: PictureStore, spec: NetworkSpec) -> tuple[np.ndarray, np.ndarray]:
+def _as_numbered(labels: np.ndarray, store: ImageStore, spec: NetworkSpec) -> tuple[np.ndarray, np.ndarray]:
     """(labels as the network numbers its classes, (N,) bool whether it knows them). Raises InputError if it knows none."""
     number = {name: index for index, name in enumerate(spec.class_names)}
     places = np.array([number.get(name, -1) for name in store.meta.class_names])

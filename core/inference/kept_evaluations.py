@@ -14,7 +14,7 @@ import numpy as np
 
 from core.data.store.image_store import Progress, no_progress
 from core.files import remove_quietly, sealed, write_bytes_atomically
-from core.inference.evaluation import judge
+from core.inference.evaluation import evaluate_checkpoint
 from core.runs.checkpoints import Checkpoint, epoch_of, weights_sum
 from core.runs.directory import Run
 from core.runs.evaluations import About, Evaluation, read_evaluation, sum_of_file
@@ -29,32 +29,32 @@ def evaluate_and_keep(
 ) -> Evaluation:
     """Judges and keeps; the same weights on the same pictures with the same labels are kept once. Raises InputError as `judge` does."""
     weights, epoch = weights_sum(checkpoint), epoch_of(checkpoint)
-    judged = judge(workspace, run, checkpoint, split, progress, dataset)
-    pictures = np.stack([judged.indices, judged.labels]).astype(np.uint32)
-    of = hashlib.sha256(json.dumps([weights, judged.store.path.name, split]).encode() + pictures.tobytes()).hexdigest()[:16]
+    evaluated = evaluate_checkpoint(workspace, run, checkpoint, split, progress, dataset)
+    images = np.stack([evaluated.indices, evaluated.labels]).astype(np.uint32)
+    of = hashlib.sha256(json.dumps([weights, evaluated.store.path.name, split]).encode() + images.tobytes()).hexdigest()[:16]
     folder = run.path / "evaluations"
     folder.mkdir(exist_ok=True)
     _sweep(folder)
     aside = folder / f"{ASIDE}{secrets.token_hex(8)}"
     aside.mkdir()
     try:
-        save_record(aside / "record.npy", judged.result.predictions)
-        save_array(aside / "pictures.npy", pictures)
-        if judged.logits is not None:
-            save_array(aside / "logits.npy", judged.logits)
+        save_record(aside / "record.npy", evaluated.result.predictions)
+        save_array(aside / "pictures.npy", images)
+        if evaluated.logits is not None:
+            save_array(aside / "logits.npy", evaluated.logits)
         about = About(
             checkpoint.name,
             epoch,
             weights,
             dataset or run.config.data.dataset,
-            judged.store.meta.title,
+            evaluated.store.meta.title,
             split,
-            judged.store.path.name,
-            judged.store.meta.checksums["images.npy"],
-            len(judged.indices),
-            judged.left_out,
-            judged.result.accuracy,
-            judged.result.loss,
+            evaluated.store.path.name,
+            evaluated.store.meta.checksums["images.npy"],
+            len(evaluated.indices),
+            evaluated.left_out,
+            evaluated.result.accuracy,
+            evaluated.result.loss,
             time.time(),
             {path.name: sum_of_file(path) for path in aside.iterdir()},
         )

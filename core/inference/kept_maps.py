@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from core.data.store.image_store import PictureStore, Progress, no_progress
+from core.data.store.image_store import ImageStore, Progress, no_progress
 from core.files import remove_quietly, write_bytes_atomically
 from core.inference.embedding import ITERATIONS, MOST_POINTS, Points, points_of, tsne
 from core.inference.predictor import network_of
@@ -22,7 +22,7 @@ FORMAT = 1
 MOST_FILES = 24  # of a run, about a megabyte each; the oldest go first
 
 
-def map_key(checkpoint: Checkpoint, store: PictureStore, indices: np.ndarray, most: int = MOST_POINTS) -> str:
+def map_key(checkpoint: Checkpoint, store: ImageStore, indices: np.ndarray, most: int = MOST_POINTS) -> str:
     """The name of a map: it changes with the weights, the pictures, and how many of them are taken."""
     facts = (FORMAT, weights_sum(checkpoint), store.meta.checksums["images.npy"], most)
     return hashlib.sha256(repr(facts).encode() + np.ascontiguousarray(indices).tobytes()).hexdigest()[:24]
@@ -45,7 +45,7 @@ def kept_points(run: Run, key: str) -> Points | None:
 
 
 def points_for(
-    run: Run, checkpoint: Checkpoint, store: PictureStore, indices: np.ndarray, most: int, progress: Progress = no_progress
+    run: Run, checkpoint: Checkpoint, store: ImageStore, indices: np.ndarray, most: int, progress: Progress = no_progress
 ) -> Points:
     """The points of these evaluated pictures, from the folder or worked out now. Raises InputError as points_of does."""
     key = map_key(checkpoint, store, indices, most)

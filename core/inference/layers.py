@@ -125,14 +125,14 @@ def filters(model: nn.Module, spec: NetworkSpec, layer: Layer, channel: int | No
     if not isinstance(module, nn.Conv2d | nn.Linear):
         return None
     weight = module.weight.detach().float().numpy()
-    sees_picture = layer.path == first_weighted(model)
+    sees_image = layer.path == first_weighted(model)
     if isinstance(module, nn.Linear):
-        if sees_picture and weight.shape[1] == math.prod(spec.shape):
+        if sees_image and weight.shape[1] == math.prod(spec.shape):
             weight = weight.reshape(-1, *spec.shape)
         else:
             return Filters(weight[None, None], weight.shape, weight.shape[1], is_table=True)
     inputs = weight.shape[1]
-    is_colour = sees_picture and inputs == 3
+    is_colour = sees_image and inputs == 3
     if inputs == 1 or is_colour:
         return Filters(weight, module.weight.shape, inputs, is_colour=is_colour)
     if weight.shape[2:] == (1, 1):

@@ -39,10 +39,10 @@ class Prediction:
         return [(self.class_names[i], float(self.probabilities[i])) for i in order]
 
 
-def predict(checkpoint: Checkpoint, picture: Image.Image) -> Prediction:
+def predict(checkpoint: Checkpoint, image: Image.Image) -> Prediction:
     """What the checkpoint's network says of a decoded picture. Raises InputError if the checkpoint is unusable."""
     model, spec = network_of(checkpoint)
-    seen, done = prepare(picture, spec.preprocessing, spec.shape[0], spec.shape[1:])
+    seen, done = prepare(image, spec.preprocessing, spec.shape[0], spec.shape[1:])
     mean, std = torch.tensor(spec.preprocessing.mean), torch.tensor(spec.preprocessing.std)
     with torch.inference_mode():
         logits = model(normalise(torch.from_numpy(seen)[None], mean, std))

@@ -11,11 +11,11 @@ import numpy as np
 import torch
 from PIL import Image
 
-from core.data.store.image_store import PictureStore, Progress, no_progress, open_store
+from core.data.store.image_store import ImageStore, Progress, no_progress, open_store
 from core.data.transforms.corruptions import CORRUPTIONS, corrupted
-from core.data.transforms.preprocessing import array_to_picture, normalise
+from core.data.transforms.preprocessing import array_to_image, normalise
 from core.files import sealed, unsealed, write_bytes_atomically
-from core.insight.run_results import Judged
+from core.insight.run_results import EvaluatedImages
 from core.runs.checkpoints import Checkpoint, load_network, weights_sum
 from core.runs.directory import Run
 from core.runs.records import spread
@@ -25,7 +25,7 @@ BATCH = 128  # a multiple of four: corruptions go from picture to picture in fou
 
 
 @dataclass(frozen=True)
-class Bench:
+class Robustness:
     """right: by corruption, (LEVELS, K) counts of right answers. support: (K,) pictures of each class in the sample."""
 
     checkpoint: str
@@ -49,13 +49,13 @@ class Bench:
 
 
 def measure(
-    run: Run, checkpoint: Checkpoint, store: PictureStore, judged: Judged, count: int, progress: Progress = no_progress
-) -> Bench:
+    run: Run, checkpoint: Checkpoint, store: ImageStore, evaluated: EvaluatedImages, count: int, progress: Progress = no_progress
+) -> Robustness:
     """Judges the checkpoint on up to count of the judged pictures, spread evenly over them, and keeps the result."""
     model, spec = load_network(checkpoint)
     model = model.to(memory_format=torch.channels_last)
-    places = spread(len(judged.labels), count)
-    indices, labels = judged.indices[places], judged.labels[places]
+    places = spread(len(evaluated.labels), count)
+    indices, labels = evaluated.indices[places], evaluated.labels[places]
     mean, std = torch.tensor(spec.preprocessing.mean), torch.tensor(spec.preprocessing.std)
     num_classes, done, total = len(spec.class_names), 0, (len(CORRUPTIONS) * (LEVELS - 1) + 1) * len(places)
 
@@ -73,30 +73,32 @@ def measure(
 
     as_it_is = right_answers(next(iter(CORRUPTIONS)), 0)
     right = {name: [as_it_is, *(right_answers(name, level) for level in range(1, LEVELS))] for name in CORRUPTIONS}
-    bench = Bench(checkpoint.name, len(places), np.bincount(labels, minlength=num_classes).tolist(), right)
-    path = _path(run, checkpoint, store, judged, count)
+    measured = Robustness(checkpoint.name, len(places), np.bincount(labels, minlength=num_classes).tolist(), right)
+    path = _path(run, checkpoint, store, evaluated, count)
     path.parent.mkdir(exist_ok=True)
-    write_bytes_atomically(path, sealed(asdict(bench)))
-    return bench
+    write_bytes_atomically(path, sealed(asdict(measured)))
+    return measured
 
 
-def kept_bench(run: Run, checkpoint: Checkpoint, store: PictureStore, judged: Judged, count: int) -> Bench | None:
+def kept_robustness(
+    run: Run, checkpoint: Checkpoint, store: ImageStore, evaluated: EvaluatedImages, count: int
+) -> Robustness | None:
     """What was measured before with these weights on these pictures."""
     try:
-        return Bench(**unsealed(_path(run, checkpoint, store, judged, count).read_bytes()))
+        return Robustness(**unsealed(_path(run, checkpoint, store, evaluated, count).read_bytes()))
     except (OSError, ValueError, TypeError):
         return None
 
 
-def last_bench(run: Run) -> Bench | None:
+def last_robustness(run: Run) -> Robustness | None:
     """The last that was measured of the run."""
     for path in sorted((run.path / "insight").glob("robustness-*.json"), key=lambda path: -path.stat().st_mtime):
         with suppress(OSError, ValueError, TypeError):  # damaged: it can be measured again
-            return Bench(**unsealed(path.read_bytes()))
+            return Robustness(**unsealed(path.read_bytes()))
     return None
 
 
-def worse_and_worse(store: PictureStore, index: int, name: str) -> list[Image.Image]:
+def worse_and_worse(store: ImageStore, index: int, name: str) -> list[Image.Image]:
     """A picture at every level of a corruption."""
     return _levels(store.path, index, name)
 
@@ -104,13 +106,13 @@ def worse_and_worse(store: PictureStore, index: int, name: str) -> list[Image.Im
 @lru_cache(maxsize=64)
 def _levels(path: Path, index: int, name: str) -> list[Image.Image]:
     pixels = torch.from_numpy(open_store(path).images[index : index + 1])
-    return [array_to_picture(corrupted(pixels, name, level)[0].numpy()) for level in range(LEVELS)]
+    return [array_to_image(corrupted(pixels, name, level)[0].numpy()) for level in range(LEVELS)]
 
 
-def _path(run: Run, checkpoint: Checkpoint, store: PictureStore, judged: Judged, count: int) -> Path:
+def _path(run: Run, checkpoint: Checkpoint, store: ImageStore, evaluated: EvaluatedImages, count: int) -> Path:
     of = (
         json.dumps([weights_sum(checkpoint), store.path.name, count]).encode()
-        + judged.indices.tobytes()
-        + judged.labels.tobytes()
+        + evaluated.indices.tobytes()
+        + evaluated.labels.tobytes()
     )
     return run.path / "insight" / f"robustness-{hashlib.sha256(of).hexdigest()[:16]}.json"

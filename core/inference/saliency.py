@@ -63,7 +63,7 @@ def grad_cam(model: nn.Module, image: Tensor, layer: Layer, target: int) -> np.n
     return (weights * taken.detach()).sum(dim=1).relu()[0].numpy()
 
 
-def at_picture_size(small: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+def at_image_size(small: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """A (h, w) map brought to (H, W), linear between its places."""
     return F.interpolate(torch.from_numpy(small)[None, None], size, mode="bilinear", align_corners=False)[0, 0].numpy()
 

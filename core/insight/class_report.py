@@ -113,10 +113,10 @@ def as_csv(report: ClassReport) -> str:
             row.precision.high,
             row.f1,
         )
-        writer.writerow([_inert_cell(row.name), *(f"{value:.6f}" for value in figures), row.support])
+        writer.writerow([_escaped_cell(row.name), *(f"{value:.6f}" for value in figures), row.support])
     return text.getvalue()
 
 
-def _inert_cell(name: str) -> str:
+def _escaped_cell(name: str) -> str:
     """A name that a spreadsheet would take for a formula is put behind an apostrophe."""
     return f"'{name}" if name[:1] in "=+-@\t\r" else name

@@ -9,13 +9,13 @@ from functools import cached_property
 import numpy as np
 from scipy.stats import binomtest
 
-from core.data.store.image_store import PictureStore
+from core.data.store.image_store import ImageStore
 from core.errors import InputError
 from core.insight.class_report import Share, wilson
-from core.insight.run_results import Judged, judged_after, store_of
+from core.insight.run_results import EvaluatedImages, evaluated_after, store_of
 from core.runs.directory import Run
 from core.runs.history import history_of
-from core.runs.records import evaluated_pictures
+from core.runs.records import evaluated_images
 from core.wording import counted, percent
 from core.workspace import Workspace
 
@@ -57,7 +57,8 @@ def match(workspace: Workspace, a: Run, b: Run) -> Matching:
         in_a, in_b = _common_of_stores(_store(workspace, a), indices_a, _store(workspace, b), indices_b)
     if not len(in_a):
         raise InputError(
-            f"No picture was judged by both: {_judged_on(started_a)} here, {_judged_on(started_b)} there.", code="comparison"
+            f"No picture was judged by both: {_evaluated_on(started_a)} here, {_evaluated_on(started_b)} there.",
+            code="comparison",
         )
     same = of_a[labels_a[in_a]] == of_b[labels_b[in_b]]
     if not same.any():
@@ -122,14 +123,14 @@ class Comparison:
         return paired_difference(both, len(self.fixed), len(self.broken), self.count)
 
 
-def compared(matching: Matching, a: Judged, b: Judged) -> Comparison:
+def compared(matching: Matching, a: EvaluatedImages, b: EvaluatedImages) -> Comparison:
     """a, b: what each run said of all pictures it was judged on. Raises InputError if a record speaks of unknown classes."""
     return Comparison(matching, _answers(a, matching.in_a, matching.of_a), _answers(b, matching.in_b, matching.of_b))
 
 
-def judged(run: Run, epoch: int) -> Judged:
+def evaluated(run: Run, epoch: int) -> EvaluatedImages:
     """As judged_after; raises InputError where the record is missing or damaged."""
-    found = judged_after(run, epoch)
+    found = evaluated_after(run, epoch)
     if found is None:
         raise InputError(f"The record of what {run.id} said after epoch {epoch} is missing or damaged.", code="comparison")
     return found
@@ -249,7 +250,7 @@ def _started(run: Run) -> dict:
 
 def _evaluated(run: Run) -> tuple[np.ndarray, np.ndarray]:
     try:
-        return evaluated_pictures(run)
+        return evaluated_images(run)
     except (OSError, ValueError, IndexError, EOFError) as error:
         raise InputError(f"The records of {run.id} are damaged, so its pictures can't be compared.", code="comparison") from error
 
@@ -259,7 +260,7 @@ def _check_classes(run: Run, labels: np.ndarray, of: np.ndarray) -> None:
         raise InputError(f"The records of {run.id} name classes that it does not have.", code="comparison")
 
 
-def _store(workspace: Workspace, run: Run) -> PictureStore:
+def _store(workspace: Workspace, run: Run) -> ImageStore:
     store = store_of(workspace, run)
     if store is None:
         raise InputError(
@@ -276,7 +277,7 @@ def _common(keys_a: np.ndarray, keys_b: np.ndarray) -> tuple[np.ndarray, np.ndar
 
 
 def _common_of_stores(
-    store_a: PictureStore, indices_a: np.ndarray, store_b: PictureStore, indices_b: np.ndarray
+    store_a: ImageStore, indices_a: np.ndarray, store_b: ImageStore, indices_b: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """The same set, at whatever size, by number; other sets by the pictures that occur once in each, as they came."""
     if store_a is store_b or _is_same_set(store_a, store_b):
@@ -286,7 +287,7 @@ def _common_of_stores(
     return once_a[in_a], once_b[in_b]
 
 
-def _is_same_set(a: PictureStore, b: PictureStore) -> bool:
+def _is_same_set(a: ImageStore, b: ImageStore) -> bool:
     """Of files: the same pictures as they came. Of arrays, whose digests are of the size they are stored at: the same built-in set."""
     if np.array_equal(a.digests, b.digests):
         return True
@@ -294,15 +295,15 @@ def _is_same_set(a: PictureStore, b: PictureStore) -> bool:
     return is_built_in and (a.meta.title, a.meta.origin) == (b.meta.title, b.meta.origin) and np.array_equal(a.labels, b.labels)
 
 
-def _unique_digests(store: PictureStore, indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _unique_digests(store: ImageStore, indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """(digests, positions) of the pictures that are there once."""
     digests = np.ascontiguousarray(store.digests[indices]).view([("high", "<u8"), ("low", "<u8")])[:, 0]
     found, first, times = np.unique(digests, return_index=True, return_counts=True)
     return found[times == 1], first[times == 1]
 
 
-def _answers(judged: Judged, positions: np.ndarray, of: np.ndarray) -> Answers:
-    said = judged.predictions
+def _answers(evaluated: EvaluatedImages, positions: np.ndarray, of: np.ndarray) -> Answers:
+    said = evaluated.predictions
     if len(said.predicted) <= positions.max(initial=-1) or int(said.predicted.max(initial=0)) >= len(of):
         raise InputError("A record does not fit the pictures that its run was judged on.", code="comparison")
     return Answers(
@@ -312,5 +313,5 @@ def _answers(judged: Judged, positions: np.ndarray, of: np.ndarray) -> Answers:
     )
 
 
-def _judged_on(started: dict) -> str:
+def _evaluated_on(started: dict) -> str:
     return f"the {started['num_evaluated']:,} of the {started['evaluated_split']} split of {started['dataset']}"

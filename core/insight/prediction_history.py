@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from core.insight.learning import Learning, learning_of
-from core.insight.run_results import Judged, judged_after, records_of
+from core.insight.run_results import EvaluatedImages, evaluated_after, records_of
 from core.runs.directory import Run
 from core.runs.history import history_of
 from core.runs.records import spread
@@ -12,7 +12,7 @@ MOST_EPOCHS = 60  # of a course; each is a file to be read
 
 
 @dataclass(frozen=True)
-class Course:
+class PredictionHistory:
     """One picture over the epochs of a run: the probability that its true class was given, and whether it was predicted right."""
 
     epochs: list[int]
@@ -20,23 +20,23 @@ class Course:
     is_right: list[bool]
 
 
-def course(run: Run, position: int) -> Course:
+def prediction_history(run: Run, position: int) -> PredictionHistory:
     """Of the picture at this position among those the run was judged on; of a long run a spread of its epochs.
 
     A record that is missing leaves a gap.
     """
     epochs = [row["epoch"] for row in history_of(run).evaluations]
-    found = [judged for place in spread(len(epochs), MOST_EPOCHS) if (judged := judged_after(run, epochs[place]))]
-    return Course(
-        [judged.epoch for judged in found],
-        [float(judged.predictions.true_probability[position]) for judged in found],
-        [bool(judged.predictions.predicted[position] == judged.labels[position]) for judged in found],
+    found = [evaluated for place in spread(len(epochs), MOST_EPOCHS) if (evaluated := evaluated_after(run, epochs[place]))]
+    return PredictionHistory(
+        [evaluated.epoch for evaluated in found],
+        [float(evaluated.predictions.true_probability[position]) for evaluated in found],
+        [bool(evaluated.predictions.predicted[position] == evaluated.labels[position]) for evaluated in found],
     )
 
 
-def learning_until(run: Run, judged: Judged) -> Learning | None:
+def learning_until(run: Run, evaluated: EvaluatedImages) -> Learning | None:
     """How the pictures were learned up to the epoch; None for those of an evaluation made by hand, which have no course."""
-    if judged.evaluation:
+    if evaluated.evaluation:
         return None
-    epochs = [row["epoch"] for row in history_of(run).evaluations if row["epoch"] <= judged.epoch]
-    return learning_of(records_of(run, epochs), judged.labels)
+    epochs = [row["epoch"] for row in history_of(run).evaluations if row["epoch"] <= evaluated.epoch]
+    return learning_of(records_of(run, epochs), evaluated.labels)

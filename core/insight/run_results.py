@@ -13,9 +13,9 @@ from core.data.catalogue import DATASETS
 from core.data.imports import imported_sets
 from core.data.sets import find_store, own_store
 from core.data.sources.containers import readable
-from core.data.store.image_store import PictureStore, store_named
-from core.data.store.originals import original_picture, stored_picture
-from core.data.transforms.preprocessing import array_to_picture
+from core.data.store.image_store import ImageStore, store_named
+from core.data.store.originals import original_image, stored_image
+from core.data.transforms.preprocessing import array_to_image
 from core.errors import InputError
 from core.insight.calibration import Scaling, scale
 from core.models.network_spec import NetworkSpec
@@ -23,7 +23,7 @@ from core.runs.checkpoints import Checkpoint, find_checkpoint, list_checkpoints,
 from core.runs.directory import Run
 from core.runs.evaluations import Evaluation, checkpoint_of, read_evaluation
 from core.runs.history import history_of
-from core.runs.records import NUM_SAMPLES, evaluated_pictures, load_predictions, spread
+from core.runs.records import NUM_SAMPLES, evaluated_images, load_predictions, spread
 from core.training.events import Predictions
 from core.workspace import Workspace
 
@@ -32,14 +32,14 @@ from core.workspace import Workspace
 class Sample:
     """One evaluated picture with its true and its predicted class, and how sure the network was, 0..1."""
 
-    picture: Image.Image
+    image: Image.Image
     true: int
     predicted: int
     confidence: float
 
 
 @dataclass(frozen=True)
-class Judged:
+class EvaluatedImages:
     """All that is known of evaluated pictures after an epoch. indices: into the store; labels: true classes.
 
     evaluation: the one made by hand, None for those that the training made of itself after each epoch.
@@ -53,13 +53,13 @@ class Judged:
     evaluation: Evaluation | None = None
 
 
-def judged_after(run: Run, epoch: int) -> Judged | None:
+def evaluated_after(run: Run, epoch: int) -> EvaluatedImages | None:
     """What the network said after an epoch; None where there is no record of it."""
     predictions = load_predictions(run, epoch)
-    indices, labels = evaluated_pictures(run)
+    indices, labels = evaluated_images(run)
     if predictions is None or len(predictions.predicted) != len(labels):
         return None
-    return Judged(epoch, run.config.data.evaluate_on, indices, labels, predictions)
+    return EvaluatedImages(epoch, run.config.data.evaluate_on, indices, labels, predictions)
 
 
 def class_names_of(run: Run) -> list[str]:
@@ -69,32 +69,33 @@ def class_names_of(run: Run) -> list[str]:
     return list(NetworkSpec.model_validate_json(read_file(find_checkpoint(run, "last"), "network.json")).class_names)
 
 
-def judged_by(evaluation: Evaluation) -> Judged:
+def evaluated_by(evaluation: Evaluation) -> EvaluatedImages:
     """The same of an evaluation that was made by hand."""
-    return Judged(evaluation.about.epoch, evaluation.about.split, *evaluation.pictures, evaluation.predictions, evaluation)
+    return EvaluatedImages(evaluation.about.epoch, evaluation.about.split, *evaluation.images, evaluation.predictions, evaluation)
 
 
-def checkpoint_for(run: Run, judged: Judged) -> Checkpoint:
+def checkpoint_for(run: Run, evaluated: EvaluatedImages) -> Checkpoint:
     """That of the judged epoch, or the last one where it is not kept. Raises InputError where there is none, or a judged one is gone."""
-    if judged.evaluation:
-        if found := checkpoint_of(run, judged.evaluation):
+    if evaluated.evaluation:
+        if found := checkpoint_of(run, evaluated.evaluation):
             return found
         raise InputError(
-            f"The weights that were judged here ({judged.evaluation.about.checkpoint}) are not kept any more.", code="checkpoint"
+            f"The weights that were judged here ({evaluated.evaluation.about.checkpoint}) are not kept any more.",
+            code="checkpoint",
         )
     kept = {checkpoint.name: checkpoint for checkpoint in list_checkpoints(run)}
-    return kept.get(f"epoch-{judged.epoch:04d}") or find_checkpoint(run, "last")
+    return kept.get(f"epoch-{evaluated.epoch:04d}") or find_checkpoint(run, "last")
 
 
-def are_of_the_same_pictures(run: Run, judged: Judged, other_run: Run, other: Judged) -> bool:
+def are_of_the_same_images(run: Run, evaluated: EvaluatedImages, other_run: Run, other: EvaluatedImages) -> bool:
     """Whether both speak of the same pictures, in the same order."""
-    return _sum_of_pictures(run, judged) == _sum_of_pictures(other_run, other) and np.array_equal(judged.indices, other.indices)
+    return _sum_of_images(run, evaluated) == _sum_of_images(other_run, other) and np.array_equal(evaluated.indices, other.indices)
 
 
-def _sum_of_pictures(run: Run, judged: Judged) -> str:
+def _sum_of_images(run: Run, evaluated: EvaluatedImages) -> str:
     """The checksum of the store they lie in; of a run of before this was noted, its id."""
-    if judged.evaluation:
-        return judged.evaluation.about.pictures
+    if evaluated.evaluation:
+        return evaluated.evaluation.about.pictures
     return (history_of(run).started or {}).get("pictures") or run.id
 
 
@@ -105,56 +106,56 @@ def scaling_of(evaluation: Evaluation) -> Scaling | None:
 
 
 @lru_cache(maxsize=16)
-def _scaling(path: Path, logits_sum: str, pictures_sum: str) -> Scaling | None:
+def _scaling(path: Path, logits_sum: str, images_sum: str) -> Scaling | None:
     kept = read_evaluation(path)
-    return scale(kept.logits, kept.pictures[1]) if kept else None
+    return scale(kept.logits, kept.images[1]) if kept else None
 
 
-def pictures_of(workspace: Workspace, run: Run, judged: Judged) -> PictureStore | None:
+def images_of(workspace: Workspace, run: Run, evaluated: EvaluatedImages) -> ImageStore | None:
     """The store that holds the judged pictures; None where it is no longer there."""
-    if judged.evaluation is None:
+    if evaluated.evaluation is None:
         return store_of(workspace, run)
-    about = judged.evaluation.about
+    about = evaluated.evaluation.about
     store = store_named(workspace, about.store)
     return store if store and store.meta.checksums["images.npy"] == about.pictures else None
 
 
 def records_of(run: Run, epochs: Sequence[int]) -> dict[int, Predictions]:
     """The records of these epochs, those that are missing or damaged left out."""
-    total = len(evaluated_pictures(run)[0])
+    total = len(evaluated_images(run)[0])
     found = {epoch: load_predictions(run, epoch) for epoch in epochs}
     return {epoch: record for epoch, record in found.items() if record is not None and len(record.predicted) == total}
 
 
 @dataclass(frozen=True)
-class JudgedPicture:
+class EvaluatedImage:
     """A picture as it came, with its file or number and its true class."""
 
-    picture: Image.Image
+    image: Image.Image
     file: str
     true: str
 
 
-def judged_picture(workspace: Workspace, run: Run, position: int) -> JudgedPicture:
+def evaluated_image(workspace: Workspace, run: Run, position: int) -> EvaluatedImage:
     """One of those the run was judged on, by its place among them; as it is stored where its file is gone.
 
     Raises InputError where the run's pictures are not here.
     """
-    store, (indices, labels) = store_of(workspace, run), evaluated_pictures(run)
+    store, (indices, labels) = store_of(workspace, run), evaluated_images(run)
     if store is None or not 0 <= position < len(indices):
         raise InputError("The pictures that this run was judged on are not here.", code="dataset")
-    return picture_at(store, int(indices[position]), store.meta.class_names[labels[position]])
+    return image_at(store, int(indices[position]), store.meta.class_names[labels[position]])
 
 
-def picture_at(store: PictureStore, index: int, true: str) -> JudgedPicture:
+def image_at(store: ImageStore, index: int, true: str) -> EvaluatedImage:
     try:
-        picture = original_picture(store, index)
+        image = original_image(store, index)
     except InputError:
-        picture = stored_picture(store, index)
-    return JudgedPicture(picture, readable(store.key(index)), true)
+        image = stored_image(store, index)
+    return EvaluatedImage(image, readable(store.key(index)), true)
 
 
-def store_of(workspace: Workspace, run: Run) -> PictureStore | None:
+def store_of(workspace: Workspace, run: Run) -> ImageStore | None:
     """The pictures that the run learned from; None where they are no longer there, or never were.
 
     The store that the run names, else its set's as it is now, if that is here; no folder is searched for them: a run from outside may name any.
@@ -166,11 +167,11 @@ def store_of(workspace: Workspace, run: Run) -> PictureStore | None:
     store = store_named(workspace, started.get("store", ""))
     if store is None and (dataset in DATASETS or dataset in imported_sets(workspace)):
         store = find_store(workspace, dataset, run.config.preprocessing)
-    return store if store and _holds_the_pictures_of(store, run, started) else None
+    return store if store and _holds_the_images_of(store, run, started) else None
 
 
-def _holds_the_pictures_of(store: PictureStore, run: Run, started: dict[str, Any]) -> bool:
-    indices, labels = evaluated_pictures(run)
+def _holds_the_images_of(store: ImageStore, run: Run, started: dict[str, Any]) -> bool:
+    indices, labels = evaluated_images(run)
     if store.meta.class_names != started["class_names"] or (indices >= len(store.labels)).any():
         return False
     if checksum := started.get("pictures"):
@@ -178,12 +179,12 @@ def _holds_the_pictures_of(store: PictureStore, run: Run, started: dict[str, Any
     return np.array_equal(store.labels[indices], labels)  # a run of before this was noted
 
 
-def dataset_of(run: Run, judged: Judged) -> str:
+def dataset_of(run: Run, evaluated: EvaluatedImages) -> str:
     """The set that the judged pictures are of."""
-    return judged.evaluation.about.dataset if judged.evaluation else run.config.data.dataset
+    return evaluated.evaluation.about.dataset if evaluated.evaluation else run.config.data.dataset
 
 
-def is_still_its_set(workspace: Workspace, dataset: str, store: PictureStore) -> bool:
+def is_still_its_set(workspace: Workspace, dataset: str, store: ImageStore) -> bool:
     """Whether the set of this name holds these pictures today, at whatever size."""
     if dataset not in DATASETS and dataset not in imported_sets(workspace):
         return False
@@ -197,12 +198,12 @@ def samples(workspace: Workspace, run: Run, epoch: int, count: int = NUM_SAMPLES
     Empty where the pictures are no longer there, or no longer the same.
     """
     predictions, store = load_predictions(run, epoch), store_of(workspace, run)
-    indices, labels = evaluated_pictures(run)
+    indices, labels = evaluated_images(run)
     if predictions is None or store is None:
         return []
     return [
         Sample(
-            array_to_picture(store.images[indices[i]]),
+            array_to_image(store.images[indices[i]]),
             int(labels[i]),
             int(predictions.predicted[i]),
             float(predictions.confidence[i]),

@@ -11,7 +11,7 @@ from core.runs.status import status_of
 
 
 @dataclass(frozen=True)
-class Standing:
+class RunSummary:
     """accuracy, loss, epoch: of the last evaluation; None or 0 before the first. best: None before training began.
 
     images_per_s: the median of its records, None where there are none.
@@ -29,15 +29,15 @@ class Standing:
     images_per_s: float | None
     model: str
     dataset: str
-    judged_on: str
+    evaluated_on: str
 
 
-def standing(run: Run) -> Standing:
+def run_summary(run: Run) -> RunSummary:
     status, history = status_of(run), history_of(run)
     config, started, last, best = history.config(run.config), history.started, history.last_evaluation, history.best_evaluation
     speeds = history.columns("images_per_s")[0]
     speeds = speeds[np.isfinite(speeds)]
-    return Standing(
+    return RunSummary(
         status.state,
         wilson(sum(last["correct"]), sum(last["support"])) if last else None,
         last["loss"] if last else None,

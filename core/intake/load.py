@@ -11,7 +11,7 @@ from typing import Literal
 
 from core.config import Origin, TrainConfig
 from core.data.catalogue import DATASETS
-from core.data.sets import DataSpec, data_spec, find_store, prepare_store, settled
+from core.data.sets import DatasetInfo, dataset_info, find_store, prepare_store, settled
 from core.data.store.image_store import Progress, no_progress
 from core.errors import InputError
 from core.intake.checkpoint_check import check_manifest, read_network
@@ -134,7 +134,7 @@ def _from_weights(
     workspace: Workspace, path: Path, kind: Kind, file_name: str, config: TrainConfig, progress: Progress
 ) -> tuple[Run, list[str]]:
     config = settled(workspace, config)
-    data = data_spec(workspace, config)
+    data = dataset_info(workspace, config)
     guess = NetworkSpec(
         model=config.model,
         shape=data.shape,
@@ -146,14 +146,14 @@ def _from_weights(
         clean = Path(folder) / "weights.safetensors"
         (notes,) = examine([Task(path, kind, wanted, clean)])
         # only now: the set may have to be downloaded first
-        config, network = _with_pictures(workspace, config, data, progress)
+        config, network = _with_images(workspace, config, data, progress)
         if wanted_by(network) != wanted:
             raise InputError("The data set has changed meanwhile.", code="dataset", hint="Load the file again.")
         return _new_run(workspace, config, network, clean, file_name, "", notes), notes
 
 
-def _with_pictures(
-    workspace: Workspace, config: TrainConfig, data: DataSpec, progress: Progress
+def _with_images(
+    workspace: Workspace, config: TrainConfig, data: DatasetInfo, progress: Progress
 ) -> tuple[TrainConfig, NetworkSpec]:
     """The configuration and the network with what the set says: class names, and normalisation where it is not given.
 

@@ -10,7 +10,7 @@ from core.errors import InputError
 from core.models.first_layer import MOST, MOST_PX
 from core.zips import shown
 
-MAX_PICTURES = 2_000_000
+MAX_IMAGES = 2_000_000
 RECORDS = [
     np.dtype([("predicted", kind), ("confidence", "<f2"), ("true_probability", "<f2"), *rank])
     for kind in ("u1", "<u2")
@@ -22,9 +22,9 @@ DIVISIONS = [np.dtype([("split", "u1"), ("label", kind)]) for kind in ("u1", "<u
 def check_records(folder: Path, num_classes: int) -> None:
     """Raises InputError that names the record which is not as training writes it."""
     num_pictures = None
-    pictures = folder / "pictures.npy"
-    if pictures.is_file():
-        content = _array(pictures, [np.dtype("<u4")], dimensions=2)
+    images = folder / "pictures.npy"
+    if images.is_file():
+        content = _array(images, [np.dtype("<u4")], dimensions=2)
         if len(content) != 2 or (content[1] >= num_classes).any():
             raise _refusal("pictures.npy", "names classes that the network does not have")
         num_pictures = content.shape[1]
@@ -54,7 +54,7 @@ def _array(path: Path, dtypes: list[np.dtype], dimensions: int) -> np.ndarray:
         if dtype not in dtypes or is_fortran or len(shape) != dimensions:
             raise _refusal(path.name, "is an array of another kind")
         count = int(np.prod(shape, dtype=object))
-        if shape[-1] > MAX_PICTURES or count * dtype.itemsize != path.stat().st_size - file.tell():
+        if shape[-1] > MAX_IMAGES or count * dtype.itemsize != path.stat().st_size - file.tell():
             raise _refusal(path.name, "has another size than its header says")
         return np.frombuffer(file.read(), dtype).reshape(shape)
 

@@ -15,7 +15,7 @@ from core.models.torchvision_families import from_torchvision
 
 
 @dataclass(frozen=True)
-class ModelRecord:
+class ModelEntry:
     """build(shape, num_classes, width) returns the network, or raises InputError where the pictures are too small."""
 
     name: str
@@ -27,46 +27,46 @@ class ModelRecord:
 MODELS = {
     record.name: record
     for record in (
-        ModelRecord(
+        ModelEntry(
             "mnist-first-cnn", "First CNN", "Two convolutions with dropout: the classic first network for MNIST.", MnistFirstCNN
         ),
-        ModelRecord(
+        ModelEntry(
             "mnist-batchnorm-cnn",
             "Batch norm CNN",
             "Two small convolutions with batch norm and average pooling.",
             MnistBatchnormCNN,
         ),
-        ModelRecord(
+        ModelEntry(
             "cifar10-quick",
             "Quick CNN",
             "Three convolutions and nothing between them: for small colour photographs.",
             Cifar10Quick,
         ),
-        ModelRecord("cifar10-blitz", "Blitz CNN", "LeNet for colour: the network of PyTorch's own tutorial.", Cifar10Blitz),
-        ModelRecord(
+        ModelEntry("cifar10-blitz", "Blitz CNN", "LeNet for colour: the network of PyTorch's own tutorial.", Cifar10Blitz),
+        ModelEntry(
             "residual-light", "Light residual CNN", "Shortcuts and batch norm, for small grey pictures.", LightResidualCNN
         ),
-        ModelRecord("residual-cnn", "Residual CNN", "Shortcuts and batch norm, for colour photographs.", ResidualCNN),
-        ModelRecord(
+        ModelEntry("residual-cnn", "Residual CNN", "Shortcuts and batch norm, for colour photographs.", ResidualCNN),
+        ModelEntry(
             "resnet18",
             "ResNet-18",
             "For photographs of 64 pixels and more; there are pretrained weights.",
             partial(from_torchvision, "resnet18", 32),
         ),
-        ModelRecord(
+        ModelEntry(
             "mobilenet-v3-small",
             "MobileNet v3, small",
             "For photographs, quick on a CPU; there are pretrained weights.",
             partial(from_torchvision, "mobilenet_v3_small", 32),
         ),
-        ModelRecord(
+        ModelEntry(
             "mlp", "Perceptron", "Two hidden layers, no convolution: to see what convolutions are for.", MultilayerPerceptron
         ),
     )
 }
 
 
-def model_record(name: str) -> ModelRecord:
+def model_record(name: str) -> ModelEntry:
     if name not in MODELS:
         raise InputError(f"model.name: found '{name}', expected one of {', '.join(MODELS)}.", code="model")
     return MODELS[name]

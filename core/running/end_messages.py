@@ -43,8 +43,8 @@ def diverged(error: Diverged, lr: float, calmer: float, kept: str) -> str:
 
 def out_of_memory(config: TrainConfig, state: TrainState | None, kept: str) -> str:
     """While judging, memory goes by the evaluation batch, while training by the batch."""
-    is_judging = state is not None and state.step_in_epoch == 0 and not state.is_evaluated
-    what, size = ("an evaluation batch", config.eval_batch_size) if is_judging else ("a batch size", config.batch_size)
+    is_evaluating = state is not None and state.step_in_epoch == 0 and not state.is_evaluated
+    what, size = ("an evaluation batch", config.eval_batch_size) if is_evaluating else ("a batch size", config.batch_size)
     smaller = f"{what} of {size // 2:,}, or with a smaller model" if size > 1 else "a smaller model, or smaller pictures"
     return f"There was not enough memory. {kept} Start again with {smaller}."
 

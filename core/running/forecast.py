@@ -24,12 +24,12 @@ def forecast_s(config: TrainConfig, plan: Plan) -> float | None:
     _, height, width = plan.spec.shape
     if plan.compute.device.type != "cpu" or plan.model.num_parameters > MOST_PARAMETERS:
         return None
-    pictures = max(2, min(config.batch_size, MOST_PIXELS // (height * width)))
+    images = max(2, min(config.batch_size, MOST_PIXELS // (height * width)))
     kind = type(config.optimizer)()  # whatever its learning rate, a step takes as long
-    step_s = _step_s(config.model, kind, plan.spec.shape, plan.spec.num_classes, pictures, plan.compute.dtype)
+    step_s = _step_s(config.model, kind, plan.spec.shape, plan.spec.num_classes, images, plan.compute.dtype)
     threads = config.threads or threads_for(config.batch_size, plan.spec.shape)
     evaluated = plan.num_evaluated * (config.epochs + 1) * EVALUATION_SHARE
-    return step_s / pictures / (1 + FURTHER_THREAD * (threads - 1)) * (plan.num_train * config.epochs + evaluated)
+    return step_s / images / (1 + FURTHER_THREAD * (threads - 1)) * (plan.num_train * config.epochs + evaluated)
 
 
 @lru_cache(maxsize=64)
@@ -38,17 +38,17 @@ def _step_s(
     optimizer_config: Optimizer,
     shape: tuple[int, int, int],
     num_classes: int,
-    pictures: int,
+    num_samples: int,
     dtype: torch.dtype,
 ) -> float:
-    """Seconds of one training step on made-up pictures on one thread, the median of as many as fit into a moment."""
+    """Seconds of one training step on made-up num_samples on one thread, the median of as many as fit into a moment."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
         with torch.random.fork_rng(devices=[]):
             model = build_model(model_config, shape, num_classes).to(memory_format=torch.channels_last)
-            images = torch.rand(pictures, *shape).to(memory_format=torch.channels_last)
-            labels = torch.arange(pictures) % num_classes
+            images = torch.rand(num_samples, *shape).to(memory_format=torch.channels_last)
+            labels = torch.arange(num_samples) % num_classes
             optimizer = build_optimizer(optimizer_config, model)
             times: list[float] = []
             while len(times) < 3 or sum(times) < MEASURE_S:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from core.config import TrainConfig
-from core.data.sets import DataSpec, data_spec
+from core.data.sets import DatasetInfo, dataset_info
 from core.errors import InputError
 from core.models.catalogue import ModelDescription, describe_model
 from core.training.batches import steps_per_epoch
@@ -13,7 +13,7 @@ from core.workspace import Workspace
 
 @dataclass(frozen=True)
 class Plan:
-    spec: DataSpec
+    spec: DatasetInfo
     model: ModelDescription
     compute: Compute
     num_train: int
@@ -23,10 +23,10 @@ class Plan:
 
 def plan_run(workspace: Workspace, config: TrainConfig) -> Plan:
     """The plan, without starting or building anything. Raises InputError for whatever would fail later."""
-    return plan_for(config, data_spec(workspace, config))
+    return plan_for(config, dataset_info(workspace, config))
 
 
-def plan_for(config: TrainConfig, spec: DataSpec) -> Plan:
+def plan_for(config: TrainConfig, spec: DatasetInfo) -> Plan:
     """The plan on a set of which this much is known."""
     _check_normalisation(config, spec)
     num_train, num_evaluated = spec.splits.get("train", 0), spec.splits.get(config.data.evaluate_on, 0)
@@ -53,7 +53,7 @@ def plan_for(config: TrainConfig, spec: DataSpec) -> Plan:
     return Plan(spec, model, choose_compute(config), num_train, num_evaluated, steps_per_epoch(num_train, config))
 
 
-def _check_normalisation(config: TrainConfig, spec: DataSpec) -> None:
+def _check_normalisation(config: TrainConfig, spec: DatasetInfo) -> None:
     for name in ("mean", "std"):
         values = getattr(config.preprocessing, name)
         if values is not None and len(values) != spec.shape[0]:
@@ -64,5 +64,5 @@ def _check_normalisation(config: TrainConfig, spec: DataSpec) -> None:
             )
 
 
-def _counts(spec: DataSpec) -> str:
+def _counts(spec: DatasetInfo) -> str:
     return ", ".join(f"{count:,} {name}" for name, count in spec.splits.items())

@@ -14,27 +14,27 @@ import torch
 from filelock import FileLock, Timeout
 
 from core.config import TrainConfig
-from core.data.sets import data_spec, divide, prepare_store
+from core.data.sets import dataset_info, divide, prepare_store
 from core.data.splits import Division, is_same
-from core.data.store.image_store import PictureStore
+from core.data.store.image_store import ImageStore
 from core.errors import InputError
 from core.files import remove_quietly, sweep, write_new
 from core.models.first_layer import first_filters
 from core.models.network_spec import NetworkSpec
 from core.models.pretrained import begin_pretrained
-from core.running import end_messages as endings
+from core.running import end_messages as end_messages
 from core.running.plan import Plan, plan_for
 from core.running.saving import Saver
 from core.runs.checkpoints import SPARE_BYTES, has_checkpoint
 from core.runs.control import Commands, take_back
 from core.runs.directory import Run
-from core.runs.environment import surroundings, versions, why_inexact
+from core.runs.environment import current_environment, versions, why_inexact
 from core.runs.event_log import EventWriter, rows_of_kind
 from core.runs.records import (
-    evaluated_pictures,
+    evaluated_images,
     load_division,
     save_division,
-    save_evaluated_pictures,
+    save_evaluated_images,
     save_filters,
     save_predictions,
 )
@@ -139,12 +139,12 @@ class Session:
         try:
             store = prepare_store(self.workspace, config.data.dataset, config.preprocessing, self.progress)
             division = divide(self.workspace, store, config.data)
-            plan = plan_for(config, data_spec(self.workspace, config))
+            plan = plan_for(config, dataset_info(self.workspace, config))
             self._train_on(store, division, resolved(config, store), plan, from_checkpoint)
         finally:
             lock.release()
 
-    def _train_on(self, store: PictureStore, division: Division, config: TrainConfig, plan: Plan, from_checkpoint: str) -> None:
+    def _train_on(self, store: ImageStore, division: Division, config: TrainConfig, plan: Plan, from_checkpoint: str) -> None:
         compute = plan.compute
         torch.manual_seed(config.seed)
         data = load_training_data(store, division, config, compute.device)
@@ -158,15 +158,15 @@ class Session:
         if config.model.weights == "pretrained" and not has_checkpoint(self.run):
             begin_pretrained(model, self.workspace, config.model.name)
         state = new_state(config, model, compute.device)
-        self._check_pictures(store, division, data.evaluated.numpy())
+        self._check_images(store, division, data.evaluated.numpy())
         self.saver = Saver(self.run, network, plan.steps_per_epoch)
         before = self._resume(state, from_checkpoint)
         threads = config.threads or min(before.get("threads", 0), available_cores())
         threads = threads or threads_for(config.batch_size, store.meta.shape)
         torch.set_num_threads(threads)
-        environment = self.saver.environment = surroundings(compute, threads)
+        environment = self.saver.environment = current_environment(compute, threads)
         self.state = state
-        save_evaluated_pictures(self.run, data.evaluated.numpy(), division.labels[data.evaluated.numpy()])
+        save_evaluated_images(self.run, data.evaluated.numpy(), division.labels[data.evaluated.numpy()])
         save_division(self.run, division)
         self.tell(
             Started(
@@ -228,9 +228,9 @@ class Session:
         if self.tensorboard:
             self.tensorboard.add(event)
 
-    def _check_pictures(self, store: PictureStore, division: Division, evaluated: np.ndarray) -> None:
+    def _check_images(self, store: ImageStore, division: Division, evaluated: np.ndarray) -> None:
         """Raises InputError if a run that goes on would meet other pictures than those it began with."""
-        indices, labels = evaluated_pictures(self.run)
+        indices, labels = evaluated_images(self.run)
         is_other = len(indices) > 0 and not (
             np.array_equal(indices, evaluated) and np.array_equal(labels, division.labels[evaluated])
         )
@@ -314,8 +314,8 @@ class Session:
     def what_failed(self, error: OSError) -> str:
         """A file operation that failed, in a sentence with the room that is needed."""
         if self.saver is None or self.state is None:
-            return endings.files_failed(error, SPARE_BYTES, shutil.disk_usage(self.run.path).free, self.kept)
-        return endings.files_failed(error, self.saver.bytes_needed(self.state), self.saver.bytes_free(), self.kept)
+            return end_messages.files_failed(error, SPARE_BYTES, shutil.disk_usage(self.run.path).free, self.kept)
+        return end_messages.files_failed(error, self.saver.bytes_needed(self.state), self.saver.bytes_free(), self.kept)
 
     def close_tensorboard(self) -> None:
         if self.tensorboard:
@@ -414,26 +414,26 @@ def _trained(session: Session, from_checkpoint: str) -> Ended:
     try:
         try:
             session.train(from_checkpoint)
-            too_late = endings.too_late(take_back(session.run, "change"))
-            return session.ended("finished", endings.finished(session.state) + too_late)
+            too_late = end_messages.too_late(take_back(session.run, "change"))
+            return session.ended("finished", end_messages.finished(session.state) + too_late)
         except _Leave as leave:
             if step := session.state.step if session.state else 0:
                 session.save()
-            return session.ended(leave.reason, endings.left(leave.reason, leave.cause, step), leave.cause)
+            return session.ended(leave.reason, end_messages.left(leave.reason, leave.cause, step), leave.cause)
     except Diverged as error:
         lr = session.state.config.optimizer.lr
-        calmer = endings.calmer_rate(lr, rows_of_kind(session.run.events, "changed"))
-        return session.ended("failed", endings.diverged(error, lr, calmer, session.kept), "diverged")
+        calmer = end_messages.calmer_rate(lr, rows_of_kind(session.run.events, "changed"))
+        return session.ended("failed", end_messages.diverged(error, lr, calmer, session.kept), "diverged")
     except InputError as error:
         return session.ended("failed", str(error))
     except (MemoryError, RuntimeError) as error:
-        if not endings.is_want_of_memory(error):
+        if not end_messages.is_want_of_memory(error):
             raise
         logging.exception("out of memory")
-        return session.ended("failed", endings.out_of_memory(session.run.config, session.state, session.kept))
+        return session.ended("failed", end_messages.out_of_memory(session.run.config, session.state, session.kept))
 
 
-def resolved(config: TrainConfig, store: PictureStore) -> TrainConfig:
+def resolved(config: TrainConfig, store: ImageStore) -> TrainConfig:
     """The configuration with what was left to the set filled in: mean, standard deviation, the way drawings are treated."""
     given = config.preprocessing
     return changed(

@@ -20,7 +20,7 @@ WORDS = {
 }
 
 
-def surroundings(compute: Compute, threads: int) -> dict[str, Any]:
+def current_environment(compute: Compute, threads: int) -> dict[str, Any]:
     return {
         "device": str(compute.device),
         "precision": compute.precision,

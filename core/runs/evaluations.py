@@ -58,7 +58,7 @@ class Evaluation:
         return found
 
     @cached_property
-    def pictures(self) -> tuple[np.ndarray, np.ndarray]:
+    def images(self) -> tuple[np.ndarray, np.ndarray]:
         """(indices into the store, labels as the network numbers its classes), each (N,) int64."""
         indices, labels = self._array("pictures.npy").astype(np.int64)
         return indices, labels

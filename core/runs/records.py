@@ -13,13 +13,13 @@ from core.training.events import Predictions
 NUM_SAMPLES = 6  # evaluated pictures shown with each result
 
 
-def save_evaluated_pictures(run: Run, indices: np.ndarray, labels: np.ndarray) -> None:
+def save_evaluated_images(run: Run, indices: np.ndarray, labels: np.ndarray) -> None:
     """Which pictures of the store the records are about, in their order, and their true classes."""
     content = np.stack([indices, labels]).astype(np.uint32)
     save_array(run.records / "pictures.npy", content)
 
 
-def evaluated_pictures(run: Run) -> tuple[np.ndarray, np.ndarray]:
+def evaluated_images(run: Run) -> tuple[np.ndarray, np.ndarray]:
     """(indices, labels), each (N,) int64. Empty before the first evaluation."""
     content = _array(run.records / "pictures.npy")
     if content is None or content.ndim != 2 or len(content) != 2:

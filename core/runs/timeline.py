@@ -9,7 +9,7 @@ from core.settings import all_settings
 TITLES = {item.path: item.title for item in all_settings()}
 
 
-def chronicle(history: History) -> list[dict[str, str]]:
+def timeline(history: History) -> list[dict[str, str]]:
     """{"time", "step", "what"} as text, in the order of time; step is empty before the first."""
     lines: list[dict[str, str]] = []
     is_known: set[int] = set()

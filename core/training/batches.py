@@ -9,7 +9,7 @@ from torch import Tensor
 
 from core.config import TrainConfig
 from core.data.splits import Division
-from core.data.store.image_store import PictureStore
+from core.data.store.image_store import ImageStore
 from core.data.transforms.augmentation import augment
 from core.data.transforms.preprocessing import normalise
 
@@ -34,7 +34,7 @@ class TrainingData:
 
 
 def load_training_data(
-    store: PictureStore, division: Division, config: TrainConfig, device: torch.device, evaluate_on: str | None = None
+    store: ImageStore, division: Division, config: TrainConfig, device: torch.device, evaluate_on: str | None = None
 ) -> TrainingData:
     """The set ready for batches, labelled and split as the division says. evaluate_on: another split than the configuration's.
 

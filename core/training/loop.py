@@ -28,26 +28,26 @@ class Window:
     def restore(self, sums: dict[str, float]) -> None:
         self.loss = torch.tensor(sums["loss"], dtype=torch.float32, device=self.device)
         self.correct = torch.tensor(sums["correct"], dtype=torch.long, device=self.device)
-        self.pictures = sums["pictures"]
+        self.images = sums["pictures"]
         self.restart_clock()
 
     def restart_clock(self) -> None:
         self.since = time.perf_counter()
-        self.timed_pictures = 0
+        self.timed_images = 0
 
     def add(self, loss: Tensor, logits: Tensor, labels: Tensor) -> None:
         self.loss += loss * len(labels)
         self.correct += (logits.argmax(dim=1) == labels).sum()
-        self.pictures += len(labels)
-        self.timed_pictures += len(labels)
+        self.images += len(labels)
+        self.timed_images += len(labels)
 
     def sums(self) -> dict[str, float]:
-        return {"loss": float(self.loss), "correct": int(self.correct), "pictures": self.pictures}
+        return {"loss": float(self.loss), "correct": int(self.correct), "pictures": self.images}
 
     def take_means(self) -> dict[str, float]:
         """The means over the window's pictures, and their number per second; a new window begins."""
         sums, elapsed = self.sums(), time.perf_counter() - self.since
-        speed = self.timed_pictures / max(elapsed, 1e-9)
+        speed = self.timed_images / max(elapsed, 1e-9)
         self.restore({"loss": 0.0, "correct": 0, "pictures": 0})
         return {
             "loss": sums["loss"] / sums["pictures"],
@@ -120,7 +120,7 @@ def train(data: TrainingData, num_classes: int, state: TrainState, compute: Comp
     steps = steps_per_epoch(len(data.train), config)
     clock = Stopwatch(state.seconds)
 
-    def judged() -> Iterator[Event]:
+    def evaluated() -> Iterator[Event]:
         for event in evaluate(
             model,
             data,
@@ -140,7 +140,7 @@ def train(data: TrainingData, num_classes: int, state: TrainState, compute: Comp
             yield event
 
     if not state.is_evaluated and state.step_in_epoch == 0:
-        yield from judged()
+        yield from evaluated()
     while state.epoch < state.config.epochs and not state.is_out_of_patience:
         training_mode(model)
         if state.step_in_epoch == 0:  # dropout's draws follow from (seed, epoch); in mid-epoch a checkpoint brings its own
@@ -180,7 +180,7 @@ def train(data: TrainingData, num_classes: int, state: TrainState, compute: Comp
             yield TICK
         state.epoch += 1
         state.step_in_epoch = 0
-        yield from judged()
+        yield from evaluated()
 
 
 def _take_note(state: TrainState, event: Evaluated) -> None:

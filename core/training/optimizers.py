@@ -5,7 +5,7 @@ import math
 import torch
 from torch import nn
 
-from core.config import SGD, Adam, AdamW, Constant, Cosine, OneCycle, RMSprop, Schedule, Step
+from core.config import SGD, Adam, AdamW, Constant, Cosine, OneCycle, RMSprop, Schedule, StepDecay
 from core.config import Optimizer as OptimizerConfig
 
 
@@ -43,7 +43,7 @@ def lr_factor(schedule: Schedule, step: int, steps_per_epoch: int, epochs: int) 
     match schedule:
         case Constant():
             return 1.0
-        case Step():
+        case StepDecay():
             return schedule.gamma ** math.floor(position / schedule.step_epochs)
         case Cosine():
             period = schedule.period_epochs or max(epochs - schedule.warmup_epochs, 1e-9)

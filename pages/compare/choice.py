@@ -11,7 +11,7 @@ from core.runs.directory import Run, find_run
 from core.runs.index import Entry, entries
 from pages.shared.run_row import titles_of
 from pages.shared.session import workspace
-from pages.shared.text import inert
+from pages.shared.text import escaped
 
 OFFERED = 500  # the newest; older ones are sent here from the Runs page
 
@@ -57,7 +57,7 @@ def choose_contenders() -> list[Contender]:
     if len(by_id) > OFFERED:
         st.caption(f"The newest {OFFERED} of {len(by_id):,} runs are offered; on the Runs page any can be found and marked.")
     if missing := state.get("compare-missing"):
-        st.warning(inert(missing))
+        st.warning(escaped(missing))
     return _sound(by_id, ids, titles)
 
 
@@ -97,7 +97,7 @@ def _sound(by_id: dict[str, Entry], ids: Sequence[str], titles: dict[str, str]) 
             run = find_run(workspace(), id)
             _ = run.config
         except (InputError, OSError) as error:
-            st.warning(f"**{inert(titles[id])}** can't be compared: {inert(str(error)[:200])}")
+            st.warning(f"**{escaped(titles[id])}** can't be compared: {escaped(str(error)[:200])}")
         else:
             found.append(run)
     return [Contender("ABCDEFGH"[place], place, run, by_id[run.id].title, titles[run.id]) for place, run in enumerate(found)]

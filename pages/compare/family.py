@@ -9,7 +9,7 @@ from core.insight.family import Family, Member
 from core.wording import percent
 from pages.shared.run_row import COLOURS, when_of
 from pages.shared.session import go_to
-from pages.shared.text import inert
+from pages.shared.text import escaped
 
 DEEPEST = 8  # further down nothing is moved to the right any more
 
@@ -30,10 +30,10 @@ def family_tree(family: Family, marked: Mapping[str, str], here: str = "") -> No
 
 
 def _words(member: Member, mark: str) -> str:
-    change = f"  \n:small[:gray[{inert(member.change)}]]" if member.change else ""
+    change = f"  \n:small[:gray[{escaped(member.change)}]]" if member.change else ""
     entry = member.entry
     if entry is None:
-        return f":gray[{inert(member.id[:80])}, which is not here any more]{change}"
-    title = f"{f'**{inert(mark)}** &nbsp; ' if mark else ''}**\u2068{inert(entry.title)}\u2069**"
-    facts = f":small[:gray[{inert(' · '.join((when_of(entry.run), percent(entry.accuracy))))}]]"
+        return f":gray[{escaped(member.id[:80])}, which is not here any more]{change}"
+    title = f"{f'**{escaped(mark)}** &nbsp; ' if mark else ''}**\u2068{escaped(entry.title)}\u2069**"
+    facts = f":small[:gray[{escaped(' · '.join((when_of(entry.run), percent(entry.accuracy))))}]]"
     return f"{title} &nbsp; :{COLOURS[entry.state]}-badge[{entry.state}] {facts}{change}"

@@ -6,28 +6,28 @@ import numpy as np
 import streamlit as st
 
 from core.data.sources.containers import readable
-from core.data.store.image_store import PictureStore
+from core.data.store.image_store import ImageStore
 from core.figures import comparison as figures
 from core.insight.comparison import Answers, Comparison
-from core.insight.prediction_history import course
+from core.insight.prediction_history import prediction_history
 from core.insight.run_results import store_of
-from core.runs.records import evaluated_pictures
+from core.runs.records import evaluated_images
 from core.wording import counted, percent
-from pages._routes import picture_url
+from pages._routes import image_url
 from pages.compare.choice import Contender
-from pages.components.image_grid import Tile, picture_grid
-from pages.components.large_image import begin_at, large_picture, one_of
+from pages.components.image_grid import Tile, image_grid
+from pages.components.large_image import begin_at, large_image, one_of
 from pages.shared.gallery_choice import ANY
 from pages.shared.session import workspace
-from pages.shared.text import inert
+from pages.shared.text import escaped
 
 PAGE = 60
 KINDS = {"fixed": "Fixed", "broken": "Broken"}
 
 
-def changed_pictures(comparison: Comparison, a: Contender, epoch_a: int, b: Contender, epoch_b: int, is_live: bool) -> None:
+def changed_images(comparison: Comparison, a: Contender, epoch_a: int, b: Contender, epoch_b: int, is_live: bool) -> None:
     """One of the two galleries, of all classes or one; as of these epochs, until something is chosen anew."""
-    store, indices = pictures_of(comparison, a, b)
+    store, indices = images_of(comparison, a, b)
     if store is None:
         st.info("These pictures are no longer on this machine; the figures stay.")
         return
@@ -57,7 +57,7 @@ def changed_pictures(comparison: Comparison, a: Contender, epoch_a: int, b: Cont
         )
     st.caption(f"{counted(len(found), 'picture')}, {called}; those that changed most come first.")
     _, height, width = store.meta.shape
-    picture_grid(
+    image_grid(
         [_tile(comparison, store, indices, a, b, place) for place in found[(page - 1) * PAGE : page * PAGE].tolist()],
         key="compare-pictures",
         label=f"{KINDS[kind]} pictures",
@@ -70,14 +70,14 @@ def changed_pictures(comparison: Comparison, a: Contender, epoch_a: int, b: Cont
     if place is not None:
         among = found if place in found else np.array([place])  # a run that trains may have learned it meanwhile
         begin_at("compared-shown", among.tolist().index(place))
-        one_picture(comparison, store, indices, among, a, b)
+        one_image(comparison, store, indices, among, a, b)
 
 
-def pictures_of(comparison: Comparison, a: Contender, b: Contender) -> tuple[PictureStore | None, np.ndarray]:
+def images_of(comparison: Comparison, a: Contender, b: Contender) -> tuple[ImageStore | None, np.ndarray]:
     """The store of one of the two runs, and where in it each compared picture lies."""
     for contender, positions in ((b, comparison.matching.in_b), (a, comparison.matching.in_a)):
         if store := store_of(workspace(), contender.run):
-            return store, evaluated_pictures(contender.run)[0][positions]
+            return store, evaluated_images(contender.run)[0][positions]
     return None, np.zeros(0, int)
 
 
@@ -98,9 +98,9 @@ def of_class(comparison: Comparison, found: np.ndarray) -> np.ndarray:
     return found if chosen == ANY else found[labels[found] == chosen]
 
 
-def _tile(comparison: Comparison, store: PictureStore, indices: np.ndarray, a: Contender, b: Contender, place: int) -> Tile:
+def _tile(comparison: Comparison, store: ImageStore, indices: np.ndarray, a: Contender, b: Contender, place: int) -> Tile:
     lines = (f"true: {comparison.matching.names[comparison.matching.labels[place]]}", *said_by_both(comparison, a, b, place))
-    return Tile(place, (picture_url(store.path.name, int(indices[place])),), lines)
+    return Tile(place, (image_url(store.path.name, int(indices[place])),), lines)
 
 
 def said_by_both(comparison: Comparison, a: Contender, b: Contender, place: int) -> tuple[str, str]:
@@ -118,8 +118,8 @@ def closed() -> None:
 
 
 @st.dialog("Picture", width="large", on_dismiss=closed)
-def one_picture(
-    comparison: Comparison, store: PictureStore, indices: np.ndarray, found: Sequence[int], a: Contender, b: Contender
+def one_image(
+    comparison: Comparison, store: ImageStore, indices: np.ndarray, found: Sequence[int], a: Contender, b: Contender
 ) -> None:
     """One of the gallery, with its neighbours a click away."""
     matching, place = comparison.matching, int(found[one_of(len(found), "compared-shown")])
@@ -127,12 +127,16 @@ def one_picture(
     file = readable(store.key(index))
     left, right = st.columns([3, 2])
     with left:
-        large_picture(store, index, key="compared-picture", alt=file, height_share=0.5)
+        large_image(store, index, key="compared-picture", alt=file, height_share=0.5)
         width, height = store.sizes[index].tolist()
-        st.markdown(f"True class: **{inert(name)}**  \n{inert(file)}, {width} × {height} pixels")
+        st.markdown(f"True class: **{escaped(name)}**  \n{escaped(file)}, {width} × {height} pixels")
     with right:
-        st.markdown("  \n".join(inert(line) for line in said_by_both(comparison, a, b, place)))
+        st.markdown("  \n".join(escaped(line) for line in said_by_both(comparison, a, b, place)))
         pairs = ((a, matching.in_a), (b, matching.in_b)) if a != b else ((a, matching.in_a),)
-        courses = [(c.letter, c.place, course(c.run, int(positions[place]))) for c, positions in pairs]
-        st.plotly_chart(figures.two_courses(courses), key=f"compared-course-{place}", config={"displayModeBar": False})
+        prediction_histories = [(c.letter, c.place, prediction_history(c.run, int(positions[place]))) for c, positions in pairs]
+        st.plotly_chart(
+            figures.two_prediction_histories(prediction_histories),
+            key=f"compared-course-{place}",
+            config={"displayModeBar": False},
+        )
         st.caption("Probability of the true class after each epoch; a filled point is right.")

@@ -7,7 +7,7 @@ import streamlit as st
 from core.errors import InputError
 from core.figures import comparison as figures
 from core.figures.runs import X_AXES
-from core.insight.run_summary import Standing, standing
+from core.insight.run_summary import RunSummary, run_summary
 from core.insight.setting_differences import differences, setup_of
 from core.runs.history import history_of
 from core.runs.status import status_of
@@ -16,7 +16,7 @@ from pages.compare.choice import Contender
 from pages.components.live_chart import live_chart
 from pages.shared.run_row import when_of
 from pages.shared.session import workspace
-from pages.shared.text import inert
+from pages.shared.text import escaped
 
 AXES = {"epoch": "Epochs", "step": "Steps", "examples": "Pictures seen", "seconds": "Time"}
 
@@ -29,7 +29,7 @@ def overview(contenders: Sequence[Contender], shown_states: Sequence[str]) -> No
     """Figures and curves, as far as the runs have got."""
     if states_of(contenders) != shown_states and not st.session_state.get("compared-is-open"):
         st.rerun()
-    rows = [_row(contender, standing(contender.run)) for contender in contenders]
+    rows = [_row(contender, run_summary(contender.run)) for contender in contenders]
     st.dataframe(
         rows,
         hide_index=True,
@@ -84,7 +84,7 @@ def overview(contenders: Sequence[Contender], shown_states: Sequence[str]) -> No
         st.caption(f"Not judged yet, so without a curve: {', '.join(waiting)}.")
 
 
-def _row(contender: Contender, found: Standing) -> dict[str, str | float | None]:
+def _row(contender: Contender, found: RunSummary) -> dict[str, str | float | None]:
     share = found.accuracy
     return {
         "": contender.letter,
@@ -99,7 +99,7 @@ def _row(contender: Contender, found: Standing) -> dict[str, str | float | None]
         "Model": found.model,
         "Parameters": "–" if found.num_parameters is None else large(found.num_parameters),
         "Data": found.dataset,
-        "Judged on": found.judged_on,
+        "Judged on": found.evaluated_on,
         "Speed": speed(found.images_per_s),
         "State": found.state,
         "Began": when_of(contender.run),
@@ -112,7 +112,7 @@ def setting_differences(contenders: Sequence[Contender]) -> None:
     try:
         setups = [setup_of(workspace(), c.run, history_of(c.run)) for c in contenders]
     except InputError as error:
-        st.warning(inert(str(error)))
+        st.warning(escaped(str(error)))
         return
     rows = differences(setups)
     if not rows:

@@ -6,15 +6,15 @@ import streamlit as st
 
 from core.errors import InputError
 from core.figures.comparison import look_of
-from core.insight.comparison import TOLD_APART, Comparison, by_class, compared, evidence, judged, match
+from core.insight.comparison import TOLD_APART, Comparison, by_class, compared, evaluated, evidence, match
 from core.insight.comparison import verdict as outcome
 from core.insight.setting_differences import differ_by_seed_alone, setup_of
 from core.runs.history import history_of
 from core.wording import counted
 from pages.compare.choice import Contender
-from pages.compare.images import changed_pictures
+from pages.compare.images import changed_images
 from pages.shared.session import workspace
-from pages.shared.text import inert
+from pages.shared.text import escaped
 
 CHANCE_HELP = (
     "Chance here is the choice of pictures: would the difference hold on others of the same kind? A run repeated with another seed "
@@ -43,7 +43,7 @@ def pair(contenders: Sequence[Contender], updates_s: float | None) -> None:
         comparison = compare_now(a, epoch_a, b, epoch_b)
     except InputError:  # said above
         return
-    changed_pictures(comparison, a, _number(a, epoch_a), b, _number(b, epoch_b), is_live=updates_s is not None)
+    changed_images(comparison, a, _number(a, epoch_a), b, _number(b, epoch_b), is_live=updates_s is not None)
 
 
 def _run_choice(label: str, by_letter: dict[str, Contender], first: str, key: str) -> str:
@@ -78,7 +78,7 @@ def _number(contender: Contender, choice: str | int) -> int:
 
 def compare_now(a: Contender, epoch_a: str | int, b: Contender, epoch_b: str | int) -> Comparison:
     number_a, number_b = _number(a, epoch_a), _number(b, epoch_b)
-    return compared(match(workspace(), a.run, b.run), judged(a.run, number_a), judged(b.run, number_b))
+    return compared(match(workspace(), a.run, b.run), evaluated(a.run, number_a), evaluated(b.run, number_b))
 
 
 def verdict(a: Contender, epoch_a: str | int, b: Contender, epoch_b: str | int) -> None:
@@ -86,7 +86,7 @@ def verdict(a: Contender, epoch_a: str | int, b: Contender, epoch_b: str | int) 
         comparison = compare_now(a, epoch_a, b, epoch_b)
     except InputError as error:
         words = str(error).replace(a.run.id, a.letter).replace(b.run.id, b.letter)
-        st.info(f"{inert(words)} The figures above stand for themselves.")
+        st.info(f"{escaped(words)} The figures above stand for themselves.")
         return
     called = (
         (a.letter, b.letter)
@@ -96,7 +96,7 @@ def verdict(a: Contender, epoch_a: str | int, b: Contender, epoch_b: str | int) 
     setups = [setup_of(workspace(), c.run, history_of(c.run)) for c in (a, b)]
     is_seed_alone = a != b and differ_by_seed_alone(setups)
     st.markdown(
-        f"**{inert(outcome(comparison, *called, is_seed_alone))}** {inert(evidence(comparison, *called))}", help=CHANCE_HELP
+        f"**{escaped(outcome(comparison, *called, is_seed_alone))}** {escaped(evidence(comparison, *called))}", help=CHANCE_HELP
     )
     gained = comparison.difference
     words = [
@@ -118,7 +118,7 @@ def verdict(a: Contender, epoch_a: str | int, b: Contender, epoch_b: str | int) 
         )
     if matching.num_relabelled:
         words.append(f"{counted(matching.num_relabelled, 'picture')} with another true class in each are left out.")
-    st.caption(inert(" ".join(words)))
+    st.caption(escaped(" ".join(words)))
     class_changes(comparison, a, b)
 
 

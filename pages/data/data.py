@@ -7,11 +7,11 @@ from core.data.catalogue import DATASETS
 from core.data.edits import current_edits
 from core.data.imports import imported_sets, remove_import
 from core.data.sets import own_preprocessing, own_store, prepare_store
-from core.data.store.image_store import PictureStore
-from core.data.store.originals import original_picture, stored_picture
+from core.data.store.image_store import ImageStore
+from core.data.store.originals import original_image, stored_image
 from core.errors import InputError
 from core.wording import counted, large
-from pages.data.images import set_pictures
+from pages.data.images import set_images
 from pages.data.import_form import FITTED, import_form
 from pages.data.report import report_of, set_report
 from pages.data.splits import set_splits
@@ -19,7 +19,7 @@ from pages.data.statistics import set_figures
 from pages.data.transform_lab import transform_lab
 from pages.shared.actions import do, with_bar
 from pages.shared.session import workspace
-from pages.shared.text import inert
+from pages.shared.text import escaped
 from pages.train.settings_form import begin_with_set
 
 VIEWS = ("Report", "Pictures", "Figures", "Splits", "Transforms")
@@ -41,7 +41,7 @@ def catalogue() -> None:
         set_row(record.name, record.title, record.summary, own_store(workspace(), record.name), state)
 
 
-def set_row(name: str, title: str, about: str, store: PictureStore | None, otherwise: str) -> None:
+def set_row(name: str, title: str, about: str, store: ImageStore | None, otherwise: str) -> None:
     """A set in a line: what it is and how much of it there is. otherwise: its state while it is not here."""
     if store:
         height, width = store.meta.shape[1:]
@@ -49,8 +49,8 @@ def set_row(name: str, title: str, about: str, store: PictureStore | None, other
         about += f" {counted(total, 'picture')}, {store.num_classes:,} classes, {width} × {height} pixels."
     with st.container(border=True, horizontal=True, vertical_alignment="center"):
         with st.container(width="stretch", gap=None):
-            st.markdown(f"**{inert(title)}**")
-            st.caption(inert(about))
+            st.markdown(f"**{escaped(title)}**")
+            st.caption(escaped(about))
         st.caption("ready" if store else otherwise, width="content")
         if st.button("Open", key=f"open-{name}"):
             st.query_params["set"] = name
@@ -67,11 +67,11 @@ def one_set(name: str) -> None:
     entry = imported_sets(workspace()).get(name)
     record = DATASETS.get(name)
     if entry is None and record is None:
-        st.warning(f"There is no set called {inert(name[:200])}. It may have been removed.")
+        st.warning(f"There is no set called {escaped(name[:200])}. It may have been removed.")
         st.button("All sets", key="all-sets", on_click=back_to_all)
         return
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.title(inert(record.title if record else name), width="stretch")
+        st.title(escaped(record.title if record else name), width="stretch")
         st.button("All sets", key="all-sets", on_click=back_to_all)
         if entry:
             with st.popover("Remove", key="remove-set"):
@@ -88,7 +88,7 @@ def one_set(name: str) -> None:
         begin_with_set(name)
         st.switch_page("train/train.py")
     if store is None:
-        read_pictures(name)
+        read_images(name)
         return
     browser = Browser(store, current_edits(workspace(), name))
     height, width = store.meta.shape[1:]
@@ -97,7 +97,7 @@ def one_set(name: str) -> None:
     edited = f" Edited: {browser.edits.summary}; new runs use it so." if browser.edits.summary else ""
     st.caption(
         f"{len(store.labels):,} pictures, {large(store.num_classes)} classes, stored at {width} × {height} pixels{fitted}, {colours}. "
-        f"{inert(store.meta.layout)}{edited}"
+        f"{escaped(store.meta.layout)}{edited}"
     )
     asked = st.query_params.get("view")
     st.session_state.setdefault("data-view", asked if asked in VIEWS else VIEWS[0])
@@ -107,7 +107,7 @@ def one_set(name: str) -> None:
         case "Report":
             set_report(name, browser, report_of(browser))
         case "Pictures":
-            set_pictures(name, browser)
+            set_images(name, browser)
         case "Figures":
             set_figures(browser)
         case "Splits":
@@ -116,7 +116,7 @@ def one_set(name: str) -> None:
             transforms(name, browser)
 
 
-def read_pictures(name: str) -> None:
+def read_images(name: str) -> None:
     """Of a set that is known but not here yet."""
     record = DATASETS.get(name)
     size = record.download_mb if record and not (workspace().datasets / record.folder).is_dir() else 0
@@ -137,11 +137,11 @@ def transforms(name: str, browser: Browser) -> None:
         - 1
     )
     try:
-        picture = original_picture(store, index)
+        image = original_image(store, index)
     except InputError as error:
-        st.warning(f"{inert(str(error))} It is shown as it is stored.")
-        picture = stored_picture(store, index)
-    transform_lab(store, name, picture, index)
+        st.warning(f"{escaped(str(error))} It is shown as it is stored.")
+        image = stored_image(store, index)
+    transform_lab(store, name, image, index)
 
 
 if chosen := st.query_params.get("set"):

@@ -9,15 +9,15 @@ from core.data.browse import Browser, Filter
 from core.data.edits import Kind, actions_on, current_edits, edit, undo, undo_all
 from core.data.sources.containers import readable
 from core.data.splits import SPLITS
-from core.data.store.image_store import PictureStore
+from core.data.store.image_store import ImageStore
 from core.errors import InputError
 from core.files import disk_error
-from pages._routes import picture_url
-from pages.components.image_grid import Tile, clear_marks, marks, picture_grid
-from pages.components.large_image import begin_at, large_picture, one_of
+from pages._routes import image_url
+from pages.components.image_grid import Tile, clear_marks, image_grid, marks
+from pages.components.large_image import begin_at, large_image, one_of
 from pages.shared.actions import do
 from pages.shared.session import workspace
-from pages.shared.text import inert
+from pages.shared.text import escaped
 
 PAGE = 60
 SHOWS = {
@@ -30,7 +30,7 @@ SHOWS = {
 }
 
 
-def set_pictures(name: str, browser: Browser) -> None:
+def set_images(name: str, browser: Browser) -> None:
     store = browser.store
     wanted = filters(browser)
     found = browser.select(wanted)
@@ -43,7 +43,7 @@ def set_pictures(name: str, browser: Browser) -> None:
     if not shown:
         st.info("No picture fits. Choose another split or class, or clear the name.")
     _, height, width = store.meta.shape
-    picture_grid(
+    image_grid(
         [tile(browser, index) for index in shown],
         key=grid,
         label="Pictures of the set",
@@ -54,7 +54,7 @@ def set_pictures(name: str, browser: Browser) -> None:
     index = st.session_state.pop("open-picture", None)
     if index in found:
         begin_at("picture-shown", found.tolist().index(index))
-        one_picture(name, store, found)
+        one_image(name, store, found)
 
 
 def filters(browser: Browser) -> Filter:
@@ -105,7 +105,7 @@ def tile(browser: Browser, index: int) -> Tile:
     store = browser.store
     label = store.meta.class_names[browser.labels[index]]
     lines = (label, readable(store.key(index)).rpartition("/")[2], *edited(browser, index))
-    return Tile(index, (picture_url(store.path.name, index),), lines, dimmed=not browser.kept[index])
+    return Tile(index, (image_url(store.path.name, index),), lines, dimmed=not browser.kept[index])
 
 
 def edited(browser: Browser, index: int) -> list[str]:
@@ -132,7 +132,7 @@ def last_action(name: str) -> None:
         st.session_state["undo-asked"] = (take_back, shown)  # as the page showed it: by now another tab may have acted
 
     with st.container(horizontal=True, vertical_alignment="center", width="content", key="undo"):
-        st.caption(f"Last: {inert(done[-1].summary)}.", width="content")
+        st.caption(f"Last: {escaped(done[-1].summary)}.", width="content")
         st.button("Undo", key="undo-edit", on_click=ask, args=(undo, done[-1]))
         if len(done) > 1:
             with st.popover("Undo all", key="undo-all"):
@@ -166,9 +166,9 @@ def edit_buttons(name: str, browser: Browser, indices: Sequence[int], key: str, 
     def act(kind: Kind, label: str = "") -> None:
         change = browser.change(kind, indices, label)
         if change is None:
-            st.toast(inert(f"Nothing to change: {'it is' if len(indices) == 1 else 'all are'} {label or 'so'} already."))
+            st.toast(escaped(f"Nothing to change: {'it is' if len(indices) == 1 else 'all are'} {label or 'so'} already."))
             return
-        same = len(indices) - len(change.pictures)
+        same = len(indices) - len(change.images)
         already = f" {same:,} {'was' if same == 1 else 'were'} so already." if same else ""
         try:
             edit(workspace(), name, change)
@@ -176,10 +176,10 @@ def edit_buttons(name: str, browser: Browser, indices: Sequence[int], key: str, 
             st.session_state["edit-trouble"] = str(disk_error(error) if isinstance(error, OSError) else error)
             return
         then()
-        st.toast(inert(f"{change.summary}.{already}"))
+        st.toast(escaped(f"{change.summary}.{already}"))
 
     if trouble := st.session_state.pop("edit-trouble", ""):
-        st.error(inert(trouble))
+        st.error(escaped(trouble))
 
     label = st.selectbox(
         "New class",
@@ -203,11 +203,11 @@ def edit_buttons(name: str, browser: Browser, indices: Sequence[int], key: str, 
 
 
 @st.dialog("Picture", width="large", on_dismiss="rerun")
-def one_picture(name: str, store: PictureStore, found: Sequence[int]) -> None:
+def one_image(name: str, store: ImageStore, found: Sequence[int]) -> None:
     """One of those that were found, with its neighbours a click away."""
     browser = Browser(store, current_edits(workspace(), name))
     index = int(found[one_of(len(found), "picture-shown")])
-    large_picture(browser.store, index, key="large-picture", alt=readable(browser.store.key(index)))
+    large_image(browser.store, index, key="large-picture", alt=readable(browser.store.key(index)))
     st.markdown(described(browser, index))
     with st.container(horizontal=True, vertical_alignment="bottom"):
         edit_buttons(name, browser, [index], f"one-{index}")
@@ -218,11 +218,11 @@ def described(browser: Browser, index: int) -> str:
     """Its class, split, size, number and file, as Markdown."""
     store, names = browser.store, browser.store.meta.class_names
     width, height = store.sizes[index].tolist()
-    delivered = f" (delivered as {inert(names[store.labels[index]])})" if browser.labels[index] != store.labels[index] else ""
+    delivered = f" (delivered as {escaped(names[store.labels[index]])})" if browser.labels[index] != store.labels[index] else ""
     out = "" if browser.kept[index] else " It is left out."
     return (
-        f"**{inert(names[browser.labels[index]])}**{delivered}, {SPLITS[browser.splits[index]]}, {width} × {height} pixels, "
-        f"number {index + 1:,}.{out}  \n{inert(readable(store.key(index)))}"
+        f"**{escaped(names[browser.labels[index]])}**{delivered}, {SPLITS[browser.splits[index]]}, {width} × {height} pixels, "
+        f"number {index + 1:,}.{out}  \n{escaped(readable(store.key(index)))}"
     )
 
 

@@ -9,15 +9,15 @@ from core.data.edits import current_edits, edit
 from core.data.report import Pair, Report, by_reason, report_on, separation
 from core.data.sources.containers import readable
 from core.data.splits import SPLITS
-from core.data.store.image_store import PictureStore
+from core.data.store.image_store import ImageStore
 from core.figures import sets as figures
-from pages._routes import picture_url
-from pages.components.image_grid import Tile, picture_grid
-from pages.components.large_image import begin_at, large_picture, one_of
+from pages._routes import image_url
+from pages.components.image_grid import Tile, image_grid
+from pages.components.large_image import begin_at, large_image, one_of
 from pages.data.images import described, edit_buttons
 from pages.shared.actions import do
 from pages.shared.session import workspace
-from pages.shared.text import inert
+from pages.shared.text import escaped
 from pages.train.settings_form import begin_with_set
 
 SHOWN_PAIRS = 24
@@ -43,7 +43,7 @@ def set_report(name: str, browser: Browser, report: Report) -> None:
         st.success("Nothing that would spoil the result was found.")
     for finding in report.findings:
         with st.container(border=True, horizontal=True, vertical_alignment="center", key=f"finding-{finding.code}"):
-            st.markdown(inert(finding.message), width="stretch")
+            st.markdown(escaped(finding.message), width="stretch")
             remedy(name, browser, report, finding.remedy)
     st.subheader("Pictures by class and split")
     st.plotly_chart(figures.class_histogram(report.counts), key="report-classes", config={"displayModeBar": False})
@@ -112,7 +112,7 @@ def duplicates(name: str, browser: Browser, report: Report) -> None:
     st.caption(f"Click a pair to see both large and to change either.{more if len(chosen) > SHOWN_PAIRS else ''}")
     chosen = chosen[:SHOWN_PAIRS]
     _, height, width = browser.store.meta.shape
-    picture_grid(
+    image_grid(
         [pair_tile(browser, number, pair) for number, pair in enumerate(chosen)],
         key="pairs",
         label="Pairs of duplicates, side by side",
@@ -134,7 +134,7 @@ def pair_tile(browser: Browser, number: int, pair: Pair) -> Tile:
         f"{side}: {names[browser.labels[i]]}, {SPLITS[browser.splits[i]]}, {readable(store.key(i))}"
         for side, i in zip(("Left", "Right"), both, strict=True)
     ]
-    return Tile(number, tuple(picture_url(store.path.name, i) for i in both), (alike(pair), *lines))
+    return Tile(number, tuple(image_url(store.path.name, i) for i in both), (alike(pair), *lines))
 
 
 def alike(pair: Pair) -> str:
@@ -142,14 +142,14 @@ def alike(pair: Pair) -> str:
 
 
 @st.dialog("Two copies of a picture", width="large", on_dismiss="rerun")
-def one_pair(name: str, store: PictureStore, pairs: list[Pair]) -> None:
+def one_pair(name: str, store: ImageStore, pairs: list[Pair]) -> None:
     """Both as they came, each with what it is and what can be done with it."""
     browser = Browser(store, current_edits(workspace(), name))
     pair = pairs[one_of(len(pairs), "pair-shown")]
     st.caption(f"{alike(pair)}.")
     for side, column, index in zip(("left", "right"), st.columns(2), (pair.first, pair.second), strict=True):
         with column:
-            large_picture(browser.store, index, key=f"pair-{side}", alt=readable(browser.store.key(index)), height_share=0.5)
+            large_image(browser.store, index, key=f"pair-{side}", alt=readable(browser.store.key(index)), height_share=0.5)
             st.markdown(described(browser, index))
             with st.container(horizontal=True, vertical_alignment="bottom"):
                 edit_buttons(name, browser, [index], f"{side}-{index}")
@@ -164,7 +164,7 @@ def left_out(report: Report) -> None:
             continue
         reasons = "; ".join(f"{count:,} {reason}" for reason, count in list(by_reason(rows).items())[:5])
         with st.expander(f"{title} ({len(rows):,})", key=f"{key}-files"):
-            st.caption(inert(reasons))
+            st.caption(escaped(reasons))
             st.dataframe([{"File": r["file"], "Why": r["reason"]} for r in rows[:5000]], hide_index=True, key=f"{key}-table")
             if len(rows) > 5000:
                 st.caption("The first 5,000; the report as JSON lists all.")

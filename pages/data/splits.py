@@ -71,8 +71,8 @@ def set_splits(name: str, browser: Browser) -> None:
     st.markdown(", ".join(f"**{len(indices):,}** {split}" for split, indices in division.splits.items()) + ".")
     st.caption("Every class keeps its share. Copies of a picture are never drawn apart. Each run keeps its own division.")
     st.plotly_chart(figures.class_histogram(counts), key="split-classes", config={"displayModeBar": False})
-    judges = [split for split in ("validation", "test") if split in division.splits]
-    if not judges:
+    evaluation_splits = [split for split in ("validation", "test") if split in division.splits]
+    if not evaluation_splits:
         st.info("Nothing is left to judge the network on: hold out a validation or a test share.")
     elif st.button("Train with these splits", key="train-with-splits"):
         begin_with_set(name)
@@ -81,7 +81,7 @@ def set_splits(name: str, browser: Browser) -> None:
             "data.validation_fraction": config.validation_fraction,
             "data.test_fraction": config.test_fraction,
             "data.split_seed": seed,
-            "data.evaluate_on": judges[0],
+            "data.evaluate_on": evaluation_splits[0],
         }
         st.switch_page("train/train.py")
 

@@ -3,10 +3,10 @@
 import streamlit as st
 
 from core.data.browse import MEAN_OF, Browser
-from core.data.transforms.preprocessing import array_to_picture
+from core.data.transforms.preprocessing import array_to_image
 from core.figures import sets as figures
 from pages.shared.enlarged import enlarged
-from pages.shared.text import inert
+from pages.shared.text import escaped
 
 MOST_MEANS = 60  # classes
 
@@ -40,8 +40,8 @@ def set_figures(browser: Browser) -> None:
             mean = _mean(store.path.name, browser.edits.revision, label, browser)
             if mean is not None:
                 with st.container(width=140, gap="small"):
-                    st.image(enlarged(array_to_picture(mean)), width=132, output_format="PNG")
-                    st.caption(inert(name))
+                    st.image(enlarged(array_to_image(mean)), width=132, output_format="PNG")
+                    st.caption(escaped(name))
     if store.num_classes > MOST_MEANS:
         st.caption(f"The first {MOST_MEANS} of {store.num_classes:,} classes.")
 

@@ -9,32 +9,32 @@ from PIL import Image
 
 from core.config import Augmentation, Preprocessing, TrainConfig
 from core.data.sets import suiting
-from core.data.store.image_store import PictureStore
+from core.data.store.image_store import ImageStore
 from core.data.transforms.cost import augmentation_cost
 from core.data.transforms.doubts import SetFacts, doubts, shows_characters, suitable
 from core.data.transforms.lab import (
-    Bench,
     Composition,
     Look,
+    Specimen,
     Stage,
-    Step,
+    Transform,
     as_trained,
-    bench,
     draws_of,
     measured,
     normalisation,
     sample,
     shape_for,
+    specimen,
     walk,
 )
-from core.data.transforms.preprocessing import STORED_FIELDS, array_to_picture
+from core.data.transforms.preprocessing import STORED_FIELDS, array_to_image
 from core.data.transforms.presets import delete_preset, find_preset, list_presets, save_preset
 from core.errors import InputError
 from core.settings import Setting, changed, parse_numbers, settings_of
 from pages.shared.actions import do
 from pages.shared.enlarged import enlarged
 from pages.shared.session import workspace
-from pages.shared.text import for_people, inert
+from pages.shared.text import escaped, for_people
 from pages.train.settings_form import begin_with_transforms
 
 SETTINGS = {
@@ -60,7 +60,7 @@ CHANNELS = {1: ("grey",), 3: ("red", "green", "blue")}
 STEP_PX, SMALL_PX = 128, 64
 
 
-def transform_lab(store: PictureStore, dataset: str, picture: Image.Image, index: int) -> None:
+def transform_lab(store: ImageStore, dataset: str, image: Image.Image, index: int) -> None:
     """Shows the lab for one picture of a set. store: in the form that `suiting` gives the set; picture: decoded as it came."""
     values = suiting(workspace(), dataset)
     characters = shows_characters(store.meta.drawing, store.meta.class_names)
@@ -70,11 +70,11 @@ def transform_lab(store: PictureStore, dataset: str, picture: Image.Image, index
         lab["dataset"] = dataset
         _take(start)
     st.html(Path(__file__).parent / "transform_lab.css")
-    _lab(store, start, characters, picture, index)
+    _lab(store, start, characters, image, index)
 
 
 @st.fragment
-def _lab(store: PictureStore, start: Composition, characters: bool, picture: Image.Image, index: int) -> None:
+def _lab(store: ImageStore, start: Composition, characters: bool, image: Image.Image, index: int) -> None:
     """A slider reruns only this."""
     lab = st.session_state["lab"]
     controls, results = st.columns([2, 5], gap="large")
@@ -87,15 +87,15 @@ def _lab(store: PictureStore, start: Composition, characters: bool, picture: Ima
     shape = shape_for(store, composition.preprocessing)
     own_mean, own_std = _measured_once(store.path.name, _form(composition.preprocessing), store, plain, composition.preprocessing)
     mean, std = normalisation(composition.preprocessing, own_mean, own_std)
-    examined = bench(picture, shape, composition, mean, std, 1000 * lab["seed"] + index)
+    examined = specimen(image, shape, composition, mean, std, 1000 * lab["seed"] + index)
     with results:
-        facts = SetFacts(characters, shape, (picture.height, picture.width), own_mean)
-        if told := [f"**{SETTINGS[doubt.setting].title}.** {inert(doubt.sentence)}" for doubt in doubts(composition, facts)]:
+        facts = SetFacts(characters, shape, (image.height, image.width), own_mean)
+        if told := [f"**{SETTINGS[doubt.setting].title}.** {escaped(doubt.sentence)}" for doubt in doubts(composition, facts)]:
             st.warning("\n\n".join(told))
         stages = walk(examined)
-        _steps(stages)
-        if random_steps := [stage.step for stage in stages if stage.step.is_random]:
-            _ten_draws(examined, random_steps)
+        _transforms(stages)
+        if random_transforms := [stage.transform for stage in stages if stage.transform.is_random]:
+            _ten_draws(examined, random_transforms)
         _batch(store, plain, examined)
 
 
@@ -127,7 +127,7 @@ def _draw_again() -> None:
 # --- controls
 
 
-def _controls(store: PictureStore) -> Composition | None:
+def _controls(store: ImageStore) -> Composition | None:
     """The widgets, and what they stand for; None while that is impossible, with the reason shown."""
     changes = st.session_state["lab"]["changes"]
     for tab, paths in zip(st.tabs(list(GROUPS), key="lab-groups"), GROUPS.values(), strict=True):
@@ -137,7 +137,7 @@ def _controls(store: PictureStore) -> Composition | None:
     try:
         config = changed(TrainConfig(), changes)
     except InputError as error:
-        st.error(inert(for_people(error)))
+        st.error(escaped(for_people(error)))
         return None
     return Composition(config.preprocessing, config.augmentation)
 
@@ -174,7 +174,7 @@ def _keep(dataset: str, start: Composition, composition: Composition | None) -> 
             do(lambda: save_preset(workspace(), name, dataset, composition), f"Saved as {name.strip()}.")
     for number, preset in enumerate(list_presets(workspace())):
         with st.container(horizontal=True, vertical_alignment="center"):
-            st.markdown(inert(preset.name), width="stretch")
+            st.markdown(escaped(preset.name), width="stretch")
             st.button("Use", key=f"lab-use-{number}", on_click=_take_saved, args=(preset.name,), type="tertiary")
             if st.button("Delete", key=f"lab-delete-{number}", type="tertiary"):
                 do(lambda name=preset.name: delete_preset(workspace(), name), f"Deleted {preset.name}.")
@@ -185,9 +185,9 @@ def _keep(dataset: str, start: Composition, composition: Composition | None) -> 
 # --- results
 
 
-def _steps(stages: list[Stage]) -> None:
+def _transforms(stages: list[Stage]) -> None:
     st.markdown("#### Step by step")
-    if any(stage.step.is_random for stage in stages):
+    if any(stage.transform.is_random for stage in stages):
         with st.container(horizontal=True, vertical_alignment="center"):
             st.caption(
                 "In this order. What is random is drawn anew for each training picture, every time it comes up; evaluation and "
@@ -203,15 +203,15 @@ def _steps(stages: list[Stage]) -> None:
 
 def _stage(stage: Stage) -> None:
     """One step: before, after, and the numbers."""
-    with st.container(border=True, key=f"lab-step-{stage.step.name}"):
-        pictures, words = st.columns([5, 6], vertical_alignment="center")
-        with pictures, st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="left"):
+    with st.container(border=True, key=f"lab-step-{stage.transform.name}"):
+        images, words = st.columns([5, 6], vertical_alignment="center")
+        with images, st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="left"):
             st.image(_for_screen(stage.before.shown), width="content", output_format="PNG")
             st.markdown("→", width="content")
             st.image(_for_screen(stage.after.shown), width="content", output_format="PNG")
         with words:
-            drawn = f" :gray-badge[at random] {stage.drawn}" if stage.step.is_random else ""
-            st.markdown(f"**{stage.step.title}**{drawn}", help=stage.step.explanation)
+            drawn = f" :gray-badge[at random] {stage.drawn}" if stage.transform.is_random else ""
+            st.markdown(f"**{stage.transform.title}**{drawn}", help=stage.transform.explanation)
             st.caption(_sizes(stage))
             st.markdown(_table(stage))
 
@@ -245,27 +245,27 @@ def _numbers(look: Look, values: Any) -> str:
     return " · ".join(f"{v:.{digits}f}".replace("-", "−") for v in values)
 
 
-def _ten_draws(examined: Bench, steps: list[Step]) -> None:
-    titles = {step.name: step.short_title for step in steps}
+def _ten_draws(examined: Specimen, transforms: list[Transform]) -> None:
+    titles = {transform.name: transform.short_title for transform in transforms}
     st.markdown("#### Ten draws")
     name = st.pills(
         "Of which change",
         list(titles),
-        default=steps[0].name,
+        default=transforms[0].name,
         format_func=titles.get,
         key="lab-ten-of",
         label_visibility="collapsed",
     )
-    step = next((step for step in steps if step.name == name), steps[0])
+    transform = next((transform for transform in transforms if transform.name == name), transforms[0])
     with st.container(key="lab-ten"):
         st.image(
-            [_for_screen(array, SMALL_PX) for array in draws_of(examined, step, st.session_state["lab"]["seed"])],
+            [_for_screen(array, SMALL_PX) for array in draws_of(examined, transform, st.session_state["lab"]["seed"])],
             width="content",
             output_format="PNG",
         )
 
 
-def _batch(store: PictureStore, plain: Preprocessing, examined: Bench) -> None:
+def _batch(store: ImageStore, plain: Preprocessing, examined: Specimen) -> None:
     composition = examined.composition
     st.markdown("#### As the network gets it")
     st.caption("Training pictures from all over the set, with all of the above.")
@@ -287,9 +287,9 @@ def _batch(store: PictureStore, plain: Preprocessing, examined: Bench) -> None:
 
 
 def _for_screen(array: np.ndarray, side_px: int = STEP_PX) -> Image.Image:
-    picture = array_to_picture(array)
-    picture.thumbnail((side_px, side_px))
-    return enlarged(picture, side_px)
+    image = array_to_image(array)
+    image.thumbnail((side_px, side_px))
+    return enlarged(image, side_px)
 
 
 # --- what takes longer than a slider should: done once for each form that the pictures are stored in
@@ -301,13 +301,13 @@ def _form(preprocessing: Preprocessing) -> str:
 
 @st.cache_data(max_entries=100, show_spinner=False)
 def _measured_once(
-    store_name: str, form: str, _store: PictureStore, _plain: Preprocessing, _wanted: Preprocessing
+    store_name: str, form: str, _store: ImageStore, _plain: Preprocessing, _wanted: Preprocessing
 ) -> tuple[tuple[float, ...], tuple[float, ...]]:
     return measured(_store, _plain, _wanted)
 
 
 @st.cache_data(max_entries=30, show_spinner=False)
-def _sample_once(store_name: str, form: str, _store: PictureStore, _plain: Preprocessing, _wanted: Preprocessing) -> np.ndarray:
+def _sample_once(store_name: str, form: str, _store: ImageStore, _plain: Preprocessing, _wanted: Preprocessing) -> np.ndarray:
     return sample(_store, _plain, _wanted)
 
 

@@ -7,23 +7,23 @@ import streamlit as st
 from PIL import Image
 from streamlit_drawable_canvas import st_canvas
 
-from core.data.transforms.preprocessing import array_to_picture
+from core.data.transforms.preprocessing import array_to_image
 from core.errors import InputError
 from core.figures import runs as figures
 from core.inference.predictor import predict
-from core.insight.run_results import judged_picture, store_of
+from core.insight.run_results import evaluated_image, store_of
 from core.runs.calibration import PLAIN, Calibration, calibration_of
 from core.runs.checkpoints import Checkpoint, find_checkpoint, list_checkpoints
 from core.runs.directory import Run, list_runs
 from core.runs.index import entries
-from core.runs.records import evaluated_pictures
+from core.runs.records import evaluated_images
 from core.runs.status import status_of
 from core.wording import percent
 from pages.shared.enlarged import enlarged
 from pages.shared.run_row import titles_of
 from pages.shared.session import choose_run, chosen_run, workspace
-from pages.shared.text import inert
-from pages.shared.upload import uploaded_picture
+from pages.shared.text import escaped
+from pages.shared.upload import uploaded_image
 
 CANVAS_PX = 280
 TOP_K = 5
@@ -77,7 +77,7 @@ def pick_checkpoint(run: Run, place) -> Checkpoint | None:
     try:
         checkpoint = find_checkpoint(run, name)
     except InputError as error:  # it was pruned a moment ago
-        st.error(inert(str(error)))
+        st.error(escaped(str(error)))
         return None
     if calibration_of(checkpoint) == PLAIN and (others := [c.name for c in list_checkpoints(run) if calibration_of(c) != PLAIN]):
         st.caption(f"A temperature and a threshold are kept for {', '.join(others)}; {checkpoint.name}, used here, has none.")
@@ -127,13 +127,13 @@ def draw(checkpoint: Checkpoint) -> None:
 
 
 def upload(checkpoint: Checkpoint) -> None:
-    if picture := uploaded_picture("picture"):
-        answer(checkpoint, picture, key="uploaded")
+    if image := uploaded_image("picture"):
+        answer(checkpoint, image, key="uploaded")
 
 
 def from_the_data(run: Run, checkpoint: Checkpoint) -> None:
     """One of the pictures that the run was judged on, which it never learned from."""
-    total = len(evaluated_pictures(run)[0])
+    total = len(evaluated_images(run)[0])
     if store_of(workspace(), run) is None or not total:
         st.info("The pictures that this run was judged on are not on this machine.")
         return
@@ -147,29 +147,29 @@ def from_the_data(run: Run, checkpoint: Checkpoint) -> None:
             "Picture", 1, total, 1, key=key, width=180, help="By its number among those the run was judged on."
         )
         st.button("Another one", key="another-sample", on_click=another)
-    sample = judged_picture(workspace(), run, number - 1)
-    st.caption(inert(f"{sample.file}, true class: {sample.true}"))
-    answer(checkpoint, sample.picture, key="sample")
+    sample = evaluated_image(workspace(), run, number - 1)
+    st.caption(escaped(f"{sample.file}, true class: {sample.true}"))
+    answer(checkpoint, sample.image, key="sample")
 
 
-def answer(checkpoint: Checkpoint, picture: Image.Image, key: str) -> None:
+def answer(checkpoint: Checkpoint, image: Image.Image, key: str) -> None:
     """The likeliest classes as bars, and the picture as the network saw it."""
     try:
-        prediction = predict(checkpoint, picture)
+        prediction = predict(checkpoint, image)
     except InputError as error:
-        st.error(inert(str(error)))
+        st.error(escaped(str(error)))
         return
     top = prediction.top(TOP_K)
     bars, seen = st.columns([3, 1])
     with bars:
         with st.container(key=f"answer-{key}"):
-            said = f"{inert(top[0][0])} &nbsp; {percent(top[0][1])}"
+            said = f"{escaped(top[0][0])} &nbsp; {percent(top[0][1])}"
             st.markdown(f"### {said}" if prediction.is_sure else f"### Not sure\nThe likeliest is {said}.")
         if prediction.calibration != PLAIN:
-            st.caption(inert(in_use(prediction.calibration)))
+            st.caption(escaped(in_use(prediction.calibration)))
         st.plotly_chart(figures.probability_bars(top), key=f"bars-{key}", config={"displayModeBar": False})
     with seen:
-        st.image(enlarged(array_to_picture(prediction.seen)), caption="What the network saw", output_format="PNG")
+        st.image(enlarged(array_to_image(prediction.seen)), caption="What the network saw", output_format="PNG")
         st.caption(prediction.done)
 
 

@@ -6,7 +6,7 @@ import streamlit as st
 from core.figures.calibration import coverage_chart, reliability_diagram
 from core.figures.look import colour_of
 from core.insight.calibration import answered, coverage_curve, reliability
-from core.insight.run_results import Judged, scaling_of
+from core.insight.run_results import EvaluatedImages, scaling_of
 from core.runs.calibration import PLAIN, Calibration, calibration_of, save_calibration
 from core.runs.directory import Run
 from core.runs.evaluations import checkpoint_of
@@ -14,18 +14,18 @@ from core.wording import percent
 from pages.components.live_chart import live_chart
 from pages.results.evaluate import evaluate_form
 from pages.shared.actions import do
-from pages.shared.text import inert
+from pages.shared.text import escaped
 
 FEW = 100  # pictures, below which a bin's figures say little
 
 
-def calibration(run: Run, judged: Judged, names: list[str]) -> None:
-    colour = colour_of(judged.split)
-    is_right = judged.predictions.predicted == judged.labels
-    confidence = judged.predictions.confidence.astype(np.float64)
+def calibration(run: Run, evaluated: EvaluatedImages, names: list[str]) -> None:
+    colour = colour_of(evaluated.split)
+    is_right = evaluated.predictions.predicted == evaluated.labels
+    confidence = evaluated.predictions.confidence.astype(np.float64)
     if len(is_right) < FEW:
         st.caption(f"Only {len(is_right):,} pictures were judged: the figures below are rough.")
-    scaling = scaling_of(judged.evaluation) if judged.evaluation else None
+    scaling = scaling_of(evaluated.evaluation) if evaluated.evaluation else None
     among = "pictures"
     now = scaling.after if scaling else reliability(confidence, is_right)
     left, right = st.columns(2, gap="large")
@@ -46,27 +46,29 @@ def calibration(run: Run, judged: Judged, names: list[str]) -> None:
     else:
         with left:
             st.markdown(f"Expected calibration error (ECE): **{percent(now.ece, 2)}**. {_leaning(confidence, is_right)}")
-            st.caption(why_no_temperature(judged))
+            st.caption(why_no_temperature(evaluated))
             evaluate_form(run, key="calibrate")
     with right:
-        threshold = threshold_choice(run, judged, confidence, is_right, colour, among)
-    if judged.evaluation and scaling:
-        keep(run, judged, Calibration(round(scaling.temperature, 6), threshold, _where(judged)))
+        threshold = threshold_choice(run, evaluated, confidence, is_right, colour, among)
+    if evaluated.evaluation and scaling:
+        keep(run, evaluated, Calibration(round(scaling.temperature, 6), threshold, _where(evaluated)))
 
 
-def why_no_temperature(judged: Judged) -> str:
-    if judged.evaluation is None:
+def why_no_temperature(evaluated: EvaluatedImages) -> str:
+    if evaluated.evaluation is None:
         return "A temperature mends that without changing any answer. It is fitted to an evaluation kept with all outputs:"
-    why = "are too few" if len(judged.labels) < 2 else "would take more than 256 MB and were not kept"
+    why = "are too few" if len(evaluated.labels) < 2 else "would take more than 256 MB and were not kept"
     return f"No temperature can be fitted here: the outputs for these pictures {why}. Another split may do."
 
 
-def threshold_choice(run: Run, judged: Judged, confidence: np.ndarray, is_right: np.ndarray, colour: str, among: str) -> float:
+def threshold_choice(
+    run: Run, evaluated: EvaluatedImages, confidence: np.ndarray, is_right: np.ndarray, colour: str, among: str
+) -> float:
     """The slider that trades coverage against accuracy, with its sentence and curve."""
     st.markdown("**Answer only when sure**")
     key = f"threshold-{run.id}"
-    if key not in st.session_state and judged.evaluation:
-        st.session_state[key] = round(100 * _kept(run, judged).threshold, 1)
+    if key not in st.session_state and evaluated.evaluation:
+        st.session_state[key] = round(100 * _kept(run, evaluated).threshold, 1)
     threshold = (
         st.slider(
             "Threshold",
@@ -93,13 +95,13 @@ def threshold_choice(run: Run, judged: Judged, confidence: np.ndarray, is_right:
     return threshold
 
 
-def keep(run: Run, judged: Judged, calibration: Calibration) -> None:
+def keep(run: Run, evaluated: EvaluatedImages, calibration: Calibration) -> None:
     """Temperature and threshold kept with the run, for every prediction with these weights."""
-    checkpoint = checkpoint_of(run, judged.evaluation)
+    checkpoint = checkpoint_of(run, evaluated.evaluation)
     if checkpoint is None:
-        st.caption(f"The weights that were judged here ({judged.evaluation.about.checkpoint}) are not kept any more.")
+        st.caption(f"The weights that were judged here ({evaluated.evaluation.about.checkpoint}) are not kept any more.")
         return
-    if judged.split == "train":
+    if evaluated.split == "train":
         st.caption("These pictures were learned from, where a network is surer than it should be: fit on others.")
     kept = calibration_of(checkpoint)
     with st.container(horizontal=True, vertical_alignment="center"):
@@ -111,18 +113,18 @@ def keep(run: Run, judged: Judged, calibration: Calibration) -> None:
             if st.button("Remove", key="remove-calibration"):
                 do(lambda: save_calibration(checkpoint, PLAIN), notice="Removed. Predictions are the network's own again.")
             st.caption(
-                f"In use: temperature {kept.temperature:.3f}, threshold {percent(kept.threshold)}, fitted on {inert(kept.fitted_on)}.",
+                f"In use: temperature {kept.temperature:.3f}, threshold {percent(kept.threshold)}, fitted on {escaped(kept.fitted_on)}.",
                 width="content",
             )
 
 
-def _kept(run: Run, judged: Judged) -> Calibration:
-    checkpoint = checkpoint_of(run, judged.evaluation)
+def _kept(run: Run, evaluated: EvaluatedImages) -> Calibration:
+    checkpoint = checkpoint_of(run, evaluated.evaluation)
     return calibration_of(checkpoint) if checkpoint else PLAIN
 
 
-def _where(judged: Judged) -> str:
-    about = judged.evaluation.about
+def _where(evaluated: EvaluatedImages) -> str:
+    about = evaluated.evaluation.about
     return f"half of {about.num_pictures:,} pictures, {about.split} of {about.title}"
 
 

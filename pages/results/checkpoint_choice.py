@@ -3,30 +3,30 @@
 import streamlit as st
 
 from core.errors import InputError
-from core.insight.run_results import Judged, checkpoint_for
+from core.insight.run_results import EvaluatedImages, checkpoint_for
 from core.runs.checkpoints import Checkpoint, find_checkpoint, list_checkpoints
 from core.runs.directory import Run
-from pages.shared.text import inert
+from pages.shared.text import escaped
 
 
-def checkpoint_choice(run: Run, judged: Judged, key: str) -> Checkpoint | None:
+def checkpoint_choice(run: Run, evaluated: EvaluatedImages, key: str) -> Checkpoint | None:
     """A list of all there are. It turns to the epoch's own when the slider above is moved, and to the newest where that is not kept."""
     state = st.session_state
     titles = checkpoint_titles(run)
     if not titles:
         st.info("The run has kept no checkpoint, so there is no network to look into; its figures stay.")
         return None
-    wanted, trouble = _wanted(run, judged, list(titles))
+    wanted, trouble = _wanted(run, evaluated, list(titles))
     box, seen = f"{key}-checkpoint-{run.id}", f"{key}-wanted-{run.id}"
     if state.get(seen) != wanted or state.get(box) not in titles:  # moved, or pruned meanwhile
         state[seen] = state[box] = wanted
     name = st.selectbox("Checkpoint", list(titles), key=box, persist_state="session", width=280, format_func=titles.get)
     if trouble and name == wanted:
-        st.caption(inert(trouble))
+        st.caption(escaped(trouble))
     try:
         return find_checkpoint(run, name)
     except InputError as error:  # it was pruned a moment ago
-        st.error(inert(str(error)))
+        st.error(escaped(str(error)))
         return None
 
 
@@ -42,12 +42,12 @@ def checkpoint_titles(run: Run) -> dict[str, str]:
     return {name: f"{name} ({', '.join(marks[name])})" if name in marks else name for name in names}
 
 
-def _wanted(run: Run, judged: Judged, names: list[str]) -> tuple[str, str]:
+def _wanted(run: Run, evaluated: EvaluatedImages, names: list[str]) -> tuple[str, str]:
     """(the checkpoint to begin with, why it is another than the one judged, as a sentence)."""
     try:
-        found = checkpoint_for(run, judged).name
+        found = checkpoint_for(run, evaluated).name
     except InputError as error:
         return names[0], f"{error.message} {names[0]} is shown."
-    if judged.evaluation is None and found != f"epoch-{judged.epoch:04d}":
-        return found, f"The checkpoint of epoch {judged.epoch} is not kept; {found} is shown."
+    if evaluated.evaluation is None and found != f"epoch-{evaluated.epoch:04d}":
+        return found, f"The checkpoint of epoch {evaluated.epoch} is not kept; {found} is shown."
     return found, ""

@@ -6,28 +6,28 @@ import streamlit as st
 from core.errors import InputError
 from core.figures.look import colour_of
 from core.insight.class_report import ClassReport, Means, as_csv, class_report, top_accuracy
-from core.insight.run_results import Judged, are_of_the_same_pictures, class_names_of, judged_after
+from core.insight.run_results import EvaluatedImages, are_of_the_same_images, class_names_of, evaluated_after
 from core.runs.directory import Run, find_run
 from core.runs.history import history_of
 from core.runs.index import entries
 from core.wording import percent
-from pages.shared.gallery_choice import show_pictures
+from pages.shared.gallery_choice import show_images
 from pages.shared.run_row import titles_of
 from pages.shared.session import workspace
-from pages.shared.text import inert
+from pages.shared.text import escaped
 
 MOST_RUNS = 100  # offered to compare with; more at once under Compare
 
 
-def class_table(run: Run, judged: Judged, names: list[str]) -> None:
-    report = class_report(judged.labels, judged.predictions.predicted, names)
-    say_overall(report, judged, names)
-    before = against(run, judged, names)
+def class_table(run: Run, evaluated: EvaluatedImages, names: list[str]) -> None:
+    report = class_report(evaluated.labels, evaluated.predictions.predicted, names)
+    say_overall(report, evaluated, names)
+    before = against(run, evaluated, names)
     key = f"class-table-{bool(before)}"
 
     def open_class() -> None:
         if rows := st.session_state[key].selection.rows:
-            show_pictures(rows[0], None)
+            show_images(rows[0], None)
 
     st.caption("Choose a row by its box, or under Pictures from a list, to see the pictures of the class.")
     st.dataframe(
@@ -43,7 +43,7 @@ def class_table(run: Run, judged: Judged, names: list[str]) -> None:
                 format="%.1f %%",
                 min_value=0,
                 max_value=100,
-                color=colour_of(judged.split),
+                color=colour_of(evaluated.split),
                 help="Of the pictures of this class, the share that is recognised (recall).",
             ),
             "Accuracy ±": st.column_config.NumberColumn(
@@ -53,7 +53,7 @@ def class_table(run: Run, judged: Judged, names: list[str]) -> None:
                 format="%.1f %%",
                 min_value=0,
                 max_value=100,
-                color=colour_of(judged.split),
+                color=colour_of(evaluated.split),
                 help="Of the pictures taken for this class, the share that belongs to it.",
             ),
             "Precision ±": st.column_config.NumberColumn(
@@ -70,8 +70,8 @@ def class_table(run: Run, judged: Judged, names: list[str]) -> None:
     st.download_button("Download as CSV", as_csv(report), "classes.csv", "text/csv", key="classes-csv", on_click="ignore")
 
 
-def say_overall(report: ClassReport, judged: Judged, names: list[str]) -> None:
-    accuracy, top = report.accuracy, top_accuracy(judged.predictions.rank, len(names))
+def say_overall(report: ClassReport, evaluated: EvaluatedImages, names: list[str]) -> None:
+    accuracy, top = report.accuracy, top_accuracy(evaluated.predictions.rank, len(names))
     among = ""
     if top:
         among = f" In **{percent(top.value, 2)}** the true class is among the three likeliest (top-3 accuracy)."
@@ -81,9 +81,9 @@ def say_overall(report: ClassReport, judged: Judged, names: list[str]) -> None:
     )
 
 
-def against(run: Run, judged: Judged, names: list[str]) -> ClassReport | None:
+def against(run: Run, evaluated: EvaluatedImages, names: list[str]) -> ClassReport | None:
     """The figures of another epoch or run to compare with, classes matched by name."""
-    epochs = [row["epoch"] for row in history_of(run).evaluations if judged.evaluation or row["epoch"] != judged.epoch]
+    epochs = [row["epoch"] for row in history_of(run).evaluations if evaluated.evaluation or row["epoch"] != evaluated.epoch]
     titles = titles_of([entry for entry in entries(workspace())[:MOST_RUNS] if entry.run.id != run.id])
     options = ["", *(f"epoch {epoch}" for epoch in reversed(epochs)), *titles]
     key = f"against-{run.id}"
@@ -103,25 +103,25 @@ def against(run: Run, judged: Judged, names: list[str]) -> ClassReport | None:
     other = find_run(workspace(), chosen) if chosen in titles else run
     epoch = int(chosen.removeprefix("epoch ")) if chosen not in titles else None
     try:
-        found, their_names = _judged(other, epoch), class_names_of(other)
+        found, their_names = _evaluated(other, epoch), class_names_of(other)
     except InputError as error:
-        st.caption(inert(str(error)))
+        st.caption(escaped(str(error)))
         return None
     if found is None or not set(their_names) & set(names):
         st.caption("It was not judged yet." if found is None else "It knows none of these classes.")
         return None
-    if not are_of_the_same_pictures(run, judged, other, found):
+    if not are_of_the_same_images(run, evaluated, other, found):
         st.caption(
-            f"It was judged on other pictures ({len(found.labels):,}, here {len(judged.labels):,}): some of the difference may be theirs."
+            f"It was judged on other pictures ({len(found.labels):,}, here {len(evaluated.labels):,}): some of the difference may be theirs."
         )
     return class_report(found.labels, found.predictions.predicted, their_names)
 
 
-def _judged(run: Run, epoch: int | None) -> Judged | None:
+def _evaluated(run: Run, epoch: int | None) -> EvaluatedImages | None:
     evaluations = history_of(run).evaluations
     if epoch is None and not evaluations:
         return None
-    return judged_after(run, evaluations[-1]["epoch"] if epoch is None else epoch)
+    return evaluated_after(run, evaluations[-1]["epoch"] if epoch is None else epoch)
 
 
 def table_rows(report: ClassReport, before: ClassReport | None) -> list[dict]:

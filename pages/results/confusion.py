@@ -7,11 +7,11 @@ import streamlit as st
 
 from core.figures import runs as figures
 from core.insight.metrics import confusion_among, most_confused_pairs, most_mistaken, similarity_order
-from core.insight.run_results import Judged
+from core.insight.run_results import EvaluatedImages
 from core.runs.directory import Run
 from pages.components.live_chart import live_chart
-from pages.shared.gallery_choice import show_pictures
-from pages.shared.text import inert
+from pages.shared.gallery_choice import show_images
+from pages.shared.text import escaped
 from pages.shared.theme import background
 
 MOST_CONFUSED = 5
@@ -20,14 +20,14 @@ SHOWS = {"counts": "Counts", "true": "% of the true class", "predicted": "% of t
 ORDERS = {"given": "As given", "similar": "Confused classes side by side"}
 
 
-def confusion(run: Run, judged: Judged, names: list[str]) -> None:
+def confusion(run: Run, evaluated: EvaluatedImages, names: list[str]) -> None:
     """The matrix; a click on a cell shows its pictures."""
-    labels, predicted = judged.labels, judged.predictions.predicted
+    labels, predicted = evaluated.labels, evaluated.predictions.predicted
     pairs = most_confused_pairs(labels, predicted, MOST_CONFUSED)
     if pairs:
         st.markdown(
             "Most often: "
-            + "; ".join(f"**{inert(names[t])}** is taken for **{inert(names[p])}** {_times(n)}" for t, p, n in pairs)
+            + "; ".join(f"**{escaped(names[t])}** is taken for **{escaped(names[p])}** {_times(n)}" for t, p, n in pairs)
             + "."
         )
     else:
@@ -65,12 +65,12 @@ def confusion(run: Run, judged: Judged, names: list[str]) -> None:
 def opener(shown: list[str], classes: np.ndarray) -> Callable[[str, str], None]:
     """What a click on a cell, a row or a column does. shown: the classes as the axes call them."""
 
-    def open_pictures(predicted: str, true: str) -> None:
+    def open_images(predicted: str, true: str) -> None:
         places = {name: int(k) for name, k in zip(shown, classes, strict=True)}
         if predicted in places or true in places:
-            show_pictures(places.get(true), places.get(predicted))
+            show_images(places.get(true), places.get(predicted))
 
-    return open_pictures
+    return open_images
 
 
 def _times(count: int) -> str:

@@ -10,7 +10,7 @@ from core.wording import percent
 from pages.components.live_chart import live_chart
 from pages.shared.enlarged import enlarged
 from pages.shared.session import workspace
-from pages.shared.text import inert
+from pages.shared.text import escaped
 
 
 def curves(run: Run, history: History) -> None:
@@ -25,7 +25,7 @@ def curves(run: Run, history: History) -> None:
         )
 
 
-def sample_pictures(run: Run, epoch: int, names: list[str]) -> None:
+def sample_images(run: Run, epoch: int, names: list[str]) -> None:
     found = samples(workspace(), run, epoch)
     if not found:
         return
@@ -33,8 +33,8 @@ def sample_pictures(run: Run, epoch: int, names: list[str]) -> None:
     with st.container(horizontal=True, gap="medium"):
         for sample in found:
             with st.container(width=150, gap="small"):
-                st.image(enlarged(sample.picture), width=132, output_format="PNG")
+                st.image(enlarged(sample.image), width=132, output_format="PNG")
                 mark = "✓" if sample.predicted == sample.true else "✗"
                 st.caption(
-                    f"{mark} {inert(names[sample.predicted])} ({percent(sample.confidence, 0)})  \ntrue class: {inert(names[sample.true])}"
+                    f"{mark} {escaped(names[sample.predicted])} ({percent(sample.confidence, 0)})  \ntrue class: {escaped(names[sample.true])}"
                 )

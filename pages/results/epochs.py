@@ -8,42 +8,42 @@ from core.figures.epochs import class_bars, learning_histogram
 from core.figures.inside import filters_montage
 from core.insight.metrics import confusion_among, most_mistaken
 from core.insight.prediction_history import learning_until
-from core.insight.run_results import Judged, pictures_of, records_of
+from core.insight.run_results import EvaluatedImages, images_of, records_of
 from core.runs.directory import Run
 from core.runs.history import history_of
 from core.runs.pins import pins_of
 from core.runs.records import NUM_SAMPLES, load_filters, spread
 from core.wording import percent
-from pages.components.image_grid import picture_grid
+from pages.components.image_grid import image_grid
 from pages.components.live_chart import live_chart
 from pages.results.confusion import opener
-from pages.results.evaluated_image import open_picture
+from pages.results.evaluated_image import open_image
 from pages.results.gallery import tile
-from pages.shared.gallery_choice import show_pictures
+from pages.shared.gallery_choice import show_images
 from pages.shared.session import workspace
 from pages.shared.theme import background
 
 MOST_CLASSES = 20  # in the small matrix
 
 
-def epoch_machine(run: Run, judged: Judged, names: list[str]) -> None:
+def epoch_machine(run: Run, evaluated: EvaluatedImages, names: list[str]) -> None:
     """Everything here follows the slider above it."""
     classes = np.arange(len(names))
     if len(names) > MOST_CLASSES:
-        classes = _mistaken_at_last(run, judged, len(names))
+        classes = _mistaken_at_last(run, evaluated, len(names))
         st.caption(
             f"The {MOST_CLASSES} of {len(names):,} classes with the most mistakes, of them or for them, after the last epoch."
         )
-    labels, predicted = judged.labels, judged.predictions.predicted
+    labels, predicted = evaluated.labels, evaluated.predictions.predicted
     left, right = st.columns(2, gap="large")
     with left:
         st.markdown("**Accuracy of each class**")
-        figure = class_bars(labels, predicted, names, classes, judged.split)
+        figure = class_bars(labels, predicted, names, classes, evaluated.split)
         called = list(figure.data[0].y)
 
         def open_class(_: str, name: str) -> None:
             if name in called:
-                show_pictures(int(classes[called.index(name)]), None)
+                show_images(int(classes[called.index(name)]), None)
 
         live_chart(figure, key=f"epoch-classes-{run.id}", alt="Accuracy of each class after this epoch", on_click=open_class)
     with right:
@@ -57,46 +57,46 @@ def epoch_machine(run: Run, judged: Judged, names: list[str]) -> None:
             alt="Confusion matrix after this epoch",
             on_click=opener(list(figure.data[0].x), classes),
         )
-    pinned(run, judged, names)
+    pinned(run, evaluated, names)
     left, right = st.columns(2, gap="large")
     with left:
-        first_layer(run, judged)
+        first_layer(run, evaluated)
     with right:
-        how_learned(run, judged)
+        how_learned(run, evaluated)
 
 
-def _mistaken_at_last(run: Run, judged: Judged, num_classes: int) -> np.ndarray:
+def _mistaken_at_last(run: Run, evaluated: EvaluatedImages, num_classes: int) -> np.ndarray:
     """The same classes at every epoch, so that nothing jumps."""
     last = history_of(run).evaluations[-1]["epoch"]
-    at_last = records_of(run, [last]).get(last, judged.predictions)
-    return most_mistaken(judged.labels, at_last.predicted, num_classes, MOST_CLASSES)
+    at_last = records_of(run, [last]).get(last, evaluated.predictions)
+    return most_mistaken(evaluated.labels, at_last.predicted, num_classes, MOST_CLASSES)
 
 
-def pinned(run: Run, judged: Judged, names: list[str]) -> None:
-    store = pictures_of(workspace(), run, judged)
+def pinned(run: Run, evaluated: EvaluatedImages, names: list[str]) -> None:
+    store = images_of(workspace(), run, evaluated)
     if store is None:
         st.info("The pictures that this run was judged on are no longer on this machine; its figures stay.")
         return
-    places = pins_of(run, len(judged.labels))
+    places = pins_of(run, len(evaluated.labels))
     st.markdown("**Pinned pictures**" if places else "**Some of the pictures**")
     if not places:
         st.caption("Open any picture and pin it to follow it here.")
-        places = spread(len(judged.labels), NUM_SAMPLES)
+        places = spread(len(evaluated.labels), NUM_SAMPLES)
     _, height, width = store.meta.shape
-    picture_grid(
-        [tile(store, judged, names, place, with_truth=True) for place in places],
+    image_grid(
+        [tile(store, evaluated, names, place, with_truth=True) for place in places],
         key=f"pinned-{run.id}",
         label="Pinned pictures",
         side_px=110,
         ratio=width / height,
         on_open=lambda place: st.session_state.update({"open-judged": place}),
     )
-    open_picture(run, judged, names, places)
+    open_image(run, evaluated, names, places)
 
 
-def first_layer(run: Run, judged: Judged) -> None:
+def first_layer(run: Run, evaluated: EvaluatedImages) -> None:
     st.markdown("**What the first layer looks for**")
-    filters = load_filters(run, judged.epoch)
+    filters = load_filters(run, evaluated.epoch)
     if filters is None:
         st.caption("Its filters were not kept after this epoch; under Inside those of every checkpoint are seen.")
         return
@@ -104,9 +104,9 @@ def first_layer(run: Run, judged: Judged) -> None:
     st.caption(f"{len(filters)} filters of {filters.shape[3]} × {filters.shape[2]} pixels; grey is 0, all share one scale.")
 
 
-def how_learned(run: Run, judged: Judged) -> None:
+def how_learned(run: Run, evaluated: EvaluatedImages) -> None:
     st.markdown("**When the pictures were learned**")
-    learning = learning_until(run, judged)
+    learning = learning_until(run, evaluated)
     if not learning.epochs:
         st.caption("Nothing has been learned yet: move on by an epoch.")
         return
@@ -114,7 +114,7 @@ def how_learned(run: Run, judged: Judged) -> None:
         learning_histogram(learning), key=f"learned-{run.id}", alt="Pictures by the epoch after which they were right first"
     )
     counts = {kind: int(learning.of_kind(kind).sum()) for kind in ("early", "late", "forgotten", "never")}
-    total = len(judged.labels)
+    total = len(evaluated.labels)
     st.caption(
         "; ".join(
             f"{count:,} {words} ({percent(count / total)})"

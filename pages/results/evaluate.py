@@ -8,7 +8,7 @@ from core.data.sets import splits_of, title_of
 from core.errors import InputError
 from core.inference.evaluation import ALL
 from core.inference.kept_evaluations import evaluate_and_keep
-from core.insight.run_results import Judged, judged_by
+from core.insight.run_results import EvaluatedImages, evaluated_by
 from core.runs.checkpoints import find_checkpoint
 from core.runs.directory import Run
 from core.runs.evaluations import Evaluation, list_evaluations, remove_evaluation
@@ -17,7 +17,7 @@ from core.wording import percent
 from pages.results.checkpoint_choice import checkpoint_titles
 from pages.shared.actions import do, with_bar
 from pages.shared.session import workspace
-from pages.shared.text import inert
+from pages.shared.text import escaped
 
 
 def evaluation_choice(run: Run) -> None:
@@ -72,14 +72,14 @@ def evaluate_form(run: Run, key: str) -> None:
         st.rerun()
 
 
-def shown_evaluation(run: Run) -> Judged | None:
+def shown_evaluation(run: Run) -> EvaluatedImages | None:
     """The kept evaluation that was chosen, None for those after each epoch."""
     name = st.session_state.get(_key(run), "")
     kept = next((kept for kept in list_evaluations(run) if kept.name == name), None) if name else None
     try:
-        return judged_by(kept) if kept else None
+        return evaluated_by(kept) if kept else None
     except InputError as error:
-        st.error(inert(str(error)))
+        st.error(escaped(str(error)))
         return None
 
 
@@ -93,7 +93,7 @@ def said_of(evaluation: Evaluation) -> str:
     about = evaluation.about
     left_out = f" {about.left_out:,} pictures of classes that it does not know were left out." if about.left_out else ""
     return (
-        f"{about.checkpoint} on {about.num_pictures:,} pictures, {about.split} of {inert(about.title)}: **{percent(about.accuracy, 2)}** right, "
+        f"{about.checkpoint} on {about.num_pictures:,} pictures, {about.split} of {escaped(about.title)}: **{percent(about.accuracy, 2)}** right, "
         f"loss {about.loss:.4f}.{left_out}"
     )
 

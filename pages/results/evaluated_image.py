@@ -6,69 +6,69 @@ import streamlit as st
 
 from core.data.browse import Browser
 from core.data.edits import AS_DELIVERED, current_edits
-from core.data.store.image_store import PictureStore
+from core.data.store.image_store import ImageStore
 from core.errors import InputError
 from core.figures import runs as figures
 from core.inference.predictor import predict
 from core.insight.learning import Learning
-from core.insight.prediction_history import course, learning_until
-from core.insight.run_results import Judged, checkpoint_for, dataset_of, is_still_its_set, picture_at, pictures_of
+from core.insight.prediction_history import learning_until, prediction_history
+from core.insight.run_results import EvaluatedImages, checkpoint_for, dataset_of, image_at, images_of, is_still_its_set
 from core.runs.directory import Run
 from core.runs.pins import pin, pins_of, unpin
-from pages.components.large_image import begin_at, large_picture, one_of
+from pages.components.large_image import begin_at, large_image, one_of
 from pages.data.images import edit_buttons, last_action
 from pages.shared.session import choose_run, workspace
-from pages.shared.text import inert
+from pages.shared.text import escaped
 from pages.train.settings_form import begin_with
 
 MOST_CLASSES = 20  # of the bars
 
 
-def open_picture(run: Run, judged: Judged, names: list[str], among: Sequence[int]) -> None:
+def open_image(run: Run, evaluated: EvaluatedImages, names: list[str], among: Sequence[int]) -> None:
     """Shows the picture that was clicked large, its neighbours among these a click away."""
     position = st.session_state.pop("open-judged", None)
-    if position is not None and 0 <= position < len(judged.labels):
+    if position is not None and 0 <= position < len(evaluated.labels):
         among = list(among) if position in among else [position]  # a run that trains may have learned it meanwhile
         begin_at("judged-shown", among.index(position))
-        one_picture(run, judged, names, among, learning_until(run, judged))
+        one_image(run, evaluated, names, among, learning_until(run, evaluated))
 
 
 @st.dialog("Picture", width="large", on_dismiss="rerun")
-def one_picture(run: Run, judged: Judged, names: list[str], among: Sequence[int], learning: Learning | None) -> None:
+def one_image(run: Run, evaluated: EvaluatedImages, names: list[str], among: Sequence[int], learning: Learning | None) -> None:
     position = int(among[one_of(len(among), "judged-shown")])
     st.session_state[f"looked-at-{run.id}"] = position
-    index = int(judged.indices[position])
-    store = pictures_of(workspace(), run, judged)
-    picture = picture_at(store, index, names[judged.labels[position]])
+    index = int(evaluated.indices[position])
+    store = images_of(workspace(), run, evaluated)
+    image = image_at(store, index, names[evaluated.labels[position]])
     left, right = st.columns([3, 2])
     with left:
-        large_picture(store, index, key="judged-picture", alt=picture.file, height_share=0.5)
+        large_image(store, index, key="judged-picture", alt=image.file, height_share=0.5)
         width, height = store.sizes[index].tolist()
-        st.markdown(f"True class: **{inert(picture.true)}**  \n{inert(picture.file)}, {width} × {height} pixels")
+        st.markdown(f"True class: **{escaped(image.true)}**  \n{escaped(image.file)}, {width} × {height} pixels")
     with right:
-        probabilities(run, judged, picture.picture, position)
+        probabilities(run, evaluated, image.image, position)
         if learning:
-            course_over_epochs(run, learning, position)
-    if judged.evaluation is None:
-        pin_button(run, position, len(judged.labels))
+            prediction_history_chart(run, learning, position)
+    if evaluated.evaluation is None:
+        pin_button(run, position, len(evaluated.labels))
     if st.button(
         "Look inside", key=f"look-inside-{position}", help="Activations, filters and evidence for this picture.", on_click=_inside
     ):
         st.rerun()
-    what_to_do(run, judged, store, index, position)
+    what_to_do(run, evaluated, store, index, position)
 
 
 def _inside() -> None:
     st.session_state["result-view"] = "Inside"
 
 
-def probabilities(run: Run, judged: Judged, picture, position: int) -> None:
+def probabilities(run: Run, evaluated: EvaluatedImages, image, position: int) -> None:
     """Of all classes, by the checkpoint of the epoch shown, or the last one where that is not kept."""
     try:
-        checkpoint = checkpoint_for(run, judged)
-        said = predict(checkpoint, picture)
+        checkpoint = checkpoint_for(run, evaluated)
+        said = predict(checkpoint, image)
     except InputError as error:
-        st.caption(inert(str(error)))
+        st.caption(escaped(str(error)))
         return
     doubt = "" if said.is_sure else f" Below the threshold of {said.calibration.threshold:.0%}: not sure."
     fewer = f", its {MOST_CLASSES} likeliest classes" if len(said.class_names) > MOST_CLASSES else ""
@@ -77,12 +77,12 @@ def probabilities(run: Run, judged: Judged, picture, position: int) -> None:
     st.plotly_chart(bars, key=f"judged-bars-{position}", config={"displayModeBar": False})
 
 
-def course_over_epochs(run: Run, learning: Learning, position: int) -> None:
+def prediction_history_chart(run: Run, learning: Learning, position: int) -> None:
     """How it was learned, as a curve and in words."""
-    found = course(run, position)
+    found = prediction_history(run, position)
     if len(found.epochs) < 2:
         return
-    chart = figures.picture_history(found.epochs, found.probability, found.is_right)
+    chart = figures.image_history(found.epochs, found.probability, found.is_right)
     st.plotly_chart(chart, key=f"judged-history-{position}", config={"displayModeBar": False})
     at, forgotten = int(learning.learned_at[position]), int(learning.forgotten[position])
     times = {0: "and never forgotten", 1: "and forgotten once"}.get(forgotten, f"and forgotten {forgotten} times")
@@ -100,9 +100,9 @@ def pin_button(run: Run, position: int, total: int) -> None:
     )
 
 
-def what_to_do(run: Run, judged: Judged, store: PictureStore, index: int, position: int) -> None:
+def what_to_do(run: Run, evaluated: EvaluatedImages, store: ImageStore, index: int, position: int) -> None:
     """Relabel, leave out, flag: in the set that the picture is of."""
-    dataset = dataset_of(run, judged)
+    dataset = dataset_of(run, evaluated)
     if not is_still_its_set(workspace(), dataset, store):
         st.caption("The set of this name holds other pictures by now, so nothing can be changed about them from here.")
         return

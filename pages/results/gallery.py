@@ -5,17 +5,17 @@ import streamlit as st
 from core.data.browse import Browser
 from core.data.edits import current_edits
 from core.data.sources.containers import readable
-from core.data.store.image_store import PictureStore
+from core.data.store.image_store import ImageStore
 from core.insight.gallery import Wanted, select
 from core.insight.learning import Learning
 from core.insight.prediction_history import learning_until
-from core.insight.run_results import Judged, dataset_of, is_still_its_set, pictures_of
+from core.insight.run_results import EvaluatedImages, dataset_of, images_of, is_still_its_set
 from core.runs.directory import Run
 from core.wording import percent
-from pages._routes import picture_url
-from pages.components.image_grid import Tile, picture_grid
+from pages._routes import image_url
+from pages.components.image_grid import Tile, image_grid
 from pages.data.images import edited
-from pages.results.evaluated_image import open_picture, train_again
+from pages.results.evaluated_image import open_image, train_again
 from pages.shared.gallery_choice import ANY
 from pages.shared.session import workspace
 
@@ -46,15 +46,15 @@ EXPLAINED = {
 }
 
 
-def gallery(run: Run, judged: Judged, names: list[str]) -> None:
-    store = pictures_of(workspace(), run, judged)
+def gallery(run: Run, evaluated: EvaluatedImages, names: list[str]) -> None:
+    store = images_of(workspace(), run, evaluated)
     if store is None:
         st.info("The pictures that this run was judged on are no longer on this machine; its figures stay.")
         return
     train_again(run, key="train-again")
-    learning = learning_until(run, judged)
+    learning = learning_until(run, evaluated)
     wanted = filters(names, learning)
-    found = select(wanted, judged.predictions, judged.labels, learning)
+    found = select(wanted, evaluated.predictions, evaluated.labels, learning)
     if text := EXPLAINED.get(wanted.choice):
         st.caption(text)
     if not len(found):
@@ -63,23 +63,23 @@ def gallery(run: Run, judged: Judged, names: list[str]) -> None:
     pages = (len(found) + PAGE - 1) // PAGE
     page = 1
     if pages > 1:
-        page = st.number_input("Page", 1, pages, 1, key=f"gallery-page-{wanted}-{judged.epoch}", width=160)
-    st.caption(f"{len(found):,} of {len(judged.labels):,} pictures")
+        page = st.number_input("Page", 1, pages, 1, key=f"gallery-page-{wanted}-{evaluated.epoch}", width=160)
+    st.caption(f"{len(found):,} of {len(evaluated.labels):,} pictures")
     shown = found[(page - 1) * PAGE : page * PAGE].tolist()
-    dataset = dataset_of(run, judged)
+    dataset = dataset_of(run, evaluated)
     browser = None
     if is_still_its_set(workspace(), dataset, store):
         browser = Browser(store, current_edits(workspace(), dataset))
     _, height, width = store.meta.shape
-    picture_grid(
-        [tile(store, judged, names, position, browser=browser) for position in shown],
+    image_grid(
+        [tile(store, evaluated, names, position, browser=browser) for position in shown],
         key=f"gallery-{run.id}",
         label="Evaluated pictures",
         side_px=110,
         ratio=width / height,
         on_open=lambda position: st.session_state.update({"open-judged": position}),
     )
-    open_picture(run, judged, names, found)
+    open_image(run, evaluated, names, found)
 
 
 def filters(names: list[str], learning: Learning | None) -> Wanted:
@@ -104,18 +104,23 @@ def filters(names: list[str], learning: Learning | None) -> Wanted:
 
 
 def tile(
-    store: PictureStore, judged: Judged, names: list[str], position: int, with_truth: bool = False, browser: Browser | None = None
+    store: ImageStore,
+    evaluated: EvaluatedImages,
+    names: list[str],
+    position: int,
+    with_truth: bool = False,
+    browser: Browser | None = None,
 ) -> Tile:
     """with_truth: the probability of the true class also where another was predicted. browser: for what was done to the picture since."""
-    predicted, true = int(judged.predictions.predicted[position]), int(judged.labels[position])
-    index = int(judged.indices[position])
+    predicted, true = int(evaluated.predictions.predicted[position]), int(evaluated.labels[position])
+    index = int(evaluated.indices[position])
     mark = "✓" if predicted == true else "✗"
-    lines = [f"{mark} {names[predicted]} ({percent(float(judged.predictions.confidence[position]), 0)})"]
+    lines = [f"{mark} {names[predicted]} ({percent(float(evaluated.predictions.confidence[position]), 0)})"]
     if predicted != true:
-        probability = f" ({percent(float(judged.predictions.true_probability[position]), 0)})" if with_truth else ""
+        probability = f" ({percent(float(evaluated.predictions.true_probability[position]), 0)})" if with_truth else ""
         lines.append(f"true: {names[true]}{probability}")
     lines.append(readable(store.key(index)).rpartition("/")[2])
     lines += edited(browser, index) if browser else []
     return Tile(
-        position, (picture_url(store.path.name, index),), tuple(lines), dimmed=browser is not None and not browser.kept[index]
+        position, (image_url(store.path.name, index),), tuple(lines), dimmed=browser is not None and not browser.kept[index]
     )

@@ -7,7 +7,7 @@ import numpy as np
 import streamlit as st
 from PIL import Image
 
-from core.data.transforms.preprocessing import array_to_picture
+from core.data.transforms.preprocessing import array_to_image
 from core.errors import InputError
 from core.figures import inside as figures
 from core.figures.runs import probability_bars
@@ -16,7 +16,7 @@ from core.inference import saliency
 from core.inference.kept_occlusion import covered_key, keep_covered, kept_covered
 from core.inference.layers import Layer
 from core.inference.predictor import Prediction, network_of, predict
-from core.insight.run_results import Judged, picture_at, pictures_of
+from core.insight.run_results import EvaluatedImages, image_at, images_of
 from core.models.network_spec import NetworkSpec
 from core.runs.checkpoints import Checkpoint
 from core.runs.directory import Run
@@ -25,8 +25,8 @@ from pages.results.checkpoint_choice import checkpoint_choice
 from pages.shared.actions import with_bar
 from pages.shared.enlarged import enlarged
 from pages.shared.session import workspace
-from pages.shared.text import inert
-from pages.shared.upload import uploaded_picture
+from pages.shared.text import escaped
+from pages.shared.upload import uploaded_image
 
 SIDE_PX = 260
 TOP_K = 5
@@ -35,18 +35,18 @@ PREDICTED, MEAN = -1, -1  # in the place of a class, of a channel
 NOTHING = 1e-4  # of a probability: less is rounding
 
 
-def inside(run: Run, judged: Judged, names: list[str]) -> None:
-    checkpoint = checkpoint_choice(run, judged, "inside")
+def inside(run: Run, evaluated: EvaluatedImages, names: list[str]) -> None:
+    checkpoint = checkpoint_choice(run, evaluated, "inside")
     if checkpoint is None:
         return
-    picture = chosen_picture(run, judged, names)
-    if picture is None:
+    image = chosen_image(run, evaluated, names)
+    if image is None:
         return
     try:
-        said = predict(checkpoint, picture)
+        said = predict(checkpoint, image)
         model, spec = network_of(checkpoint)
     except InputError as error:
-        st.error(inert(str(error)))
+        st.error(escaped(str(error)))
         return
     layers = look.layers_of(spec)
     what_it_says(said)
@@ -54,7 +54,7 @@ def inside(run: Run, judged: Judged, names: list[str]) -> None:
     what_a_layer_does(model, spec, layers, said)
 
 
-def chosen_picture(run: Run, judged: Judged, names: list[str]) -> Image.Image | None:
+def chosen_image(run: Run, evaluated: EvaluatedImages, names: list[str]) -> Image.Image | None:
     """One of the evaluated ones, or one from outside."""
     source = st.segmented_control(
         "Picture from",
@@ -64,11 +64,11 @@ def chosen_picture(run: Run, judged: Judged, names: list[str]) -> Image.Image | 
         required=True,
         label_visibility="collapsed",
     )
-    return uploaded_picture("inside-upload") if source == "Upload" else evaluated(run, judged, names)
+    return uploaded_image("inside-upload") if source == "Upload" else chosen_evaluated(run, evaluated, names)
 
 
-def evaluated(run: Run, judged: Judged, names: list[str]) -> Image.Image | None:
-    total, store = len(judged.labels), pictures_of(workspace(), run, judged)
+def chosen_evaluated(run: Run, evaluated: EvaluatedImages, names: list[str]) -> Image.Image | None:
+    total, store = len(evaluated.labels), images_of(workspace(), run, evaluated)
     if store is None or not total:
         st.info("The pictures that this run was judged on are no longer on this machine. Upload one to look inside all the same.")
         return None
@@ -92,18 +92,16 @@ def evaluated(run: Run, judged: Judged, names: list[str]) -> Image.Image | None:
         st.button("Previous", key="inside-previous", disabled=at == 0, on_click=turn_to, args=(at - 1,))
         st.button("Next", key="inside-next", disabled=at == total - 1, on_click=turn_to, args=(at + 1,))
         st.button("Another one", key="inside-another", on_click=turn_to, args=(random.randrange(total),))
-    picture = picture_at(store, int(judged.indices[at]), names[judged.labels[at]])
-    st.caption(f"{inert(picture.file)}, true class: **{inert(picture.true)}**")
-    return picture.picture
+    image = image_at(store, int(evaluated.indices[at]), names[evaluated.labels[at]])
+    st.caption(f"{escaped(image.file)}, true class: **{escaped(image.true)}**")
+    return image.image
 
 
 def what_it_says(said: Prediction) -> None:
     seen, bars = st.columns([1, 2])
     with seen:
         _, height, width = said.seen.shape
-        show(
-            array_to_picture(said.seen), "The picture as the network sees it", f"What the network sees: {width} × {height} pixels"
-        )
+        show(array_to_image(said.seen), "The picture as the network sees it", f"What the network sees: {width} × {height} pixels")
     with bars:
         st.plotly_chart(
             probability_bars(said.top(TOP_K)), key="inside-bars", config={"displayModeBar": False}, alt="Likeliest classes"
@@ -126,7 +124,7 @@ def evidence(checkpoint: Checkpoint, model: object, spec: NetworkSpec, layers: S
         target = predicted if chosen == PREDICTED else chosen
         layer = layer_of_evidence(layers)
     st.caption(
-        f"{inert(said.class_names[target])} gets {percent(float(said.probabilities[target]))}. Orange speaks for this class, blue against it; "
+        f"{escaped(said.class_names[target])} gets {percent(float(said.probabilities[target]))}. Orange speaks for this class, blue against it; "
         "the strongest place of each picture is opaque."
     )
     left, right = st.columns(2)
@@ -161,11 +159,11 @@ def grad_cam(model: object, spec: NetworkSpec, layer: Layer | None, said: Predic
         )
         return
     small = saliency.grad_cam(model, look.as_input(said.seen[None], spec), layer, target)
-    name = inert(said.class_names[target])
+    name = escaped(said.class_names[target])
     if not small.any():
         st.info(f"At this layer no place speaks for {name}.")
         return
-    large = saliency.at_picture_size(small, said.seen.shape[1:])
+    large = saliency.at_image_size(small, said.seen.shape[1:])
     height, width = small.shape
     show(
         figures.overlay(said.seen, large),
@@ -219,7 +217,7 @@ def cover(model, spec, said, target, patch, stride, temperature, progress) -> np
 
 
 def show_covered(said: Prediction, target: int, fall: np.ndarray, patch: int) -> None:
-    name = inert(said.class_names[target])
+    name = escaped(said.class_names[target])
     strongest = float(np.abs(fall).max())
     if strongest < NOTHING:
         st.info(f"Covering a square of {patch} × {patch} pixels changes nothing about the probability of {name}.")
@@ -236,9 +234,9 @@ def show_covered(said: Prediction, target: int, fall: np.ndarray, patch: int) ->
         st.caption(f"The probability falls by up to {percent(drop)} and rises by up to {percent(rise)}.")
 
 
-def show(picture: Image.Image, alt: str, caption: str) -> None:
+def show(image: Image.Image, alt: str, caption: str) -> None:
     """At a whole multiple of its size: an image with a longer caption would be stretched."""
-    large = enlarged(picture, SIDE_PX)
+    large = enlarged(image, SIDE_PX)
     st.image(large, caption=caption, width=large.width, output_format="PNG", alt=alt)
 
 
@@ -280,7 +278,7 @@ def show_activations(values: np.ndarray, layer: Layer) -> None:
         )
         st.caption(f"{counted(len(values), 'value')}, one for each unit.")
         return
-    st.image(figures.table_picture(figures.in_rows(values)), output_format="PNG", alt=f"Activations of {layer.path}")
+    st.image(figures.table_image(figures.in_rows(values)), output_format="PNG", alt=f"Activations of {layer.path}")
     st.caption(f"{counted(len(values), 'value')}, row by row: 0 is mid grey, light is above it, dark below.")
 
 
@@ -300,7 +298,7 @@ def show_filters(model: object, spec: NetworkSpec, layer: Layer) -> None:
         found = look.filters(model, spec, layer, None if channel == MEAN else channel)
     if found.is_table:
         rows, columns = found.values.shape[2:]
-        st.image(figures.table_picture(found.values[0, 0]), output_format="PNG", alt=f"Weights of {layer.path}")
+        st.image(figures.table_image(found.values[0, 0]), output_format="PNG", alt=f"Weights of {layer.path}")
         cut = rows > figures.MOST_ROWS or columns > figures.MOST_COLUMNS
         st.caption(
             f"{rows:,} × {columns:,} weights: a row for each unit, a column for each of its inputs. 0 is mid grey, light is above it, dark below."

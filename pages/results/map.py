@@ -5,63 +5,65 @@ from collections.abc import Callable
 import numpy as np
 import streamlit as st
 
-from core.data.store.image_store import PictureStore
+from core.data.store.image_store import ImageStore
 from core.errors import InputError
 from core.figures import inside as figures
 from core.inference.background import Work, work_named, work_on
 from core.inference.embedding import FEWEST_POINTS, MOST_POINTS, Points
 from core.inference.kept_maps import kept_points, kept_tsne, map_key, points_for, tsne_for
-from core.insight.run_results import Judged, pictures_of
+from core.insight.run_results import EvaluatedImages, images_of
 from core.runs.checkpoints import Checkpoint
 from core.runs.directory import Run
 from core.wording import percent
-from pages._routes import picture_url
+from pages._routes import image_url
 from pages.components.live_chart import live_chart
 from pages.results.checkpoint_choice import checkpoint_choice
 from pages.results.epoch_slider import is_playing
-from pages.results.evaluated_image import open_picture
+from pages.results.evaluated_image import open_image
 from pages.shared.session import workspace
-from pages.shared.text import inert
+from pages.shared.text import escaped
 
 QUICK_PIXELS = 6_000_000  # of all pictures together: a few seconds for the networks that fit them
 SOON_S = 0.5  # waited for without a word
 SAMPLES = (500, 1_000, 2_000, MOST_POINTS)
 
 
-def embedding_map(run: Run, judged: Judged, names: list[str]) -> None:
-    store = pictures_of(workspace(), run, judged)
+def embedding_map(run: Run, evaluated: EvaluatedImages, names: list[str]) -> None:
+    store = images_of(workspace(), run, evaluated)
     if store is None:
         st.info("The pictures that this run was judged on are no longer on this machine; its figures stay.")
         return
-    if len(judged.labels) < FEWEST_POINTS:
-        st.info(f"A map needs at least {FEWEST_POINTS} evaluated pictures, there are {len(judged.labels)}.")
+    if len(evaluated.labels) < FEWEST_POINTS:
+        st.info(f"A map needs at least {FEWEST_POINTS} evaluated pictures, there are {len(evaluated.labels)}.")
         return
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        checkpoint = checkpoint_choice(run, judged, "map")
+        checkpoint = checkpoint_choice(run, evaluated, "map")
         if checkpoint is None:
             return
-        most = sample_choice(store, len(judged.labels))
+        most = sample_choice(store, len(evaluated.labels))
     try:
-        key = map_key(checkpoint, store, judged.indices, most)
-        points = kept_points(run, key) or worked_out(run, checkpoint, store, judged, most, key)
+        key = map_key(checkpoint, store, evaluated.indices, most)
+        points = kept_points(run, key) or worked_out(run, checkpoint, store, evaluated, most, key)
         if points is None:
             return
         with st.container(horizontal=True, vertical_alignment="bottom"):
             st.session_state.setdefault("map-projection", "PCA")
             projection = st.segmented_control("Projection", ["PCA", "t-SNE"], key="map-projection", required=True)
-            groups = colours(judged.labels[points.positions], points.predicted, names)
+            groups = colours(evaluated.labels[points.positions], points.predicted, names)
         places = tsne_places(run, key, points) if projection == "t-SNE" else points.scores[:, :2]
         if places is None:
             return
     except InputError as error:
-        st.error(inert(str(error)))
+        st.error(escaped(str(error)))
         return
-    say_what_it_is(projection, points, len(judged.labels))
+    say_what_it_is(projection, points, len(evaluated.labels))
     axes = tuple(f"Component {i + 1} ({percent(float(points.explained[i]))} of the variance)" for i in range(2))
-    show(run, store, judged, points, places, groups, axes if projection == "PCA" else ("", ""), f"map-{projection}-{key}", names)
+    show(
+        run, store, evaluated, points, places, groups, axes if projection == "PCA" else ("", ""), f"map-{projection}-{key}", names
+    )
 
 
-def sample_choice(store: PictureStore, total: int) -> int:
+def sample_choice(store: ImageStore, total: int) -> int:
     """How many pictures at most; fewer of large ones, unless more are asked for."""
     if total <= SAMPLES[0]:
         return MOST_POINTS
@@ -77,13 +79,15 @@ def sample_choice(store: PictureStore, total: int) -> int:
     )
 
 
-def pixels(store: PictureStore) -> int:
+def pixels(store: ImageStore) -> int:
     return store.meta.shape[1] * store.meta.shape[2]
 
 
-def worked_out(run: Run, checkpoint: Checkpoint, store: PictureStore, judged: Judged, most: int, key: str) -> Points | None:
+def worked_out(
+    run: Run, checkpoint: Checkpoint, store: ImageStore, evaluated: EvaluatedImages, most: int, key: str
+) -> Points | None:
     """The network passes over the pictures: at once where that takes seconds, else when asked to."""
-    count = min(most, len(judged.labels))
+    count = min(most, len(evaluated.labels))
     is_quick = count * pixels(store) <= QUICK_PIXELS
     work = work_named(key)
     if work is None and not is_quick:
@@ -93,7 +97,7 @@ def worked_out(run: Run, checkpoint: Checkpoint, store: PictureStore, judged: Ju
                 "The network passes over each picture once. For pictures of this size that takes a while; the map is kept."
             )
             return None
-    work = work or work_on(key, lambda progress: points_for(run, checkpoint, store, judged.indices, most, progress))
+    work = work or work_on(key, lambda progress: points_for(run, checkpoint, store, evaluated.indices, most, progress))
     return awaited(work, None if is_quick else work.cancel)
 
 
@@ -165,18 +169,18 @@ def say_what_it_is(projection: str, points: Points, total: int) -> None:
     )
 
 
-def show(run, store, judged, points, places, groups, axes, key, names) -> None:
-    labels = judged.labels[points.positions]
+def show(run, store, evaluated, points, places, groups, axes, key, names) -> None:
+    labels = evaluated.labels[points.positions]
     words = [
         f"✓ {names[p]}" if t == p else f"✗ {names[p]}\ntrue: {names[t]}"
         for t, p in zip(labels.tolist(), points.predicted.tolist(), strict=True)
     ]
-    ids = np.stack([judged.indices[points.positions], points.positions], axis=1)
+    ids = np.stack([evaluated.indices[points.positions], points.positions], axis=1)
     live_chart(
         figures.points_map(places, groups, ids, words, axes),
         key=key,
         alt=f"Map of {len(places):,} evaluated pictures by what the network makes of them",
         on_pick=lambda position: st.session_state.update({"open-judged": position}),
-        pictures=picture_url(store.path.name, 0).removesuffix("0"),
+        images=image_url(store.path.name, 0).removesuffix("0"),
     )
-    open_picture(run, judged, names, range(len(judged.labels)))
+    open_image(run, evaluated, names, range(len(evaluated.labels)))

@@ -4,7 +4,7 @@ import streamlit as st
 
 from core.data.edits import edits_at
 from core.errors import InputError
-from core.insight.run_results import class_names_of, judged_after
+from core.insight.run_results import class_names_of, evaluated_after
 from core.runs.checkpoints import has_checkpoint
 from core.runs.directory import Run
 from core.runs.history import History, history_of
@@ -15,7 +15,7 @@ from pages.compare.choice import compare_runs
 from pages.results.calibration import calibration
 from pages.results.classes import class_table
 from pages.results.confusion import confusion
-from pages.results.curves import curves, sample_pictures
+from pages.results.curves import curves, sample_images
 from pages.results.epoch_slider import STEP_S, chosen_epoch, is_playing
 from pages.results.epochs import epoch_machine
 from pages.results.evaluate import carry_out, evaluation_choice, said_of, shown_evaluation
@@ -25,7 +25,7 @@ from pages.results.map import embedding_map
 from pages.results.robustness import robustness
 from pages.shared.run_row import badge, titles_of
 from pages.shared.session import choose_run, chosen_run, workspace
-from pages.shared.text import inert
+from pages.shared.text import escaped
 
 # what is shown of an evaluation, beside the curves of the whole run
 VIEWS = {
@@ -71,7 +71,7 @@ def results(run: Run, shown_state: str) -> None:
     status, history = status_of(run), history_of(run)
     if status.state != shown_state:
         st.rerun()
-    st.markdown(f"{badge(status)} {inert(status.message)}")
+    st.markdown(f"{badge(status)} {escaped(status.message)}")
     kept = shown_evaluation(run)
     if not kept and not (history.evaluations and history.started):
         st.info(nothing_yet(run, status))
@@ -79,7 +79,7 @@ def results(run: Run, shown_state: str) -> None:
     try:
         names = class_names_of(run)
     except InputError as error:  # of a run from a file, whose only checkpoint is damaged
-        st.error(inert(str(error)))
+        st.error(escaped(str(error)))
         return
     if history.evaluations:
         overview(run, history, status)
@@ -95,13 +95,13 @@ def results(run: Run, shown_state: str) -> None:
     )
     if view == "Curves":
         curves(run, history)
-        sample_pictures(run, history.last_evaluation["epoch"], names)
+        sample_images(run, history.last_evaluation["epoch"], names)
         return
-    judged = kept or judged_after(run, chosen_epoch(run, [row["epoch"] for row in history.evaluations]))
-    if judged is None:
+    evaluated = kept or evaluated_after(run, chosen_epoch(run, [row["epoch"] for row in history.evaluations]))
+    if evaluated is None:
         st.warning("The record of this evaluation is missing from the run's folder; its classes and pictures can't be shown.")
     else:
-        VIEWS[view](run, judged, names)
+        VIEWS[view](run, evaluated, names)
 
 
 def nothing_yet(run: Run, status: Status) -> str:
@@ -130,7 +130,7 @@ def overview(run: Run, history: History, status: Status) -> None:
         st.metric("Time", duration(status.seconds), width="content")
     st.caption(
         f"Judged on {history.started['num_evaluated']:,} pictures of the {last['split']} split of "
-        f"{inert(history.started['dataset'])}, after epoch {last['epoch']}.{edits_of_run(run)}"
+        f"{escaped(history.started['dataset'])}, after epoch {last['epoch']}.{edits_of_run(run)}"
     )
 
 

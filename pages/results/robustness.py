@@ -5,8 +5,8 @@ import streamlit as st
 from core.data.transforms.corruptions import CORRUPTIONS
 from core.errors import InputError
 from core.figures.robustness import robustness_curve
-from core.inference.robustness import Bench, kept_bench, measure, worse_and_worse
-from core.insight.run_results import Judged, checkpoint_for, pictures_of
+from core.inference.robustness import Robustness, kept_robustness, measure, worse_and_worse
+from core.insight.run_results import EvaluatedImages, checkpoint_for, images_of
 from core.runs.directory import Run
 from core.wording import percent
 from pages.components.live_chart import live_chart
@@ -14,22 +14,22 @@ from pages.shared.actions import with_bar
 from pages.shared.enlarged import enlarged
 from pages.shared.gallery_choice import ANY
 from pages.shared.session import workspace
-from pages.shared.text import inert
+from pages.shared.text import escaped
 
 SAMPLES = (200, 500, 2000, 10_000)
 
 
-def robustness(run: Run, judged: Judged, names: list[str]) -> None:
-    store = pictures_of(workspace(), run, judged)
+def robustness(run: Run, evaluated: EvaluatedImages, names: list[str]) -> None:
+    store = images_of(workspace(), run, evaluated)
     if store is None:
         st.info("The pictures that this run was judged on are no longer on this machine, so nothing can be tried with them.")
         return
     try:
-        checkpoint = checkpoint_for(run, judged)
+        checkpoint = checkpoint_for(run, evaluated)
     except InputError as error:
-        st.info(inert(str(error)))
+        st.info(escaped(str(error)))
         return
-    total = len(judged.labels)
+    total = len(evaluated.labels)
     sizes = [size for size in SAMPLES if size < total] + [min(total, SAMPLES[-1])]
     with st.container(horizontal=True, vertical_alignment="bottom"):
         count = st.selectbox(
@@ -52,38 +52,38 @@ def robustness(run: Run, judged: Judged, names: list[str]) -> None:
             key="bench-class",
             width=240,
         )
-    if is_asked and with_bar(lambda progress: measure(run, checkpoint, store, judged, count, progress)):
+    if is_asked and with_bar(lambda progress: measure(run, checkpoint, store, evaluated, count, progress)):
         st.rerun()
-    bench = kept_bench(run, checkpoint, store, judged, count)
-    if bench is None:
+    measured = kept_robustness(run, checkpoint, store, evaluated, count)
+    if measured is None:
         st.info(
             "Every picture of the sample is made worse in six ways, at five strengths each, and judged again. What comes out is kept with the run."
         )
         return
-    say(bench)
-    index = int(judged.indices[0])
+    say(measured)
+    index = int(evaluated.indices[0])
     for row in ("rotation", "shift", "blur"), ("noise", "brightness", "contrast"):
         for column, name in zip(st.columns(3), row, strict=True):
             with column:
                 st.markdown(f"**{CORRUPTIONS[name].title}**")
                 live_chart(
-                    robustness_curve(bench, name, names, None if chosen == ANY else chosen),
+                    robustness_curve(measured, name, names, None if chosen == ANY else chosen),
                     key=f"robustness-{name}-{run.id}",
                     alt=f"Accuracy over the strength of {CORRUPTIONS[name].title.lower()}",
                 )
                 with st.container(horizontal=True, gap="small"):
-                    for picture in worse_and_worse(store, index, name):
-                        st.image(enlarged(picture, 44), width=44, output_format="PNG")
+                    for image in worse_and_worse(store, index, name):
+                        st.image(enlarged(image, 44), width=44, output_format="PNG")
 
 
-def say(bench: Bench) -> None:
+def say(measured: Robustness) -> None:
     """The outcome in a sentence, and how far it can be trusted."""
-    name = bench.weakest
+    name = measured.weakest
     corruption = CORRUPTIONS[name]
     strongest = f"{corruption.strengths[-1]:g}{corruption.unit}"
     st.markdown(
-        f"As they are, **{percent(bench.accuracy(name)[0])}** of {bench.num_pictures:,} pictures are right. What costs most is "
-        f"**{corruption.title.lower()}**: at the strongest ({strongest}) {percent(bench.accuracy(name)[-1])} are left."
+        f"As they are, **{percent(measured.accuracy(name)[0])}** of {measured.num_pictures:,} pictures are right. What costs most is "
+        f"**{corruption.title.lower()}**: at the strongest ({strongest}) {percent(measured.accuracy(name)[-1])} are left."
     )
     st.caption(
         "The strong line is all pictures, each faint one a class. Under each chart the first picture, from as it is to the strongest."

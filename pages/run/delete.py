@@ -5,7 +5,7 @@ import streamlit as st
 from core.errors import InputError
 from core.runs.directory import Run, delete_run
 from pages.shared.session import choose_run
-from pages.shared.text import inert
+from pages.shared.text import escaped
 
 
 def delete_button(run: Run, then: str | None = None) -> None:
@@ -16,7 +16,7 @@ def delete_button(run: Run, then: str | None = None) -> None:
             try:
                 delete_run(run)
             except InputError as error:
-                st.error(inert(str(error)))
+                st.error(escaped(str(error)))
                 return
             if st.session_state.get("run") == run.id:
                 choose_run(None)

@@ -10,7 +10,7 @@ from core.runs.history import History, history_of
 from core.runs.index import label_of
 from core.runs.notes import Notes, read_notes, tags_from, write_notes
 from core.runs.status import Status, status_of
-from core.runs.timeline import chronicle, exactness
+from core.runs.timeline import exactness, timeline
 from core.wording import percent, size
 from pages.compare.choice import compare_runs
 from pages.compare.family import family_tree
@@ -19,7 +19,7 @@ from pages.shared.actions import do
 from pages.shared.continue_fields import go_on_fields
 from pages.shared.run_row import badge, subject_of, title_of, when_of
 from pages.shared.session import choose_run, chosen_run, go_to, launcher, workspace
-from pages.shared.text import inert
+from pages.shared.text import escaped
 from pages.train.settings_form import begin_with
 
 
@@ -43,7 +43,7 @@ def sheet(run: Run) -> None:
         family_tree(family, {run.id: "→"}, here=run.id)
     st.subheader("What happened")
     st.dataframe(
-        chronicle(history),
+        timeline(history),
         hide_index=True,
         width="stretch",
         key="chronicle",
@@ -58,18 +58,18 @@ def sheet(run: Run) -> None:
 
 
 def header(run: Run, status: Status, history: History) -> None:
-    st.title(inert(read_notes(run).name or label_of(run)))
-    st.markdown(f"{when_of(run)} &nbsp; {badge(status)} &nbsp; {inert(subject_of(run))}  \n{inert(status.message)}")
+    st.title(escaped(read_notes(run).name or label_of(run)))
+    st.markdown(f"{when_of(run)} &nbsp; {badge(status)} &nbsp; {escaped(subject_of(run))}  \n{escaped(status.message)}")
     if origin := run.config.origin:
         with st.container(horizontal=True, vertical_alignment="center"):
             what = f"Loaded from the file {origin.name}"
             if origin.kind == "run":
                 what = f"Began with the weights of {parent_title(origin.name)}, {origin.checkpoint}"
-            st.markdown(f"{inert(what)}. {inert(origin.note)}", width="content")
+            st.markdown(f"{escaped(what)}. {escaped(origin.note)}", width="content")
             if origin.kind == "run" and st.button("Show the parent", key="show-parent"):
                 show_parent(origin.name)
     if words := exactness(history):
-        st.caption(inert(words))
+        st.caption(escaped(words))
     with st.container(horizontal=True):
         if st.button("Results", key="to-results"):
             go_to("results/results.py", run)
@@ -99,7 +99,7 @@ def show_parent(run_id: str) -> None:
     try:
         go_to("run/run.py", find_run(workspace(), run_id))
     except InputError as error:
-        st.error(inert(str(error)))
+        st.error(escaped(str(error)))
 
 
 def follow(run: Run, shown: tuple[str, int]) -> None:
@@ -213,7 +213,7 @@ def downloads(run: Run) -> None:
 
 if run := chosen_run():
     for note in st.session_state.pop("loaded-notes", []):
-        st.info(inert(note))
+        st.info(escaped(note))
     sheet(run)
 else:
     st.title("Run")

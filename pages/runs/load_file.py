@@ -18,7 +18,7 @@ from core.models.catalogue import MODELS
 from core.recipes import RECIPES, recipe_named
 from core.settings import changed, parse_numbers
 from pages.shared.session import go_to, launcher, workspace
-from pages.shared.text import inert
+from pages.shared.text import escaped
 
 MAX_UPLOAD_MB = 500
 OTHER = "other"
@@ -41,9 +41,9 @@ def load_file_form() -> None:
         try:
             examine(file, path)
         except InputError as error:
-            st.error(inert(str(error)))
+            st.error(escaped(str(error)))
         except OSError as error:
-            st.error(inert(str(disk_error(error))))
+            st.error(escaped(str(disk_error(error))))
 
 
 def examine(file, path: str) -> None:
@@ -110,5 +110,5 @@ def belonging() -> TrainConfig | None:
         values |= {"preprocessing.mean": parse_numbers(mean), "preprocessing.std": parse_numbers(std)}
         return changed(TrainConfig(), values)
     except InputError as error:
-        st.error(inert(str(error)))
+        st.error(escaped(str(error)))
         return None

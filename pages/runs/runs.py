@@ -12,7 +12,7 @@ from pages.runs.load_file import load_file_form
 from pages.shared.actions import do
 from pages.shared.run_row import COLOURS, run_row, title_of
 from pages.shared.session import go_to, launcher, workspace
-from pages.shared.text import inert
+from pages.shared.text import escaped
 
 PER_PAGE = 20
 
@@ -40,7 +40,7 @@ def waiting_line() -> None:
     st.subheader("In line")
     for place, run in enumerate(line, start=1):
         with st.container(horizontal=True, vertical_alignment="center", key=f"line-{run.id}"):
-            st.markdown(f"**{place}** &nbsp; {inert(title_of(run))}", width="stretch")
+            st.markdown(f"**{place}** &nbsp; {escaped(title_of(run))}", width="stretch")
             if st.button("Earlier", key=f"earlier-{run.id}", disabled=place == 1):
                 do(lambda run=run, place=place: launcher().move(run, place - 1))
             if st.button("Later", key=f"later-{run.id}", disabled=place == len(line)):

@@ -11,7 +11,7 @@ from core.files import disk_error
 from core.running.actions import DamagedCheckpoint
 from core.runs.directory import find_run
 from pages.shared.session import launcher, workspace
-from pages.shared.text import for_people, inert
+from pages.shared.text import escaped, for_people
 
 
 def do(action: Callable[[], object], notice: str = "", to: str | None = None) -> None:
@@ -40,7 +40,7 @@ def with_bar(action: Callable[[Progress], object]) -> bool:
     bar = st.progress(0.0, "Beginning")
 
     def show(what: str, done: int, total: int) -> None:
-        bar.progress(min(1.0, done / total) if total else 1.0, inert(f"{what}, {done:,} of {total:,}" if total else what))
+        bar.progress(min(1.0, done / total) if total else 1.0, escaped(f"{what}, {done:,} of {total:,}" if total else what))
 
     try:
         action(show)
@@ -51,19 +51,19 @@ def with_bar(action: Callable[[Progress], object]) -> bool:
     else:
         return True
     bar.empty()
-    st.error(inert(reason))
+    st.error(escaped(reason))
     return False
 
 
 def show_messages() -> None:
     """What the last action has to say."""
     if trouble := st.session_state.pop("trouble", ""):
-        st.error(inert(trouble))
+        st.error(escaped(trouble))
         offer = st.session_state.pop("offer", None)
         if offer and offer[1]:
             st.button(f"Resume from {offer[1]}", type="primary", key="resume-from-sound", on_click=_resume_from, args=offer)
     if notice := st.session_state.pop("notice", ""):
-        st.toast(inert(notice))
+        st.toast(escaped(notice))
 
 
 def _resume_from(run_id: str, checkpoint: str, settings: dict[str, Any]) -> None:

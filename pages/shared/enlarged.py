@@ -3,6 +3,6 @@
 from PIL import Image
 
 
-def enlarged(picture: Image.Image, side_px: int = 132) -> Image.Image:
-    scale = max(1, round(side_px / max(picture.size)))
-    return picture.resize((picture.width * scale, picture.height * scale), Image.Resampling.NEAREST) if scale > 1 else picture
+def enlarged(image: Image.Image, side_px: int = 132) -> Image.Image:
+    scale = max(1, round(side_px / max(image.size)))
+    return image.resize((image.width * scale, image.height * scale), Image.Resampling.NEAREST) if scale > 1 else image

@@ -5,7 +5,7 @@ import streamlit as st
 ANY = -1  # in place of a class
 
 
-def show_pictures(true: int | None, predicted: int | None, choice: str = "all") -> None:
+def show_images(true: int | None, predicted: int | None, choice: str = "all") -> None:
     """Turns to the pictures of a class, or of one that was taken for another. None: any."""
     state = st.session_state
     state["result-view"], state["gallery-choice"] = "Pictures", choice

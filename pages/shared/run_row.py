@@ -13,7 +13,7 @@ from core.runs.notes import read_notes
 from core.runs.status import Status, status_of
 from core.wording import duration, percent
 from pages.shared.session import go_to
-from pages.shared.text import inert
+from pages.shared.text import escaped
 
 COLOURS = {
     "running": "blue",
@@ -61,7 +61,7 @@ def run_row(
         _ = run.config
     except (InputError, OSError) as error:
         with st.container(border=True, key=f"{key}-{run.id}"), st.container(horizontal=True, vertical_alignment="center"):
-            st.markdown(f"**{inert(title_of(run))}** &nbsp; damaged: {inert(str(error)[:200])}", width="stretch")
+            st.markdown(f"**{escaped(title_of(run))}** &nbsp; damaged: {escaped(str(error)[:200])}", width="stretch")
             actions(status)
         return
     facts = [
@@ -72,11 +72,11 @@ def run_row(
     ]
     if status.state in ("failed", "interrupted"):
         facts.append(status.message)
-    tags = " ".join(f":gray-badge[{inert(tag)}]" for tag in read_notes(run).tags)
+    tags = " ".join(f":gray-badge[{escaped(tag)}]" for tag in read_notes(run).tags)
     with st.container(border=True, key=f"{key}-{run.id}"), st.container(horizontal=True, vertical_alignment="center"):
         mark()
         st.markdown(
-            f"**{inert(title_of(run))}** &nbsp; {badge(status)} {tags}  \n:small[:gray[{inert(' · '.join(facts))}]]",
+            f"**{escaped(title_of(run))}** &nbsp; {badge(status)} {tags}  \n:small[:gray[{escaped(' · '.join(facts))}]]",
             width="stretch",
         )
         if st.button("Open", key=f"{key}-open-{run.id}"):

@@ -6,7 +6,7 @@ from core.errors import InputError
 from core.jobs.queue import Launcher, launcher_for
 from core.runs.directory import Run, find_run
 from core.workspace import Workspace, open_workspace
-from pages.shared.text import inert
+from pages.shared.text import escaped
 
 
 def workspace() -> Workspace:
@@ -37,7 +37,7 @@ def chosen_run() -> Run | None:
         _ = run.config  # a damaged one is said here, not met on the page
     except InputError as error:
         choose_run(None)
-        st.warning(f"{inert(str(error))} It may have been deleted; the Runs page has all there are.")
+        st.warning(f"{escaped(str(error))} It may have been deleted; the Runs page has all there are.")
         return None
     choose_run(run)
     return run

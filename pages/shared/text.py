@@ -20,7 +20,7 @@ def in_words(text: str) -> str:
     return text
 
 
-def inert(text: str) -> str:
+def escaped(text: str) -> str:
     """Text from outside as Markdown that shows it and does nothing: no links, pictures, colours or formulas."""
     text = re.sub(r"([\\`*_{}\[\]()<>#+\-.!|~$:&])", r"\\\1", text)
     # addresses become links by themselves; an invisible joiner within keeps them text

@@ -3,22 +3,22 @@
 import streamlit as st
 from PIL import Image
 
-from core.data.sources.decoding import decode_picture
+from core.data.sources.decoding import decode_image
 from core.errors import InputError
-from pages.shared.text import inert
+from pages.shared.text import escaped
 
 MOST_MB = 20
-ENDINGS = ["png", "jpg", "jpeg", "webp", "bmp", "gif", "tif", "tiff", "ppm", "pgm"]
+SUFFIXES = ["png", "jpg", "jpeg", "webp", "bmp", "gif", "tif", "tiff", "ppm", "pgm"]
 
 
-def uploaded_picture(key: str) -> Image.Image | None:
+def uploaded_image(key: str) -> Image.Image | None:
     """The picture once it is there and can be read; what is missing or wrong is said."""
-    file = st.file_uploader("Picture", type=ENDINGS, key=key, max_upload_size=MOST_MB)
+    file = st.file_uploader("Picture", type=SUFFIXES, key=key, max_upload_size=MOST_MB)
     if file is None:
         st.info("Choose a picture. It stays on this machine.")
         return None
     try:
-        return decode_picture(file.getvalue())
+        return decode_image(file.getvalue())
     except InputError as error:
-        st.error(inert(str(error)))
+        st.error(escaped(str(error)))
         return None

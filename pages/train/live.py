@@ -18,7 +18,7 @@ from pages.shared.actions import do
 from pages.shared.continue_fields import go_on_fields
 from pages.shared.run_row import badge, title_of
 from pages.shared.session import choose_run, go_to, launcher
-from pages.shared.text import inert
+from pages.shared.text import escaped
 
 FAST_S = 0.4  # until there is something to show
 CALM_S = 1.0
@@ -60,7 +60,7 @@ def _pace(history: History) -> float:
 
 def _header(run: Run, status: Status) -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.markdown(f"### {inert(title_of(run))} &nbsp; {badge(status)}", width="stretch")
+        st.markdown(f"### {escaped(title_of(run))} &nbsp; {badge(status)}", width="stretch")
         if status.state == "finished" and st.button("See the results", type="primary", key="see-results"):
             go_to("results/results.py", run)
         is_resumable = not status.is_active and status.state != "finished"
@@ -149,9 +149,9 @@ def _panel(run: Run, shown_state: str, every: float | None) -> None:
         st.markdown(f"**Accuracy of each class**, after epoch {history.evaluations[-1]['epoch']}")
         class_accuracy_table(history.evaluations[-1], history.started["class_names"])
     for number, row in list(enumerate(history.changes, start=1))[-SHOWN_CHANGES:]:
-        st.caption(f"**{number}** &nbsp; Step {row['step']:,}: {inert(change_in_words(row))}.")
+        st.caption(f"**{number}** &nbsp; Step {row['step']:,}: {escaped(change_in_words(row))}.")
     if words := exactness(history):
-        st.caption(inert(words))
+        st.caption(escaped(words))
 
 
 def _sentence(run: Run, status: Status, history: History) -> None:
@@ -176,11 +176,11 @@ def _sentence(run: Run, status: Status, history: History) -> None:
     elif status.state == "running" and not history.evaluations:
         st.info("Judging the network before it has learned anything …")
     elif status.state in ("failed", "interrupted"):
-        st.error(inert(status.message))
+        st.error(escaped(status.message))
     elif not status.is_active:
         best = history.best_evaluation
         found = f" Best {best['split']} accuracy: {percent(best['accuracy'], 2)}, after epoch {best['epoch']}." if best else ""
-        (st.success if status.state == "finished" else st.info)(inert(status.message + found))
+        (st.success if status.state == "finished" else st.info)(escaped(status.message + found))
     if history.dropped:
         st.warning(f"{history.dropped} lines of the run's history are damaged and were left out.")
 
@@ -211,8 +211,8 @@ def _figures_row(run: Run, status: Status, history: History) -> None:
             st.metric(label, value, width="content")
     st.progress(min(step / total, 1.0) if total else 1.0)
     st.caption(
-        f"Computed on {started['device']} ({inert(started['device_reason'].rstrip('.'))}) in {started['precision']} "
-        f"({inert(started['precision_reason'].rstrip('.'))}). "
+        f"Computed on {started['device']} ({escaped(started['device_reason'].rstrip('.'))}) in {started['precision']} "
+        f"({escaped(started['precision_reason'].rstrip('.'))}). "
         f"{large(started['num_parameters'])} parameters, {started['num_train']:,} training pictures, judged on {started['num_evaluated']:,} "
         f"pictures of the {started['evaluated_split']} split."
     )

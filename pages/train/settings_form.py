@@ -20,7 +20,7 @@ from core.settings import Setting, changed, get, parse_numbers, sections
 from pages.shared.actions import do
 from pages.shared.run_row import title_of
 from pages.shared.session import workspace
-from pages.shared.text import in_words, inert
+from pages.shared.text import escaped, in_words
 
 # Kept in the session: the recipe's name, and what was changed since, by path. A counter renews the widgets with the recipe.
 
@@ -86,7 +86,7 @@ def settings_form() -> TrainConfig | None:
     if state.changes:
         st.button("Back to the recipe", on_click=_forget_changes, key="back-to-recipe")
     if problem:
-        st.error(inert(in_words(problem)))
+        st.error(escaped(in_words(problem)))
     return config
 
 
@@ -116,7 +116,7 @@ def _recipe_choice() -> None:
     start = start_from(workspace(), state.recipe)
     if start.note:
         with st.container(horizontal=True, vertical_alignment="center", border=True, key="without-weights"):
-            st.markdown(inert(start.note), width="stretch")
+            st.markdown(escaped(start.note), width="stretch")
             if st.button("Get the weights", key="get-weights"):
                 get_weights(recipe.config)
 
@@ -158,9 +158,9 @@ def _earlier_run() -> tuple[Run, str] | None:
 def _show_earlier_run() -> None:
     run, checkpoint = _earlier_run()
     with st.container(horizontal=True, vertical_alignment="center", border=True, key="parent"):
-        whose = f"**{inert(title_of(run))}**"
+        whose = f"**{escaped(title_of(run))}**"
         what = (
-            f"Begins with the weights of {whose}, {inert(checkpoint)}."
+            f"Begins with the weights of {whose}, {escaped(checkpoint)}."
             if checkpoint
             else f"Has the settings of {whose}, and fresh weights."
         )

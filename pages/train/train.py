@@ -24,7 +24,7 @@ from pages.data.report import report_of
 from pages.shared.actions import do
 from pages.shared.run_row import title_of
 from pages.shared.session import choose_run, chosen_run, launcher, workspace
-from pages.shared.text import for_people, in_words, inert
+from pages.shared.text import escaped, for_people, in_words
 from pages.train.live import live_run
 from pages.train.settings_form import forget_earlier_run, get_weights, parent_of_new_run, settings_form
 
@@ -44,7 +44,7 @@ def set_up() -> None:
     training = next((run for run in list_runs(workspace())[:20] if status_of(run).is_active), None)
     if training:
         with st.container(horizontal=True, vertical_alignment="center"):
-            st.markdown(f"{inert(title_of(training))} is training.", width="content")
+            st.markdown(f"{escaped(title_of(training))} is training.", width="content")
             if st.button("Show it", key="show-running"):
                 choose_run(training)
                 st.rerun()
@@ -64,11 +64,11 @@ def preview(config: TrainConfig, is_busy: bool) -> None:
         config = settled(workspace(), config)
         plan = plan_run(workspace(), config)
     except InputError as error:
-        st.error(inert(for_people(error)))
+        st.error(escaped(for_people(error)))
         return
     about_the_set(config)
     if config.model.weights == "pretrained" and not parent_of_new_run() and not are_at_hand(workspace(), config.model.name):
-        st.warning(inert(str(missing(workspace(), config.model.name))))
+        st.warning(escaped(str(missing(workspace(), config.model.name))))
         if config.model.name in PRETRAINED and st.button("Get the weights", key="get-weights-now"):
             get_weights(config)
         return
@@ -77,9 +77,9 @@ def preview(config: TrainConfig, is_busy: bool) -> None:
         try:
             renewed = check_fit(config, plan.spec.shape, plan.spec.num_classes, *parent)
         except InputError as error:
-            st.error(inert(for_people(error)))
+            st.error(escaped(for_people(error)))
             return
-        st.markdown(f"It begins with the chosen weights. {inert(renewed)}")
+        st.markdown(f"It begins with the chosen weights. {escaped(renewed)}")
     if st.button("Start training", type="primary", key="start"):
         do(lambda: choose_run(begin(config)))
     st.caption("The learning rate over the epochs")
@@ -106,7 +106,7 @@ def what_will_happen(config: TrainConfig, plan: Plan, is_busy: bool) -> str:
     _, height, width = spec.shape
     words = [
         f"**{MODELS[config.model.name].title}** with {large(plan.model.num_parameters)} parameters learns {spec.num_classes} classes",
-        f"from **{plan.num_train:,} pictures** of {inert(spec.title)} ({width} × {height} pixels),",
+        f"from **{plan.num_train:,} pictures** of {escaped(spec.title)} ({width} × {height} pixels),",
         f"{counted(config.epochs, 'epoch')} of {counted(plan.steps_per_epoch, 'step')}.",
         f"After each epoch it is judged on {plan.num_evaluated:,} pictures of the **{config.data.evaluate_on}** split.",
     ]
@@ -122,7 +122,7 @@ def what_will_happen(config: TrainConfig, plan: Plan, is_busy: bool) -> str:
             f"It will take **{rough_duration(seconds)}**." if seconds else "The time it takes shows after the first steps."
         )
     words.append(
-        f"Computed on {plan.compute.device} ({inert(plan.compute.device_reason.rstrip('.'))}) in {plan.compute.precision}."
+        f"Computed on {plan.compute.device} ({escaped(plan.compute.device_reason.rstrip('.'))}) in {plan.compute.precision}."
     )
     return " ".join(words)
 
@@ -139,14 +139,14 @@ def about_the_set(config: TrainConfig) -> None:
             if store:
                 browser = Browser(store, edits_at(workspace(), name, config.data.edits))
                 is_delivered = config.data.split_by == "delivered"  # else copies are drawn to one side together
-                st.caption(inert(report_of(browser).headline(with_leaks=is_delivered)), width="stretch")
+                st.caption(escaped(report_of(browser).headline(with_leaks=is_delivered)), width="stretch")
                 doubts = doubts_about(config, store)
         except InputError as error:
-            st.caption(inert(str(error)), width="stretch")
+            st.caption(escaped(str(error)), width="stretch")
         if st.button("Look at the data", key="look-at-data"):
             st.switch_page("data/data.py", query_params={"set": name})
     for doubt in doubts:
-        st.warning(inert(in_words(doubt.sentence)))
+        st.warning(escaped(in_words(doubt.sentence)))
 
 
 st.title("Train")

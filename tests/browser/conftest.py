@@ -127,7 +127,7 @@ def page(browser: Browser, server: Server) -> Iterator[Page]:
 
 
 @pytest.fixture(scope="module")
-def judged_run(server: Server) -> Run:
+def evaluated_run(server: Server) -> Run:
     """Digits, trained for three epochs."""
     workspace = open_workspace(server.home)
     run = create_run(

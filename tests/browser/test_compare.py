@@ -5,7 +5,7 @@ import re
 import pytest
 from playwright.sync_api import Page, expect
 
-from core.insight.comparison import Comparison, compared, evidence, judged, match
+from core.insight.comparison import Comparison, compared, evaluated, evidence, match
 from core.recipes import recipe_named
 from core.running.session import train_in
 from core.runs.directory import Run, create_run
@@ -28,7 +28,7 @@ def two(server: Server) -> list[Run]:
 
 @pytest.fixture
 def comparison(server: Server, two: list[Run]) -> Comparison:
-    return compared(match(open_workspace(server.home), *two), judged(two[0], 2), judged(two[1], 6))
+    return compared(match(open_workspace(server.home), *two), evaluated(two[0], 2), evaluated(two[1], 6))
 
 
 def test_two_runs_marked_on_the_runs_page_are_compared_picture_by_picture(

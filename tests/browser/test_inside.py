@@ -21,8 +21,8 @@ def point_at(page: Page, number: int) -> tuple[float, float]:
     return x, y
 
 
-def test_evidence_is_shown_for_another_class_and_another_picture(page: Page, judged_run: Run) -> None:
-    page.goto(f"/results?run={judged_run.id}")
+def test_evidence_is_shown_for_another_class_and_another_picture(page: Page, evaluated_run: Run) -> None:
+    page.goto(f"/results?run={evaluated_run.id}")
     view(page, "Inside")
     evidence = page.get_by_role("img", name=re.compile("^Grad-CAM for"))
     expect(evidence.or_(page.get_by_text("no place speaks for"))).to_be_visible()
@@ -42,8 +42,8 @@ def test_evidence_is_shown_for_another_class_and_another_picture(page: Page, jud
     expect(page.locator("[class*='st-key-inside-number'] input")).to_have_value("2")
 
 
-def test_pointing_at_a_point_shows_its_picture_and_a_click_opens_it(page: Page, judged_run: Run) -> None:
-    page.goto(f"/results?run={judged_run.id}")
+def test_pointing_at_a_point_shows_its_picture_and_a_click_opens_it(page: Page, evaluated_run: Run) -> None:
+    page.goto(f"/results?run={evaluated_run.id}")
     view(page, "Map")
     expect(page.locator(POINTS)).to_have_count(359)
     x, y = point_at(page, 200)
@@ -61,13 +61,13 @@ def test_pointing_at_a_point_shows_its_picture_and_a_click_opens_it(page: Page, 
     expect(page.get_by_text("Where it finds the evidence")).to_be_visible()
 
 
-def test_tsne_is_worked_out_by_a_click_kept_and_coloured_by_outcome(page: Page, judged_run: Run) -> None:
-    page.goto(f"/results?run={judged_run.id}")
+def test_tsne_is_worked_out_by_a_click_kept_and_coloured_by_outcome(page: Page, evaluated_run: Run) -> None:
+    page.goto(f"/results?run={evaluated_run.id}")
     view(page, "Map")
     expect(page.get_by_text("PCA: the two directions")).to_be_visible()
     page.locator("[class*='st-key-map-projection']").get_by_text("t-SNE").click()
     expect(page.get_by_text("t-SNE: near points are alike")).to_be_visible(timeout=60_000)
     expect(page.locator("[class*='st-key-map-t-SNE'] .points path")).to_have_count(359)
-    assert len(list((judged_run.path / "insight").glob("tsne-*.npz"))) == 1
+    assert len(list((evaluated_run.path / "insight").glob("tsne-*.npz"))) == 1
     choose(page, "map-colour", "Right or wrong")
     expect(page.locator(".trainscope-chart .legendtext", has_text="wrong (")).to_be_visible()

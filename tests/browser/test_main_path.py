@@ -14,7 +14,7 @@ from core.recipes import recipe_named
 from core.running.session import train_in
 from core.runs.directory import Run, create_run
 from core.runs.history import history_of
-from core.runs.records import evaluated_pictures, load_predictions
+from core.runs.records import evaluated_images, load_predictions
 from core.runs.status import status_of
 from core.settings import changed
 from core.workspace import open_workspace
@@ -85,7 +85,7 @@ def test_a_picture_of_the_set_is_uploaded_and_classified_as_it_was_judged(page: 
     page.get_by_role("button", name="Train on digits now").click()
     run = run_shown(page, server)
     expect(page.get_by_text("Trained to the last epoch")).to_be_visible(timeout=30_000)
-    indices, _ = evaluated_pictures(run)
+    indices, _ = evaluated_images(run)
     said = load_predictions(run, run.config.epochs)
     store = find_store(workspace, "digits", run.config.preprocessing)
     Image.fromarray(store.images[indices[5]][0]).save(tmp_path / "five.png")

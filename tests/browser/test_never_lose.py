@@ -13,7 +13,7 @@ from playwright.sync_api import Browser, Page, expect
 from core.runs.directory import Run
 from core.runs.history import history_of
 from core.runs.status import status_of
-from core.runs.timeline import chronicle
+from core.runs.timeline import timeline
 from tests.browser.conftest import LOSS_POINT, Server, choose, run_shown, start_server
 from tests.browser.test_main_path import needs_mnist, stop
 from tests.browser.test_server_end import start_by_click, trainer_of
@@ -127,7 +127,7 @@ def test_a_learning_rate_changed_while_it_trains_is_marked_and_told_with_what_it
     page.keyboard.press("Escape")
     page.locator(".st-key-pause button").first.click()
     expect(page.get_by_text("Paused by hand at step")).to_be_visible()
-    assert [line["what"] for line in chronicle(history_of(training))][2] == "Learning rate changed from 0.05 to 0.003"
+    assert [line["what"] for line in timeline(history_of(training))][2] == "Learning rate changed from 0.05 to 0.003"
     page.get_by_role("button", name="Resume", exact=True).click()
     until(lambda: status_of(training).state == "running")
     rates = history_of(training).steps["lr"]

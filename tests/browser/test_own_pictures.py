@@ -39,7 +39,7 @@ def upload(page: Page, name: str, content: bytes) -> None:
     expect(page.get_by_role("heading", name=name, level=1)).to_be_visible(timeout=60_000)
 
 
-def grid_pictures(page: Page):
+def grid_images(page: Page):
     """The pictures of a grid that have come and can be seen."""
     return page.locator(".tiles img").evaluate_all("images => images.filter(i => i.complete && i.naturalWidth > 0).length")
 
@@ -52,7 +52,7 @@ def test_ants_and_bees_from_their_zip_to_a_prediction(page: Page, server: Server
     view(page, "Pictures")
     expect(page.get_by_text("1 to 60 of 398 pictures")).to_be_visible()
     page.wait_for_function("document.querySelectorAll('.tiles img').length === 60")
-    until(lambda: grid_pictures(page) > 10)
+    until(lambda: grid_images(page) > 10)
     page.locator(".tiles .tile button").first.click()
     dialog = page.get_by_role("dialog")
     expect(dialog.get_by_text(re.compile(r"ants, train, \d+ × \d+ pixels, number 1"))).to_be_visible()
@@ -69,9 +69,9 @@ def test_ants_and_bees_from_their_zip_to_a_prediction(page: Page, server: Server
     page.get_by_role("button", name="Start training").click()
     run = run_shown(page, server)
     until(lambda: status_of(run).state == "finished", timeout_s=120)
-    with zipfile.ZipFile(archive) as pictures:
-        name = next(n for n in pictures.namelist() if "val/bees/" in n and n.endswith(".jpg"))
-        content = pictures.read(name)
+    with zipfile.ZipFile(archive) as images:
+        name = next(n for n in images.namelist() if "val/bees/" in n and n.endswith(".jpg"))
+        content = images.read(name)
     page.goto(f"/predict?run={run.id}")
     page.get_by_text("Upload", exact=True).first.click()
     page.locator("input[type=file]").set_input_files({"name": "bee.jpg", "mimeType": "image/jpeg", "buffer": content})
@@ -84,11 +84,11 @@ def zip_of(names: tuple[str, ...], with_copy: bool = False) -> bytes:
         for name in names:
             for split, count in (("train", 6), ("val", 3)):
                 for i in range(count):
-                    picture = io.BytesIO()
-                    Image.fromarray(rng.integers(0, 255, (24, 24, 3)).astype(np.uint8)).save(picture, "PNG")
-                    archive.writestr(f"{split}/{name.replace('/', '⁄')}/{i}.png", picture.getvalue())
+                    image = io.BytesIO()
+                    Image.fromarray(rng.integers(0, 255, (24, 24, 3)).astype(np.uint8)).save(image, "PNG")
+                    archive.writestr(f"{split}/{name.replace('/', '⁄')}/{i}.png", image.getvalue())
                     if with_copy and split == "train" and i == 0:
-                        archive.writestr(f"val/{name}/copy.png", picture.getvalue())
+                        archive.writestr(f"val/{name}/copy.png", image.getvalue())
         archive.writestr("train/notes.txt", "no picture")
         archive.writestr(f"train/{names[0].replace('/', '⁄')}/broken.png", b"no picture either")
     return content.getvalue()
@@ -96,14 +96,14 @@ def zip_of(names: tuple[str, ...], with_copy: bool = False) -> bytes:
 
 def test_labels_of_a_table_that_plotly_would_make_links_of_are_plain_text(page: Page, server: Server) -> None:
     content, label = io.BytesIO(), '<a href="http://evil.example/">go</a>'
-    with zipfile.ZipFile(io.BytesIO(zip_of(("a", "b")))) as pictures, zipfile.ZipFile(content, "w") as archive:
-        names = [name for name in pictures.namelist() if name.endswith(".png") and "broken" not in name]
+    with zipfile.ZipFile(io.BytesIO(zip_of(("a", "b")))) as images, zipfile.ZipFile(content, "w") as archive:
+        names = [name for name in images.namelist() if name.endswith(".png") and "broken" not in name]
         rows = [
             f"{n}.png,{'plain' if n % 2 else chr(34) + label.replace(chr(34), 2 * chr(34)) + chr(34)}" for n in range(len(names))
         ]
         archive.writestr("labels.csv", "\n".join(["file,label", *rows]))
         for n, name in enumerate(names):
-            archive.writestr(f"pictures/{n}.png", pictures.read(name))
+            archive.writestr(f"pictures/{n}.png", images.read(name))
     upload(page, "table", content.getvalue())
     expect(page.locator(".ytick text", has_text="evil.example").first).to_be_visible()
     assert page.locator("[data-testid='stMain'] a[href*=evil]").count() == 0
@@ -180,7 +180,7 @@ def noise(server: Server, tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 @pytest.fixture
-def pictures(page: Page, server: Server, noise: str) -> Page:
+def images(page: Page, server: Server, noise: str) -> Page:
     """The pictures of that set, as delivered."""
     forget_edits(open_workspace(server.home), noise)
     page.goto(f"/data?set={noise}")
@@ -204,32 +204,32 @@ def resting_place(page: Page, locator) -> dict[str, float]:
     return box
 
 
-def test_what_is_done_with_marked_pictures_stands_above_the_grid_stays_in_sight_and_is_one_tab_away(pictures: Page) -> None:
-    tiles, bar = pictures.locator(".tiles .tile"), pictures.locator(".st-key-picture-actions")
-    place = resting_place(pictures, tiles.first)
+def test_what_is_done_with_marked_pictures_stands_above_the_grid_stays_in_sight_and_is_one_tab_away(images: Page) -> None:
+    tiles, bar = images.locator(".tiles .tile"), images.locator(".st-key-picture-actions")
+    place = resting_place(images, tiles.first)
     tiles.first.locator("input").click()
     expect(bar.get_by_text("1 marked")).to_be_visible()
     assert tiles.first.bounding_box() == place, "marking moves nothing"
     assert bar.bounding_box()["y"] + bar.bounding_box()["height"] <= place["y"]
     tiles.nth(58).locator("button").focus()
-    pictures.keyboard.press("ArrowRight")
-    pictures.keyboard.press("Space")
+    images.keyboard.press("ArrowRight")
+    images.keyboard.press("Space")
     expect(bar.get_by_text("2 marked")).to_be_visible()
     expect(tiles.nth(59).locator("button")).to_be_focused()
     expect(bar).to_be_in_viewport(ratio=1)
-    pictures.keyboard.press("Shift+Tab")
+    images.keyboard.press("Shift+Tab")
     expect(bar.get_by_role("button", name="Flag")).to_be_focused()
-    pictures.keyboard.press("Enter")
-    expect(pictures.get_by_text("Last: 2 flagged")).to_be_attached()
+    images.keyboard.press("Enter")
+    expect(images.get_by_text("Last: 2 flagged")).to_be_attached()
     expect(tiles.nth(59).locator("button")).to_be_focused()
 
 
-def test_pictures_stay_where_they_are_when_marked_ones_are_changed(pictures: Page) -> None:
-    tiles = pictures.locator(".tiles .tile")
+def test_pictures_stay_where_they_are_when_marked_ones_are_changed(images: Page) -> None:
+    tiles = images.locator(".tiles .tile")
     tiles.nth(30).locator("input").click()
-    expect(pictures.get_by_text("1 marked")).to_be_visible()
-    pictures.get_by_test_id("stMain").evaluate("main => main.scrollTo(0, 300)")
-    pictures.evaluate("""() => {
+    expect(images.get_by_text("1 marked")).to_be_visible()
+    images.get_by_test_id("stMain").evaluate("main => main.scrollTo(0, 300)")
+    images.evaluate("""() => {
         window.grid = document.querySelector('.tiles'), window.images = [...grid.querySelectorAll('img')];
         window.heights = [], window.places = [];
         (function look() {
@@ -238,81 +238,81 @@ def test_pictures_stay_where_they_are_when_marked_ones_are_changed(pictures: Pag
             requestAnimationFrame(look);
         })();
     }""")
-    pictures.get_by_role("button", name="Leave out").click()
-    expect(pictures.locator(".tile.dimmed")).to_have_count(1)
-    expect(pictures.locator(".tile.marked")).to_have_count(0)
-    assert pictures.evaluate("grid === document.querySelector('.tiles')")
-    assert pictures.evaluate("images.every((image, n) => image === grid.querySelectorAll('img')[n])")
-    assert pictures.evaluate("Math.min(...heights) > 0.95 * Math.max(...heights)")
-    places = pictures.evaluate("places")
+    images.get_by_role("button", name="Leave out").click()
+    expect(images.locator(".tile.dimmed")).to_have_count(1)
+    expect(images.locator(".tile.marked")).to_have_count(0)
+    assert images.evaluate("grid === document.querySelector('.tiles')")
+    assert images.evaluate("images.every((image, n) => image === grid.querySelectorAll('img')[n])")
+    assert images.evaluate("Math.min(...heights) > 0.95 * Math.max(...heights)")
+    places = images.evaluate("places")
     assert max(places) - min(places) < 20, "nothing is seen to jump; the page scrolled to its top and back before"
-    pictures.evaluate("heights.length = 0")
-    pictures.get_by_role("button", name="Next", exact=True).click()
-    expect(pictures.get_by_text("61 to 120 of 146")).to_be_attached()
-    assert pictures.evaluate("Math.min(...heights) > 0.9 * Math.max(...heights)"), "no empty frame"
+    images.evaluate("heights.length = 0")
+    images.get_by_role("button", name="Next", exact=True).click()
+    expect(images.get_by_text("61 to 120 of 146")).to_be_attached()
+    assert images.evaluate("Math.min(...heights) > 0.9 * Math.max(...heights)"), "no empty frame"
 
 
-def test_marks_outlive_the_page_until_they_are_acted_on_or_taken_off(pictures: Page, server: Server) -> None:
-    tiles = pictures.locator(".tiles .tile")
+def test_marks_outlive_the_page_until_they_are_acted_on_or_taken_off(images: Page, server: Server) -> None:
+    tiles = images.locator(".tiles .tile")
     tiles.nth(0).locator("input").click()
     tiles.nth(1).locator("input").click()
-    expect(pictures.get_by_text("2 marked")).to_be_visible()
-    pictures.get_by_role("button", name="Next", exact=True).click()
-    expect(pictures.get_by_text("2 marked, 2 not on this page")).to_be_visible()
-    expect(pictures.locator(".tile.marked")).to_have_count(0)
+    expect(images.get_by_text("2 marked")).to_be_visible()
+    images.get_by_role("button", name="Next", exact=True).click()
+    expect(images.get_by_text("2 marked, 2 not on this page")).to_be_visible()
+    expect(images.locator(".tile.marked")).to_have_count(0)
     tiles.nth(0).locator("input").click()
-    expect(pictures.get_by_text("3 marked, 2 not on this page")).to_be_visible()
-    pictures.get_by_role("button", name="Back", exact=True).click()
-    expect(pictures.get_by_text("3 marked, 1 not on this page")).to_be_visible()
-    expect(pictures.locator(".tile.marked")).to_have_count(2)
-    pictures.get_by_role("button", name="Leave out").click()
-    expect(pictures.get_by_text("Last: 3 left out")).to_be_visible()
-    expect(pictures.get_by_text("marked")).to_have_count(0)
-    expect(pictures.locator(".tiles input:checked")).to_have_count(0)
+    expect(images.get_by_text("3 marked, 2 not on this page")).to_be_visible()
+    images.get_by_role("button", name="Back", exact=True).click()
+    expect(images.get_by_text("3 marked, 1 not on this page")).to_be_visible()
+    expect(images.locator(".tile.marked")).to_have_count(2)
+    images.get_by_role("button", name="Leave out").click()
+    expect(images.get_by_text("Last: 3 left out")).to_be_visible()
+    expect(images.get_by_text("marked")).to_have_count(0)
+    expect(images.locator(".tiles input:checked")).to_have_count(0)
     tiles.nth(5).locator("input").click()
-    expect(pictures.get_by_text("1 marked")).to_be_visible()
-    pictures.get_by_role("button", name="Unmark all").click()
-    expect(pictures.get_by_text("marked")).to_have_count(0)
-    expect(pictures.locator(".tile.marked")).to_have_count(0)
+    expect(images.get_by_text("1 marked")).to_be_visible()
+    images.get_by_role("button", name="Unmark all").click()
+    expect(images.get_by_text("marked")).to_have_count(0)
+    expect(images.locator(".tile.marked")).to_have_count(0)
     excluded = current_edits(open_workspace(server.home), "noise").excluded
     assert excluded == {"train/cat/000.png", "train/cat/001.png", "train/cat/060.png"}
 
 
-def test_relabelling_to_the_class_a_picture_has_is_no_edit_and_back_leaves_none(pictures: Page, server: Server) -> None:
-    tiles, workspace = pictures.locator(".tiles .tile"), open_workspace(server.home)
+def test_relabelling_to_the_class_a_picture_has_is_no_edit_and_back_leaves_none(images: Page, server: Server) -> None:
+    tiles, workspace = images.locator(".tiles .tile"), open_workspace(server.home)
 
     def relabel(class_name: str) -> None:
-        expect(pictures.locator(".tile.marked")).to_have_count(0)
+        expect(images.locator(".tile.marked")).to_have_count(0)
         tiles.nth(0).locator("input").click()
-        expect(pictures.get_by_text("1 marked")).to_be_visible()
-        pictures.locator("[class*='st-key-new-class-marked']").get_by_role("combobox").click()
-        pictures.get_by_role("option", name=class_name).click()
-        pictures.get_by_role("button", name="Relabel", exact=True).click()
+        expect(images.get_by_text("1 marked")).to_be_visible()
+        images.locator("[class*='st-key-new-class-marked']").get_by_role("combobox").click()
+        images.get_by_role("option", name=class_name).click()
+        images.get_by_role("button", name="Relabel", exact=True).click()
 
     relabel("cat")
-    expect(pictures.get_by_text("Nothing to change: it is cat already.")).to_be_visible()
+    expect(images.get_by_text("Nothing to change: it is cat already.")).to_be_visible()
     assert actions_on(workspace, "noise") == []
-    pictures.get_by_role("button", name="Unmark all").click()
+    images.get_by_role("button", name="Unmark all").click()
     relabel("dog")
-    expect(pictures.get_by_text("Edited: 1 relabelled")).to_be_visible()
+    expect(images.get_by_text("Edited: 1 relabelled")).to_be_visible()
     relabel("cat")
-    expect(pictures.get_by_text("Edited:")).to_have_count(0)
+    expect(images.get_by_text("Edited:")).to_have_count(0)
     assert current_edits(workspace, "noise").is_empty
 
 
-def test_undo_of_something_else_than_is_shown_is_refused(pictures: Page, server: Server) -> None:
+def test_undo_of_something_else_than_is_shown_is_refused(images: Page, server: Server) -> None:
     workspace = open_workspace(server.home)
     edit(workspace, "noise", Action("exclude", ("train/cat/000.png",)))
-    pictures.get_by_role("button", name="Next", exact=True).click()
-    expect(pictures.get_by_text("Last: 1 left out.")).to_be_visible()
+    images.get_by_role("button", name="Next", exact=True).click()
+    expect(images.get_by_text("Last: 1 left out.")).to_be_visible()
     edit(workspace, "noise", Action("flag", ("train/cat/001.png", "train/cat/002.png")))
-    pictures.get_by_role("button", name="Undo", exact=True).click()
-    expect(pictures.get_by_text("Nothing was undone")).to_be_visible()
-    expect(pictures.get_by_text("Last: 2 flagged.")).to_be_visible()
+    images.get_by_role("button", name="Undo", exact=True).click()
+    expect(images.get_by_text("Nothing was undone")).to_be_visible()
+    expect(images.get_by_text("Last: 2 flagged.")).to_be_visible()
     assert len(actions_on(workspace, "noise")) == 2
-    pictures.get_by_role("button", name="Undo all").click()
-    pictures.get_by_role("button", name="Undo 2 changes").click()
-    expect(pictures.get_by_text("Last:")).to_have_count(0)
+    images.get_by_role("button", name="Undo all").click()
+    images.get_by_role("button", name="Undo 2 changes").click()
+    expect(images.get_by_text("Last:")).to_have_count(0)
     assert actions_on(workspace, "noise") == []
 
 

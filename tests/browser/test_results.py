@@ -7,7 +7,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from core.data.edits import current_edits, undo
 from core.insight.metrics import most_confused_pairs
-from core.insight.run_results import judged_after
+from core.insight.run_results import evaluated_after
 from core.runs.calibration import PLAIN, save_calibration
 from core.runs.checkpoints import find_checkpoint
 from core.runs.directory import Run
@@ -23,10 +23,10 @@ def click_cell(page: Page, true: int, predicted: int) -> None:
     page.mouse.click(box["x"] + (predicted + 0.5) * box["width"] / 10, box["y"] + (true + 0.5) * box["height"] / 10)
 
 
-def test_a_cell_of_the_confusion_matrix_shows_its_pictures(page: Page, judged_run: Run) -> None:
-    judged = judged_after(judged_run, 1)
-    true, predicted, count = most_confused_pairs(judged.labels, judged.predictions.predicted, 1)[0]
-    page.goto(f"/results?run={judged_run.id}")
+def test_a_cell_of_the_confusion_matrix_shows_its_pictures(page: Page, evaluated_run: Run) -> None:
+    evaluated = evaluated_after(evaluated_run, 1)
+    true, predicted, count = most_confused_pairs(evaluated.labels, evaluated.predictions.predicted, 1)[0]
+    page.goto(f"/results?run={evaluated_run.id}")
     view(page, "Confusion")
     slider = page.get_by_role("slider")
     slider.focus()
@@ -39,29 +39,29 @@ def test_a_cell_of_the_confusion_matrix_shows_its_pictures(page: Page, judged_ru
     expect(page.locator(".tiles .line", has_text=f"true: {true}")).to_have_count(count)
 
 
-def test_the_name_of_a_row_or_a_column_and_a_class_s_row_show_their_pictures(page: Page, judged_run: Run) -> None:
-    judged = judged_after(judged_run, 3)
-    predicted_as_1, of_class_8 = int((judged.predictions.predicted == 1).sum()), int((judged.labels == 8).sum())
-    page.goto(f"/results?run={judged_run.id}")
+def test_the_name_of_a_row_or_a_column_and_a_class_s_row_show_their_pictures(page: Page, evaluated_run: Run) -> None:
+    evaluated = evaluated_after(evaluated_run, 3)
+    predicted_as_1, of_class_8 = int((evaluated.predictions.predicted == 1).sum()), int((evaluated.labels == 8).sum())
+    page.goto(f"/results?run={evaluated_run.id}")
     view(page, "Confusion")
     name = page.locator("[class*='st-key-confusion-'] .xtick text", has_text="1")
     name.scroll_into_view_if_needed()
     box = name.bounding_box()
     page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
-    expect(page.get_by_text(f"{predicted_as_1} of {len(judged.labels)} pictures")).to_be_visible()
+    expect(page.get_by_text(f"{predicted_as_1} of {len(evaluated.labels)} pictures")).to_be_visible()
     view(page, "Classes")
     table = page.locator("[class*='st-key-class-table']").get_by_test_id("stDataFrame")
     table.scroll_into_view_if_needed()
     box = table.bounding_box()
     page.mouse.click(box["x"] + 20, box["y"] + 35 + 8.5 * 35)  # the box of the ninth row, which is drawn on a canvas
-    expect(page.get_by_text(f"{of_class_8} of {len(judged.labels)} pictures")).to_be_visible()
+    expect(page.get_by_text(f"{of_class_8} of {len(evaluated.labels)} pictures")).to_be_visible()
 
 
 def test_an_open_picture_has_its_probabilities_and_history_and_can_be_relabelled(
-    page: Page, server: Server, judged_run: Run
+    page: Page, server: Server, evaluated_run: Run
 ) -> None:
     workspace = open_workspace(server.home)
-    page.goto(f"/results?run={judged_run.id}")
+    page.goto(f"/results?run={evaluated_run.id}")
     view(page, "Pictures")
     page.locator(".tiles .tile button").first.click()
     dialog = page.get_by_role("dialog")
@@ -85,8 +85,8 @@ def test_an_open_picture_has_its_probabilities_and_history_and_can_be_relabelled
     undo(workspace, "digits")
 
 
-def test_the_slider_is_played_and_moves_everything_together(page: Page, judged_run: Run) -> None:
-    page.goto(f"/results?run={judged_run.id}")
+def test_the_slider_is_played_and_moves_everything_together(page: Page, evaluated_run: Run) -> None:
+    page.goto(f"/results?run={evaluated_run.id}")
     view(page, "Epochs")
     bars = page.locator("[class*='st-key-epoch-classes-'] .bars .bartext")
     expect(bars.first).to_be_attached()
@@ -102,8 +102,8 @@ def test_the_slider_is_played_and_moves_everything_together(page: Page, judged_r
     expect(bars).to_have_text(at_last[0])
 
 
-def test_a_pinned_picture_is_followed(page: Page, server: Server, judged_run: Run) -> None:
-    page.goto(f"/results?run={judged_run.id}")
+def test_a_pinned_picture_is_followed(page: Page, server: Server, evaluated_run: Run) -> None:
+    page.goto(f"/results?run={evaluated_run.id}")
     view(page, "Pictures")
     page.locator(".tiles .tile button").first.click()
     page.get_by_role("dialog").get_by_role("button", name="Pin").click()
@@ -112,11 +112,11 @@ def test_a_pinned_picture_is_followed(page: Page, server: Server, judged_run: Ru
     view(page, "Epochs")
     expect(page.get_by_text("Pinned pictures")).to_be_visible()
     expect(page.locator("[class*='st-key-pinned-'] .tile")).to_have_count(1)
-    assert len(pins_of(judged_run, 10_000)) == 1
+    assert len(pins_of(evaluated_run, 10_000)) == 1
 
 
-def test_a_checkpoint_is_evaluated_and_calibrated_and_prediction_uses_it(page: Page, judged_run: Run) -> None:
-    page.goto(f"/results?run={judged_run.id}")
+def test_a_checkpoint_is_evaluated_and_calibrated_and_prediction_uses_it(page: Page, evaluated_run: Run) -> None:
+    page.goto(f"/results?run={evaluated_run.id}")
     view(page, "Calibration")
     page.locator(".st-key-calibrate-now").get_by_role("button").click()
     expect(page.get_by_text("Divided by a temperature of")).to_be_visible()
@@ -129,14 +129,14 @@ def test_a_checkpoint_is_evaluated_and_calibrated_and_prediction_uses_it(page: P
     expect(slider).to_have_value("100")
     page.get_by_role("button", name="Use in predictions with").click()
     expect(page.get_by_text("In use: temperature")).to_be_visible()
-    page.goto(f"/predict?run={judged_run.id}")
+    page.goto(f"/predict?run={evaluated_run.id}")
     page.get_by_role("tab", name="From the data").click()
     expect(page.get_by_role("heading", name="Not sure")).to_be_visible()
-    save_calibration(find_checkpoint(judged_run, "last"), PLAIN)
+    save_calibration(find_checkpoint(evaluated_run, "last"), PLAIN)
 
 
-def test_the_report_opens_without_a_server(page: Page, browser: Browser, judged_run: Run, tmp_path: Path) -> None:
-    page.goto(f"/results?run={judged_run.id}")
+def test_the_report_opens_without_a_server(page: Page, browser: Browser, evaluated_run: Run, tmp_path: Path) -> None:
+    page.goto(f"/results?run={evaluated_run.id}")
     with page.expect_download() as waiting:
         page.get_by_role("link", name="Report").click()
     path = tmp_path / "report.html"

@@ -6,24 +6,24 @@ from torch import nn
 
 from core.config import Augmentation, TrainConfig
 from core.data.catalogue import DATASETS
-from core.data.sets import DataSpec
+from core.data.sets import DatasetInfo
 from core.errors import InputError
 from core.models.catalogue import build_model
 from core.recipes import RECIPES, recipe_named
 from core.running.plan import plan_for
 
 
-def spec_of(config: TrainConfig) -> DataSpec:
+def spec_of(config: TrainConfig) -> DatasetInfo:
     """The recipe's set as the catalogue has it, split as the recipe wants."""
     if config.data.dataset == "ants-bees":  # imported, by its tutorial's zip
         side = config.preprocessing.size_px
-        return DataSpec("ants-bees", (3, side, side), 2, {"train": 245, "validation": 153}, False)
+        return DatasetInfo("ants-bees", (3, side, side), 2, {"train": 245, "validation": 153}, False)
     record = DATASETS[config.data.dataset]
     splits = {"train": record.num_train, "test": record.num_test}
     if config.data.validation_fraction:
         splits["validation"] = round(record.num_train * config.data.validation_fraction)
         splits["train"] -= splits["validation"]
-    return DataSpec(record.title, record.shape, record.num_classes, splits, False)
+    return DatasetInfo(record.title, record.shape, record.num_classes, splits, False)
 
 
 def layers_of(config: TrainConfig) -> list[str]:

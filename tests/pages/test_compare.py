@@ -5,16 +5,16 @@ import json
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from core.insight.comparison import compared, evidence, judged, match, verdict
+from core.insight.comparison import compared, evaluated, evidence, match, verdict
 from core.running.branch import branch, config_to_branch
 from core.running.session import train_in
 from core.runs.checkpoints import list_checkpoints
 from core.runs.directory import Run, create_run, delete_run
 from core.runs.history import history_of
-from core.runs.records import evaluated_pictures
+from core.runs.records import evaluated_images
 from core.settings import changed
 from core.workspace import Workspace
-from pages.shared.text import inert
+from pages.shared.text import escaped
 from tests.core.jobs.test_queue import tiny
 from tests.pages.test_pages import texts, visit, workspace  # noqa: F401 a fixture
 
@@ -74,9 +74,9 @@ def test_two_runs_are_compared_with_the_figures_of_their_records(two: list[Run],
         "Momentum": ("0", "0.9"),
         "Epochs": ("1", "6"),
     }
-    comparison = compared(match(workspace, *two), judged(two[0], 1), judged(two[1], 6))
-    assert inert(verdict(comparison, "A", "B")) in texts(app)
-    assert inert(evidence(comparison, "A", "B")) in texts(app)
+    comparison = compared(match(workspace, *two), evaluated(two[0], 1), evaluated(two[1], 6))
+    assert escaped(verdict(comparison, "A", "B")) in texts(app)
+    assert escaped(evidence(comparison, "A", "B")) in texts(app)
     classes = frame(app, "Fixed")
     assert (classes["Fixed"].sum(), classes["Broken"].sum()) == (len(comparison.fixed), len(comparison.broken))
     assert f"{len(comparison.fixed)} pictures, after epoch 1 of A and 6 of B" in texts(app)
@@ -87,8 +87,8 @@ def test_two_runs_are_compared_with_the_figures_of_their_records(two: list[Run],
 def test_any_epoch_can_be_compared_and_two_of_one_run(two: list[Run], workspace: Workspace) -> None:  # noqa: F811
     app = compare(*(run.id for run in two))
     app.selectbox(key=f"compare-epoch-b-{two[1].id}").set_value(0).run()
-    comparison = compared(match(workspace, *two), judged(two[0], 1), judged(two[1], 0))
-    assert inert(evidence(comparison, "A", "B")) in texts(app)
+    comparison = compared(match(workspace, *two), evaluated(two[0], 1), evaluated(two[1], 0))
+    assert escaped(evidence(comparison, "A", "B")) in texts(app)
     first = next(box for box in app.selectbox if box.label == "Reference")
     first.set_value("B").run()
     app.selectbox(key=f"compare-epoch-a-{two[1].id}").set_value("last").run()
@@ -124,7 +124,7 @@ def test_eight_runs_are_the_most_and_the_address_follows_the_choice(two: list[Ru
 def test_runs_that_are_gone_or_damaged_are_said_and_left_out(two: list[Run]) -> None:
     (two[0].path / "config.json").write_text("{")
     app = compare("20200101-000000-gone-abcd", "<b>no run</b>", two[0].id, two[1].id)
-    assert inert("20200101-000000-gone-abcd, <b>no run</b>") in texts(app)
+    assert escaped("20200101-000000-gone-abcd, <b>no run</b>") in texts(app)
     assert "can't be compared" in texts(app)
     assert list(frame(app, "Accuracy")["Run"]) == ["digits-mlp"]
 
@@ -140,7 +140,7 @@ def test_runs_judged_on_partly_other_pictures_are_compared_on_those_in_common(tw
     other = trained(
         workspace, data={"dataset": "digits", "validation_fraction": 0.2, "split_seed": 3, "evaluate_on": "validation"}
     )
-    common = set(evaluated_pictures(two[0])[0]) & set(evaluated_pictures(other)[0])
+    common = set(evaluated_images(two[0])[0]) & set(evaluated_images(other)[0])
     app = compare(two[0].id, other.id)
     assert f"Compared are the {len(common)} pictures that both were judged on, of 359 and 359" in texts(app).replace("\\", "")
 

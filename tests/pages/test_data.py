@@ -23,7 +23,7 @@ def home(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TRAINSCOPE_RESERVE", "0")
 
 
-def picture_folder(root: Path) -> Path:
+def image_folder(root: Path) -> Path:
     """Two classes of small pictures with names that Markdown would take, a stray file, a broken picture, and a copy in val."""
     rng = np.random.default_rng(0)
     for split, count in (("train", 12), ("val", 4)):
@@ -40,7 +40,7 @@ def picture_folder(root: Path) -> Path:
 def imported(tmp_path: Path) -> AppTest:
     """The page after the folder was imported by its path."""
     app = visit("data")
-    app.text_input(key="path-0").set_value(str(picture_folder(tmp_path / "mine" / "colours"))).run()
+    app.text_input(key="path-0").set_value(str(image_folder(tmp_path / "mine" / "colours"))).run()
     app.button(key="import-0").click().run()
     assert not app.exception
     return app
@@ -107,7 +107,7 @@ def test_doubtful_transforms_are_said_before_the_start(workspace: Workspace) -> 
 
 
 def test_a_set_imported_under_a_second_name_is_not_read_again(workspace: Workspace, tmp_path: Path) -> None:
-    folder = picture_folder(tmp_path / "mine" / "colours")
+    folder = image_folder(tmp_path / "mine" / "colours")
     _, first = import_set(workspace, folder)
     name, second = import_set(workspace, folder, "twice")
     assert (name, second.path) == ("twice", first.path)
@@ -142,7 +142,7 @@ def test_a_path_that_is_not_there_is_refused_in_words(workspace: Workspace) -> N
 
 
 def test_what_can_t_be_read_leaves_no_set_behind_and_an_earlier_one_as_it_was(workspace: Workspace, tmp_path: Path) -> None:
-    folder = picture_folder(tmp_path / "mine" / "colours")
+    folder = image_folder(tmp_path / "mine" / "colours")
     before = import_set(workspace, folder)
     for file in folder.rglob("*.png"):
         file.write_bytes(b"broken")

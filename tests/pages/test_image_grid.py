@@ -20,7 +20,7 @@ def home(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TRAINSCOPE_RESERVE", "0")
 
 
-def pictures_of_digits(workspace: Workspace):
+def images_of_digits(workspace: Workspace):
     prepare_store(workspace, "digits", Preprocessing())
     app = visit("data", set="digits")
     return app.segmented_control(key="data-view").set_value("Pictures").run()
@@ -35,7 +35,7 @@ def test_marks_of_before_an_action_do_not_count():
 def test_undo_takes_back_what_the_page_shows_or_nothing(workspace: Workspace) -> None:
     shown, elsewhere = Action("exclude", ("#1", "#2")), Action("relabel", ("#3",), "7")
     edit(workspace, "digits", shown)
-    app = pictures_of_digits(workspace)
+    app = images_of_digits(workspace)
     assert "Last: 2 left out" in texts(app)
     edit(workspace, "digits", elsewhere)
     app.button(key="undo-edit").click().run()
@@ -49,7 +49,7 @@ def test_undo_takes_back_what_the_page_shows_or_nothing(workspace: Workspace) ->
 
 def test_undo_says_so_when_another_tab_has_undone_it_already(workspace: Workspace) -> None:
     edit(workspace, "digits", Action("exclude", ("#1",)))
-    app = pictures_of_digits(workspace)
+    app = images_of_digits(workspace)
     (file,) = (workspace.datasets / "edits").rglob("actions.json")
     file.unlink()
     app.button(key="undo-edit").click().run()
@@ -59,7 +59,7 @@ def test_undo_says_so_when_another_tab_has_undone_it_already(workspace: Workspac
 
 def test_all_changes_are_taken_back_after_a_question(workspace: Workspace) -> None:
     edit(workspace, "digits", Action("exclude", ("#1", "#2")))
-    app = pictures_of_digits(workspace)
+    app = images_of_digits(workspace)
     assert not [button for button in app.button if button.key == "undo-all-now"], "one change is what Undo is for"
     edit(workspace, "digits", Action("flag", ("#3",)))
     app.run()
@@ -86,6 +86,6 @@ def test_contradicting_pictures_are_offered_to_be_flagged_until_they_are(workspa
     app.run()
     app.button(key="flag-contradicting").click().run()
     assert current_edits(workspace, "pets").flagged == {"train/cat/0.png", "train/dog/same.png"}
-    assert actions_on(workspace, "pets")[-1].pictures == ("train/dog/same.png",)
+    assert actions_on(workspace, "pets")[-1].images == ("train/dog/same.png",)
     assert not [button for button in app.button if button.key == "flag-contradicting"]
     assert "All flagged" in texts(app)

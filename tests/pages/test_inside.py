@@ -11,7 +11,7 @@ from streamlit.testing.v1 import AppTest
 
 from core.errors import InputError
 from core.inference.predictor import predict
-from core.insight.run_results import judged_after, judged_picture
+from core.insight.run_results import evaluated_after, evaluated_image
 from core.recipes import recipe_named
 from core.running.session import train_in
 from core.runs.checkpoints import find_checkpoint
@@ -64,7 +64,7 @@ def captions(app: AppTest) -> list[str]:
 def test_a_picture_is_explained_for_the_class_it_was_taken_for(finished: Run, workspace: Workspace) -> None:  # noqa: F811
     app = inside(finished)
     assert not app.error
-    said = predict(find_checkpoint(finished, "last"), judged_picture(workspace, finished, 0).picture)
+    said = predict(find_checkpoint(finished, "last"), evaluated_image(workspace, finished, 0).image)
     name = said.top(1)[0][0]
     assert f"Grad-CAM for {name}, from maps of" in " ".join(captions(app))
     assert f"Occlusion for {name} by grey squares of 2 × 2 pixels" in " ".join(captions(app))
@@ -190,11 +190,11 @@ def test_the_map_shows_all_pictures_by_class_outcome_or_one_class(finished: Run)
     app = settled(view(finished, "Map"), "PCA: the two directions")
     assert not app.error
     assert "All 359 evaluated pictures, placed by the 128 features" in texts(app)
-    judged = judged_after(finished, 2)
+    evaluated = evaluated_after(finished, 2)
     for colour in ("Predicted class", "Right or wrong", "One class"):
         box(app, "map-colour").set_value(colour).run()
         assert not app.exception
-    assert len(judged.labels) == 359
+    assert len(evaluated.labels) == 359
     app.segmented_control(key="map-projection").set_value("t-SNE").run()
     settled(app, "t-SNE: near points are alike")
     assert len(list((finished.path / "insight").glob("tsne-*.npz"))) == 1

@@ -7,14 +7,14 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from core.insight.run_results import judged_after
+from core.insight.run_results import evaluated_after
 from core.recipes import RECIPES, recipe_named
 from core.running.session import train_in
 from core.runs.directory import Run, create_run
-from core.runs.records import evaluated_pictures
+from core.runs.records import evaluated_images
 from core.settings import changed
 from core.workspace import Workspace, open_workspace
-from pages.shared.text import inert
+from pages.shared.text import escaped
 
 NAVIGATION = str(Path(__file__).resolve().parents[2] / "pages" / "_navigation.py")
 PAGES = ("data", "home", "train", "results", "predict", "runs")
@@ -180,14 +180,14 @@ def test_a_recipe_that_mirrors_does_not_mirror_digits(workspace: Workspace) -> N
     "name", ["www.evil.example", "me@evil.example", "http://evil.example", "[a](b)", "![x](http://y/z.png)", "<b>"]
 )
 def test_a_name_made_inert_holds_nothing_that_markdown_acts_on(name: str) -> None:
-    shown = inert(name)
+    shown = escaped(name)
     assert not re.search(r"(?i)(www|@|https?)[a-z.:]", shown)
     assert not re.search(r"(?<!\\)[\[\]()<>!*_]", shown)
 
 
 def test_a_picture_of_the_data_is_predicted_beside_its_true_class(finished: Run, workspace: Workspace) -> None:
     app = visit("predict", run=finished.id)
-    indices, labels = evaluated_pictures(finished)
+    indices, labels = evaluated_images(finished)
     app.number_input(key=f"sample-{finished.id}").set_value(len(indices)).run()
     assert f"\\#{indices[-1]}, true class\\: {labels[-1]}" in texts(app)
     app.button(key="another-sample").click().run()
@@ -213,12 +213,12 @@ def test_results_of_every_epoch_are_there_by_one_slider(finished: Run) -> None:
 def test_pictures_behind_the_numbers_are_chosen_by_kind_and_class(finished: Run) -> None:
     app = visit("results", run=finished.id)
     app.segmented_control(key="result-view").set_value("Pictures").run()
-    judged = judged_after(finished, 2)
-    wrong = judged.predictions.predicted != judged.labels
+    evaluated = evaluated_after(finished, 2)
+    wrong = evaluated.predictions.predicted != evaluated.labels
     assert f"{wrong.sum():,} of 359 pictures" in texts(app)
     app.selectbox(key="gallery-choice").set_value("all").run()
     app.selectbox(key="gallery-true").set_value(3).run()
-    assert f"{(judged.labels == 3).sum()} of 359 pictures" in texts(app)
+    assert f"{(evaluated.labels == 3).sum()} of 359 pictures" in texts(app)
     for choice in ("never", "forgotten", "early", "late", "suspicious labels", "right by luck", "certain and wrong"):
         app.selectbox(key="gallery-choice").set_value(choice).run()
         assert not app.exception

@@ -8,17 +8,17 @@ from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
 from core.commands.parser import build_parser
-from core.data.imports import import_pictures
+from core.data.imports import import_images
 from core.export.report import report
 from core.inference.kept_evaluations import evaluate_and_keep
-from core.insight.run_results import judged_after
+from core.insight.run_results import evaluated_after
 from core.running.session import train_in
 from core.runs.calibration import Calibration, save_calibration
 from core.runs.checkpoints import find_checkpoint
 from core.runs.directory import create_run
 from core.runs.notes import Notes, write_notes
 from pages._routes import ROUTES
-from tests.core.inference.test_evaluations import pictures
+from tests.core.inference.test_evaluations import images
 from tests.core.jobs.test_queue import tiny
 
 HOSTILE = "</script><img src=x onerror=alert(1)>{{7*7}}@x"
@@ -43,8 +43,8 @@ def test_report_holds_figures_tables_and_pictures_and_asks_nobody(workspace, run
     save_calibration(find_checkpoint(run, "last"), Calibration(1.5, 0.25, "half of the test"))
     evaluate_and_keep(workspace, run, find_checkpoint(run, "last"), "train")
     page = report(workspace, run)
-    judged = judged_after(run, 2)
-    accuracy = (judged.predictions.predicted == judged.labels).mean()
+    evaluated = evaluated_after(run, 2)
+    accuracy = (evaluated.predictions.predicted == evaluated.labels).mean()
     assert f"{100 * accuracy:.2f} %" in page
     for heading in (
         "Curves",
@@ -68,7 +68,7 @@ def test_report_holds_figures_tables_and_pictures_and_asks_nobody(workspace, run
 
 def test_names_from_outside_are_text(workspace, tmp_path):
     names = [HOSTILE.replace("/", "∕"), "b"]  # a folder's name has no slash
-    import_pictures(workspace, pictures(tmp_path / "mine", names, 6, (8, 8)), HOSTILE.replace("/", "")[:30])
+    import_images(workspace, images(tmp_path / "mine", names, 6, (8, 8)), HOSTILE.replace("/", "")[:30])
     config = tiny(
         data={"dataset": HOSTILE.replace("/", "")[:30], "validation_fraction": 0.3, "evaluate_on": "validation"}, batch_size=4
     )

@@ -8,7 +8,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from core.inference.kept_evaluations import evaluate_and_keep
-from core.insight.run_results import judged_after
+from core.insight.run_results import evaluated_after
 from core.running.session import train_in
 from core.runs.calibration import PLAIN, calibration_of
 from core.runs.checkpoints import find_checkpoint, list_checkpoints, remove_checkpoint
@@ -49,7 +49,7 @@ def test_slider_moves_classes_and_pictures_and_stays_while_views_change(run):
     app = results(run, "Classes")
     last = table(app)["Accuracy"].tolist()
     app.select_slider[0].set_value(1).run()
-    first = judged_after(run, 1)
+    first = evaluated_after(run, 1)
     expected = [100 * float((first.predictions.predicted[first.labels == k] == k).mean()) for k in range(10)]
     assert table(app)["Accuracy"].tolist() == pytest.approx(expected)
     assert table(app)["Accuracy"].tolist() != last
@@ -59,7 +59,7 @@ def test_slider_moves_classes_and_pictures_and_stays_while_views_change(run):
 
 
 def test_playing_goes_from_the_first_epoch_to_the_last_and_ends(run, monkeypatch):
-    from pages.results.results import epoch_slider as _epochs
+    from pages.results import epoch_slider as _epochs
 
     clock = [0.0]
     monkeypatch.setattr(_epochs.time, "monotonic", lambda: clock[0])
@@ -109,11 +109,11 @@ def test_classes_against_an_earlier_epoch_and_another_run(run, workspace):  # no
     assert "Accuracy ±" not in table(app)
     chooser = app.selectbox(key=f"against-{run.id}")
     chooser.set_value("epoch 0").run()
-    before, now = judged_after(run, 0), judged_after(run, 3)
+    before, now = evaluated_after(run, 0), evaluated_after(run, 3)
     recalls = [[100 * float((j.predictions.predicted[j.labels == k] == k).mean()) for k in range(10)] for j in (before, now)]
     np.testing.assert_allclose(table(app)["Accuracy ±"], np.subtract(recalls[1], recalls[0]), atol=1e-5)
     app.selectbox(key=f"against-{run.id}").set_value(other.id).run()
-    theirs = judged_after(other, 1)
+    theirs = evaluated_after(other, 1)
     recall = [100 * float((theirs.predictions.predicted[theirs.labels == k] == k).mean()) for k in range(10)]
     np.testing.assert_allclose(table(app)["Accuracy ±"], np.subtract(recalls[1], recall), atol=1e-5)
     shutil.rmtree(other.path)
@@ -141,11 +141,11 @@ def test_evaluation_on_another_split_is_made_shown_and_removed(run):
 
 
 def test_set_whose_classes_are_unknown_is_refused_in_words_and_nothing_is_kept(run, workspace, tmp_path):  # noqa: F811
-    from core.data.imports import import_pictures
-    from tests.core.inference.test_evaluations import pictures
+    from core.data.imports import import_images
+    from tests.core.inference.test_evaluations import images
 
-    pictures(tmp_path / "farm", ["cow", "pig"])
-    import_pictures(workspace, tmp_path / "farm", "farm")
+    images(tmp_path / "farm", ["cow", "pig"])
+    import_images(workspace, tmp_path / "farm", "farm")
     app = results(run, "Classes")
     app.selectbox(key=f"evaluate-dataset-{run.id}").set_value("farm").run()
     app.button(key="evaluate-now").click().run()
@@ -230,8 +230,8 @@ def test_after_an_edit_training_again_is_offered_with_the_run_s_settings(run, wo
 
     app = results(run, "Pictures")
     assert "train-again" not in [b.key for b in app.button]
-    judged = judged_after(run, 3)
-    edit(workspace, "digits", Action("exclude", (f"#{judged.indices[0]}",)))
+    evaluated = evaluated_after(run, 3)
+    edit(workspace, "digits", Action("exclude", (f"#{evaluated.indices[0]}",)))
     app.run()
     assert "The set was edited since this run began: 1 left out" in texts(app)
     app.button(key="train-again").click().run()

@@ -24,7 +24,7 @@ def lab_page() -> None:
 
     from core.config import Preprocessing
     from core.data.sets import prepare_store
-    from core.data.transforms.preprocessing import array_to_picture
+    from core.data.transforms.preprocessing import array_to_image
     from pages.data.transform_lab import transform_lab
     from pages.shared.actions import show_messages
     from pages.shared.session import workspace
@@ -36,7 +36,7 @@ def lab_page() -> None:
         st.session_state["config"] = config
     else:
         store = prepare_store(workspace(), "digits", Preprocessing())
-        transform_lab(store, "digits", array_to_picture(store.images[5]), 5)
+        transform_lab(store, "digits", array_to_image(store.images[5]), 5)
 
 
 def visit() -> AppTest:

@@ -14,7 +14,7 @@ from core.runs.checkpoints import Checkpoint, find_checkpoint, list_checkpoints,
 from core.runs.directory import Run
 from core.runs.event_log import EventReader
 from core.runs.history import STEP_COLUMNS, history_of
-from core.runs.records import evaluated_pictures, load_predictions
+from core.runs.records import evaluated_images, load_predictions
 
 CLOCK = {"n", "time", "seconds", "images_per_s", "num_bytes"}  # num_bytes: a checkpoint holds its seconds as text
 
@@ -23,25 +23,25 @@ def without_clock(row: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in row.items() if name not in CLOCK}
 
 
-def course_of(run: Run) -> dict[str, Any]:
+def trace_of(run: Run) -> dict[str, Any]:
     """Everything of a finished run that must not depend on how often it was interrupted."""
     history = history_of(run)
-    course: dict[str, Any] = {f"column {name}": history.steps[name] for name in STEP_COLUMNS if name not in CLOCK}
-    course["evaluations"] = [without_clock(row) for row in history.evaluations]
+    prediction_history: dict[str, Any] = {f"column {name}": history.steps[name] for name in STEP_COLUMNS if name not in CLOCK}
+    prediction_history["evaluations"] = [without_clock(row) for row in history.evaluations]
     # those within an epoch come by the clock
-    course["checkpoints"] = [without_clock(row) for row in history.checkpoints if row["name"].startswith("epoch")]
-    course["kept"] = [checkpoint.name for checkpoint in list_checkpoints(run)]
-    course["best evaluation"] = history.best_evaluation and without_clock(history.best_evaluation)
-    course["ended"] = history.ended and without_clock(history.ended)
+    prediction_history["checkpoints"] = [without_clock(row) for row in history.checkpoints if row["name"].startswith("epoch")]
+    prediction_history["kept"] = [checkpoint.name for checkpoint in list_checkpoints(run)]
+    prediction_history["best evaluation"] = history.best_evaluation and without_clock(history.best_evaluation)
+    prediction_history["ended"] = history.ended and without_clock(history.ended)
     for pointer in ("best", "last"):
         checkpoint = find_checkpoint(run, pointer)
-        course[pointer] = checkpoint.name
+        prediction_history[pointer] = checkpoint.name
         for file in ("weights.safetensors", "optimizer.safetensors"):
-            course[f"{file} of {pointer}"] = sha256(checkpoint.path / file)
-        course[f"state of {pointer}"] = without_clock(json.loads((checkpoint.path / "state.json").read_bytes()))
+            prediction_history[f"{file} of {pointer}"] = sha256(checkpoint.path / file)
+        prediction_history[f"state of {pointer}"] = without_clock(json.loads((checkpoint.path / "state.json").read_bytes()))
     for path in sorted(run.records.glob("*.npy")):
-        course[f"record {path.name}"] = sha256(path)
-    return course
+        prediction_history[f"record {path.name}"] = sha256(path)
+    return prediction_history
 
 
 def sha256(path: Path) -> str:
@@ -51,12 +51,12 @@ def sha256(path: Path) -> str:
 def differences(run: Run, whole: dict[str, Any]) -> list[str]:
     """In what the run's course differs from this one, with some of both."""
     try:
-        course = course_of(run)
+        prediction_history = trace_of(run)
     except (InputError, OSError) as error:
         return [f"its course can't be read: {error!r}"]
     found = []
-    for name in sorted({*course, *whole}):
-        ours, theirs = course.get(name, "nothing"), whole.get(name, "nothing")
+    for name in sorted({*prediction_history, *whole}):
+        ours, theirs = prediction_history.get(name, "nothing"), whole.get(name, "nothing")
         if ours != theirs:
             found.append(f"{name}: {_around(ours, theirs)} instead of {_around(theirs, ours)}")
     return found
@@ -102,7 +102,7 @@ def _damaged_records(run: Run) -> list[str]:
     """Records that can't be read, or that are missing for an evaluation in the events."""
     found = []
     try:
-        evaluated_pictures(run)
+        evaluated_images(run)
     except (OSError, ValueError) as error:
         found.append(f"the list of evaluated pictures is unreadable: {error}")
     told = {row["epoch"] for row in EventReader(run.events).read() if row["kind"] == "evaluation"}

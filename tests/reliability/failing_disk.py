@@ -28,7 +28,7 @@ from core.runs.directory import create_run
 from core.runs.status import status_of
 from core.settings import config_from
 from core.workspace import Workspace, open_workspace
-from tests.reliability.comparing import course_of, damages, differences, false_promises, leftovers
+from tests.reliability.comparing import damages, differences, false_promises, leftovers, trace_of
 
 ERRORS = (errno.ENOSPC, errno.EIO, errno.EACCES, errno.EROFS)
 # "short": half of a write is done, the next one fails. "kill": the process is killed instead of the call; "torn": in a write.
@@ -263,7 +263,7 @@ def undisturbed(workspace: Workspace) -> tuple[dict[str, Any], int]:
     run = create_run(workspace, tiny())
     with failing_disk(run.path) as disk:
         assert train_in(workspace, run).reason == "finished"
-    return course_of(run), len(disk.calls)
+    return trace_of(run), len(disk.calls)
 
 
 def main() -> None:

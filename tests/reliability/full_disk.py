@@ -21,7 +21,7 @@ from core.runs.status import status_of
 from core.settings import config_from
 from core.training.events import Event
 from core.workspace import open_workspace
-from tests.reliability.comparing import course_of, damages, differences, false_promises, leftovers
+from tests.reliability.comparing import damages, differences, false_promises, leftovers, trace_of
 from tests.reliability.failing_disk import SIZE
 
 SMALL = {"checkpoints": "size=3m", "ballast": "size=40m", "inodes": "size=40m,nr_inodes=42", "before the start": "size=40m"}
@@ -53,7 +53,7 @@ def main(scenarios: list[str]) -> None:
         for scenario in scenarios:
             mount(Path(mounted), SMALL[scenario])
             try:
-                reports[scenario] = trained_on(Path(mounted), scenario, course_of(whole))
+                reports[scenario] = trained_on(Path(mounted), scenario, trace_of(whole))
             finally:
                 _opened.cache_clear()  # a store that is kept open keeps its file system busy
                 gc.collect()

@@ -24,7 +24,7 @@ from core.runs.event_log import EventReader
 from core.runs.status import status_of
 from core.settings import config_from
 from core.workspace import Workspace, open_workspace
-from tests.reliability.comparing import course_of, damages, differences, leftovers, saved_before
+from tests.reliability.comparing import damages, differences, leftovers, saved_before, trace_of
 from tests.reliability.failing_disk import tiny
 from tests.reliability.zygote import Zygote
 
@@ -32,7 +32,7 @@ JOBS = "tests.reliability.jobs"
 EVERY_S = 0.1  # the least that a configuration allows
 MOST_ATTEMPTS = 100  # a run that is killed so often without ever coming to its end makes no progress
 CLASSES = ("automobile", "bird", "cat", "ship")
-PICTURES = 150  # of each class
+IMAGES = 150  # of each class
 
 COMMON = {
     "data": {"validation_fraction": 0.2, "evaluate_on": "validation"},
@@ -71,11 +71,11 @@ def config_of(model: str, dataset: str) -> TrainConfig:
     return config_from(config)
 
 
-def make_picture_folder(cifar10_images: Path, folder: Path) -> Path:
+def make_image_folder(cifar10_images: Path, folder: Path) -> Path:
     """600 photographs of four classes, copied."""
     for name in CLASSES:
         (folder / name).mkdir(parents=True)
-        for file in sorted((cifar10_images / "train" / name).iterdir())[:PICTURES]:
+        for file in sorted((cifar10_images / "train" / name).iterdir())[:IMAGES]:
             shutil.copy(file, folder / name)
     return folder
 
@@ -117,7 +117,7 @@ def case_of(zygote: Zygote, workspace: Workspace, config: TrainConfig) -> Case:
         outcome = zygote.run(f"{JOBS}:train", str(workspace.home), str(run.path))
         assert outcome.result == "finished", outcome
         seconds.append(outcome.seconds)
-    return Case(f"{config.model.name} on {Path(config.data.dataset).name}", config, course_of(run), min(seconds))
+    return Case(f"{config.model.name} on {Path(config.data.dataset).name}", config, trace_of(run), min(seconds))
 
 
 def random_delays(draws: random.Random, seconds: float) -> Iterator[float]:
@@ -259,7 +259,7 @@ def main() -> None:
     workspace = open_workspace(Path(home) / "workspace")
     datasets = ["digits"]
     if real := os.environ.get("TRAINSCOPE_TEST_DATA"):
-        datasets.append(str(make_picture_folder(Path(real) / "cifar10_images", Path(home) / "photographs")))
+        datasets.append(str(make_image_folder(Path(real) / "cifar10_images", Path(home) / "photographs")))
     else:
         print("TRAINSCOPE_TEST_DATA is not set: the digits alone.", file=sys.stderr)
     with Zygote() as zygote:

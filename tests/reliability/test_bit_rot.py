@@ -21,7 +21,7 @@ from core.runs.status import status_of
 from core.settings import config_from
 from core.training.events import Queued
 from core.workspace import Workspace, open_workspace
-from tests.reliability.comparing import course_of, differences
+from tests.reliability.comparing import differences, trace_of
 
 FLIPS = 10_000
 EVENT_FLIPS = 1500
@@ -152,7 +152,7 @@ def test_run_with_a_damaged_last_checkpoint_says_which_one_is_sound_or_goes_on_f
 
     ended = train_in(workspace, damaged)
     if ended.reason == "finished":
-        found = differences(damaged, course_of(whole))
+        found = differences(damaged, trace_of(whole))
         assert not found, "\n".join(found)
     else:
         assert ended.reason == "failed"

@@ -28,11 +28,11 @@ def whole(workspace) -> tuple[dict, int]:
 
 
 def findings_over_a_spread(workspace: Workspace, whole: tuple[dict, int], error: int, mode: Mode, shift: int) -> list[str]:
-    course, calls = whole
+    prediction_history, calls = whole
     found, fired = [], 0
     for share in SHARES:
         at = 1 + int(share * calls * (0.3 if mode == "short" else 1)) + shift  # a third of the calls are writes
-        has_fired, findings = findings_with(workspace, course, at, error, mode)
+        has_fired, findings = findings_with(workspace, prediction_history, at, error, mode)
         found, fired = found + findings, fired + has_fired
     assert fired >= 2  # a busy machine saves more often by the clock, so that the run counted may have had more calls
     return found

@@ -29,7 +29,7 @@ from tests.reliability.kill_and_resume import (
     kill_and_resume,
     kill_at_call,
     killed_once,
-    make_picture_folder,
+    make_image_folder,
     random_delays,
 )
 from tests.reliability.zygote import Zygote
@@ -51,7 +51,7 @@ def zygote() -> Iterator[Zygote]:
 
 @pytest.fixture(scope="module")
 def photographs(tmp_path_factory) -> str:
-    return str(make_picture_folder(real_data("cifar10_images"), tmp_path_factory.mktemp("data") / "photographs"))
+    return str(make_image_folder(real_data("cifar10_images"), tmp_path_factory.mktemp("data") / "photographs"))
 
 
 @pytest.fixture(scope="module")

@@ -91,8 +91,8 @@ def cifar_source(class_name: str, title: str, folder: Path, progress: Progress) 
             ) from None
 
     def blocks(progress: Progress) -> Iterator[Block]:
-        for split, pictures in (("train", train), ("test", test)):
-            yield Block(split, np.ascontiguousarray(pictures.data.transpose(0, 3, 1, 2)), np.asarray(pictures.targets))
+        for split, images in (("train", train), ("test", test)):
+            yield Block(split, np.ascontiguousarray(images.data.transpose(0, 3, 1, 2)), np.asarray(images.targets))
 
     counts = {"train": len(train), "test": len(test)}
     return Source(title, list(train.classes), (3, 32, 32), counts, "none", "torchvision", blocks)

@@ -12,7 +12,7 @@ from core.errors import InputError
 from core.zips import ZipLimits, open_zip
 
 # Pictures hardly compress, but a blank bitmap does: what one file swells to is bounded by its size, the whole by the ratio.
-PICTURE_ZIP = ZipLimits(
+IMAGE_ZIP = ZipLimits(
     num_entries=300_000,
     total_bytes=100_000_000_000,
     entry_bytes=4_000_000_000,
@@ -44,7 +44,7 @@ class Container(Protocol):
         """The contents of a file. Raises InputError or OSError with the reason why not."""
 
 
-class PictureFolder:
+class ImageFolder:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.empty_folders: list[str] = []
@@ -85,12 +85,12 @@ class PictureFolder:
         return content
 
 
-class PictureZip:
+class ImageZip:
     """Raises InputError on opening if anything about the zip could mislead (core/zips.py)."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._zip = open_zip(path, PICTURE_ZIP)
+        self._zip = open_zip(path, IMAGE_ZIP)
         self.empty_folders: list[str] = []
         self._lock = threading.Lock()  # one place in the file is read at a time
 
@@ -127,7 +127,7 @@ def typed_path(text: str) -> Path:
 def open_container(path: Path) -> Container:
     """The folder or the zip at this path. Raises InputError if it is neither."""
     if path.is_dir():
-        return PictureFolder(path)
+        return ImageFolder(path)
     if not path.is_file():
         raise InputError(
             f"There is no folder and no zip {readable(str(path))}.",
@@ -135,7 +135,7 @@ def open_container(path: Path) -> Container:
             hint="Give the full path of a folder or a zip on this machine.",
         )
     try:
-        return PictureZip(path)
+        return ImageZip(path)
     except OSError as error:
         raise InputError(f"{readable(str(path))} can't be read ({error.strerror}).", code="dataset") from None
 

@@ -16,7 +16,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from core.errors import InputError
 
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF", "PPM")
-ENDINGS = frozenset({".png", ".jpg", ".jpeg", ".jpe", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm", ".pbm"})
+SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".jpe", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm", ".pbm"})
 MAX_PIXELS = 25_000_000
 MAX_FILE_BYTES = 100_000_000
 
@@ -28,7 +28,7 @@ with suppress(OSError, AttributeError):  # libtiff writes what it finds to the t
     ctypes.CDLL(Image.core.__file__).TIFFSetErrorHandler(None)
 
 
-def decode_picture(source: bytes | Path) -> Image.Image:
+def decode_image(source: bytes | Path) -> Image.Image:
     """The picture upright, its first frame only, alpha laid over white, in mode "L" or "RGB".
 
     16-bit pictures are scaled to 8 bits, not clipped. Raises InputError for what is no picture, broken or too large.
@@ -41,14 +41,14 @@ def decode_picture(source: bytes | Path) -> Image.Image:
                     code="picture",
                 )
             source = source.read_bytes()
-        picture = Image.open(io.BytesIO(source), formats=FORMATS)
-        width, height = picture.size
+        image = Image.open(io.BytesIO(source), formats=FORMATS)
+        width, height = image.size
         if width * height > MAX_PIXELS:
             raise _too_many_pixels(f"{width} × {height}")
-        layout = picture.tile[0][3] if picture.format == "PNG" and picture.tile else ""
-        picture.load()
-        _tell_transparent_colour(picture, layout)
-        return _as_grey_or_rgb(ImageOps.exif_transpose(picture), has_16_bits=picture.format in ("PNG", "PPM"))
+        layout = image.tile[0][3] if image.format == "PNG" and image.tile else ""
+        image.load()
+        _tell_transparent_colour(image, layout)
+        return _as_grey_or_rgb(ImageOps.exif_transpose(image), has_16_bits=image.format in ("PNG", "PPM"))
     except InputError:
         raise
     except UnidentifiedImageError:
@@ -77,38 +77,38 @@ def _reason(error: Exception) -> str:
     return text or type(error).__name__
 
 
-def _tell_transparent_colour(picture: Image.Image, layout: str) -> None:
+def _tell_transparent_colour(image: Image.Image, layout: str) -> None:
     """A PNG names its transparent colour in its own bits; Pillow looks for it among those it has made of them."""
-    colour = picture.info.get("transparency")
+    colour = image.info.get("transparency")
     if layout in ("L;2", "L;4") and isinstance(colour, int):
-        picture.info["transparency"] = min(255, colour * (85 if layout == "L;2" else 17))
+        image.info["transparency"] = min(255, colour * (85 if layout == "L;2" else 17))
     elif layout == "RGB;16B" and isinstance(colour, tuple):
-        picture.info["transparency"] = tuple(value >> 8 for value in colour)
+        image.info["transparency"] = tuple(value >> 8 for value in colour)
 
 
-def _as_grey_or_rgb(picture: Image.Image, has_16_bits: bool) -> Image.Image:
-    mode = picture.mode
+def _as_grey_or_rgb(image: Image.Image, has_16_bits: bool) -> Image.Image:
+    mode = image.mode
     if mode.startswith("I") or mode == "F":
-        return _in_8_bits(picture, has_16_bits or mode.startswith("I;16"))
-    if picture.has_transparency_data:
-        picture = picture.convert("RGBA")
-        white = Image.new("RGBA", picture.size, "white")
-        picture = Image.alpha_composite(white, picture).convert("RGB")
-        return picture.convert("L") if mode in ("1", "L", "LA", "La") else picture
-    return picture.convert("L" if mode in ("L", "1") else "RGB")
+        return _in_8_bits(image, has_16_bits or mode.startswith("I;16"))
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        white = Image.new("RGBA", image.size, "white")
+        image = Image.alpha_composite(white, image).convert("RGB")
+        return image.convert("L") if mode in ("1", "L", "LA", "La") else image
+    return image.convert("L" if mode in ("L", "1") else "RGB")
 
 
-def _in_8_bits(picture: Image.Image, has_16_bits: bool) -> Image.Image:
+def _in_8_bits(image: Image.Image, has_16_bits: bool) -> Image.Image:
     """Grey of 16 or 32 bits or in floating point, scaled; convert("L") would clip. White is what a file of 16 bits has as such,
     else the least usual white that no value exceeds: 1 (floating point alone), 255, 65,535 or the most that 32 bits hold."""
-    values = np.asarray(picture)
-    peak = float(np.max(values, where=np.isfinite(values), initial=0)) if picture.mode == "F" else float(values.max(initial=0))
-    usual = [1.0] * (picture.mode == "F") + [255.0, 65535.0, 2.0**31 - 1]
+    values = np.asarray(image)
+    peak = float(np.max(values, where=np.isfinite(values), initial=0)) if image.mode == "F" else float(values.max(initial=0))
+    usual = [1.0] * (image.mode == "F") + [255.0, 65535.0, 2.0**31 - 1]
     top = 65535.0 if has_16_bits else next((white for white in usual if white >= peak), peak)
-    transparent = picture.info.get("transparency") if has_16_bits else None
+    transparent = image.info.get("transparency") if has_16_bits else None
     grey = np.empty(values.shape, np.uint8)
-    rows = max(1, 1_000_000 // picture.width)
-    for start in range(0, picture.height, rows):  # a part at a time: 25 megapixels would take 600 MB
+    rows = max(1, 1_000_000 // image.width)
+    for start in range(0, image.height, rows):  # a part at a time: 25 megapixels would take 600 MB
         part = values[start : start + rows]
         with np.errstate(all="ignore"):  # numbers that are none are black
             shares = np.nan_to_num(part.astype(np.float64) / top, nan=0, posinf=1, neginf=0).clip(0, 1)

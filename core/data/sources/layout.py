@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from core.data.sources.containers import readable
-from core.data.sources.decoding import ENDINGS
+from core.data.sources.decoding import SUFFIXES
 from core.data.sources.label_table import MAX_ROWS, Row, as_text, read_table
 from core.data.splits import SPLITS
 from core.errors import InputError
@@ -29,8 +29,8 @@ SPLIT_FOLDERS = {
     "validation": "validation",
 }
 LEFT_BY_SYSTEMS = {"thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r", "__macosx", "$recycle.bin", "@eadir"}
-ARCHIVE_ENDINGS = {".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar"}
-TABLE_ENDINGS = {".csv", ".tsv"}
+ARCHIVE_SUFFIXES = {".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar"}
+TABLE_SUFFIXES = {".csv", ".tsv"}
 MAX_TABLE_BYTES = 100_000_000  # of all together
 MAX_LABEL_BYTES = 10_000
 FEW = 20
@@ -43,7 +43,7 @@ Read = Callable[[str, int], bytes]  # the contents of a file by name, of at most
 
 
 @dataclass(frozen=True)
-class Picture:
+class Image:
     split: str
     class_name: str
     name: str
@@ -57,18 +57,18 @@ class Layout:
     """
 
     summary: str
-    pictures: list[Picture]
+    images: list[Image]
     skipped: list[dict[str, str]] = field(default_factory=list)
     class_folders: set[str] = field(default_factory=set)
 
     @property
     def class_names(self) -> list[str]:
-        return sorted({picture.class_name for picture in self.pictures})
+        return sorted({image.class_name for image in self.images})
 
     def skip(self, name: str, reason: str, kind: str = "") -> None:
         self.skipped.append({"file": readable(name), "reason": reason, **({"kind": kind} if kind else {})})
 
-    def without_pictures(self, paths: Iterable[str]) -> list[str]:
+    def without_images(self, paths: Iterable[str]) -> list[str]:
         """Names of folders that stand beside class folders and hold none of the set's pictures. paths: of files, or of empty folders."""
         parents = {_folder(path) for path in self.class_folders}
         found = set()
@@ -90,45 +90,45 @@ class Layout:
 def arrange(names: Sequence[str], read: Read) -> Layout:
     """Pictures with split and class, by whichever layout the names fit. Raises InputError if they fit none."""
     layout = Layout("", [])
-    pictures, texts, tables = [], [], []
+    images, texts, tables = [], [], []
     for name in names:
         parts = name.split("/")
-        ending = os.path.splitext(parts[-1])[1].lower()
+        suffix = os.path.splitext(parts[-1])[1].lower()
         if any(part.startswith(".") or part.lower() in LEFT_BY_SYSTEMS for part in parts):
             layout.skip(name, "hidden, or left by an archiver or a file manager")
-        elif ending in ENDINGS:
-            pictures.append(name)
-        elif ending in TABLE_ENDINGS:
+        elif suffix in SUFFIXES:
+            images.append(name)
+        elif suffix in TABLE_SUFFIXES:
             tables.append(name)
-        elif ending == ".txt":
+        elif suffix == ".txt":
             texts.append(name)
-        elif ending in ARCHIVE_ENDINGS:
+        elif suffix in ARCHIVE_SUFFIXES:
             layout.skip(name, "an archive of its own: import it by itself")
         else:
             layout.skip(name, "not a picture by its ending")
-    wrapper = _wrapper(pictures)
-    found = _by_tables(pictures, tables, read, layout)
+    wrapper = _wrapper(images)
+    found = _by_tables(images, tables, read, layout)
     if not found:
-        found = _by_label_files(pictures, texts, wrapper, read, layout)
+        found = _by_label_files(images, texts, wrapper, read, layout)
         texts = [] if found else texts
     for name in texts:
         layout.skip(name, "not a picture by its ending")
     if not found:
-        found = _by_folders(pictures, wrapper, layout)
-    layout.pictures = sorted(found, key=lambda picture: (SPLITS.index(picture.split), picture.name))
+        found = _by_folders(images, wrapper, layout)
+    layout.images = sorted(found, key=lambda image: (SPLITS.index(image.split), image.name))
     _check(layout, len(names))
-    layout.pictures = _with_clean_names(layout.pictures)
+    layout.images = _with_clean_names(layout.images)
     return layout
 
 
-def _wrapper(pictures: list[str]) -> str:
+def _wrapper(images: list[str]) -> str:
     """The folders around everything, "" or with "/" at the end: such as archivers put one around what they pack.
 
     A picture beside it is a stray. A folder called "train" is one only if there are splits in it.
     """
     prefix = ""
     while True:
-        inside = [name[len(prefix) :].split("/") for name in pictures if name.startswith(prefix)]
+        inside = [name[len(prefix) :].split("/") for name in images if name.startswith(prefix)]
         tops = {parts[0] for parts in inside if len(parts) > 1}
         below = [parts[1] for parts in inside if len(parts) > 2]
         if len(tops) != 1 or not below or (any(map(_is_split, tops)) and not all(map(_is_split, below))):
@@ -148,41 +148,41 @@ def _stem(name: str) -> str:
     return os.path.splitext(name.rpartition("/")[2])[0]
 
 
-def _by_folders(pictures: list[str], wrapper: str, layout: Layout) -> list[Picture]:
-    places = {name: name[len(wrapper) :].split("/")[:-1] for name in pictures if name.startswith(wrapper)}
+def _by_folders(images: list[str], wrapper: str, layout: Layout) -> list[Image]:
+    places = {name: name[len(wrapper) :].split("/")[:-1] for name in images if name.startswith(wrapper)}
     around = [folders for folders in places.values() if folders]
     # a class may be called "train": a split has class folders in it, unless there are only splits
     at_top = any(len(f) > 1 and _is_split(f[0]) for f in around) or all(_is_split(f[0]) for f in around)
     within = not at_top and 2 * sum(len(f) > 1 and _is_split(f[1]) for f in around) > len(around)
     found = []
-    for name in pictures:
+    for name in images:
         folders = places.get(name, [])
         level = 0 if at_top else 1  # at which the split stands, if any
         if not folders or (at_top and _is_split(folders[0]) and len(folders) < 2):
             layout.skip(name, "lies in no class folder", "unlabelled")
         elif not at_top and not within:
-            found.append(Picture("train", folders[0], name))
+            found.append(Image("train", folders[0], name))
             layout.class_folders.add(wrapper + folders[0])
         elif len(folders) < 2 or not _is_split(folders[level]):
             layout.skip(name, "lies outside of the split folders")
         else:
-            found.append(Picture(SPLIT_FOLDERS[folders[level].lower()], folders[1 - level], name))
+            found.append(Image(SPLIT_FOLDERS[folders[level].lower()], folders[1 - level], name))
             layout.class_folders.add(wrapper + "/".join(folders[: 2 - level]))
     layout.summary = f"A folder for each class{' within each split' if at_top or within else ''}."
     return found
 
 
-def _by_label_files(pictures: list[str], texts: list[str], wrapper: str, read: Read, layout: Layout) -> list[Picture]:
+def _by_label_files(images: list[str], texts: list[str], wrapper: str, read: Read, layout: Layout) -> list[Image]:
     """The class from the text file of the same stem; empty unless at least half of the pictures have one."""
-    chosen = _label_files(pictures, texts, wrapper) if texts else {}
-    if 2 * len(chosen) < max(1, len(pictures)):
+    chosen = _label_files(images, texts, wrapper) if texts else {}
+    if 2 * len(chosen) < max(1, len(images)):
         return []
     labels = {text: _label_in(text, read) for text in set(chosen.values())}  # (class, "") or ("", why there is none)
     named = [name for name, text in chosen.items() if labels[text][0]]
     num_classes = len({labels[chosen[name]][0] for name in named})
-    if 2 * len(named) < len(pictures) or 2 * num_classes > len(named) > FEW:  # captions, if hardly two are the same
+    if 2 * len(named) < len(images) or 2 * num_classes > len(named) > FEW:  # captions, if hardly two are the same
         return []
-    for name in pictures:
+    for name in images:
         if name not in chosen:
             layout.skip(name, "has no label file of its own", "unlabelled")
         elif problem := labels[chosen[name]][1]:
@@ -191,21 +191,21 @@ def _by_label_files(pictures: list[str], texts: list[str], wrapper: str, read: R
         if text not in labels:
             layout.skip(text, "belongs to no picture")
     layout.summary = "Pictures, each with its class in a text file of the same name."
-    return [Picture(_split_around(name, wrapper) or "train", labels[chosen[name]][0], name) for name in named]
+    return [Image(_split_around(name, wrapper) or "train", labels[chosen[name]][0], name) for name in named]
 
 
-def _label_files(pictures: list[str], texts: list[str], wrapper: str) -> dict[str, str]:
+def _label_files(images: list[str], texts: list[str], wrapper: str) -> dict[str, str]:
     """The text file of a picture: the one beside it, else that in the folder called alike but for words as "images" and "labels",
     else that in the same split. Pictures of several folders for which there is but one have none."""
 
     def plain(folder: str) -> str:
         return "/".join(filter(None, (LABEL_WORDS.sub("", part.lower()) for part in folder.split("/"))))
 
-    alike = {folder: plain(folder) for folder in {*map(_folder, pictures), *map(_folder, texts)}}
+    alike = {folder: plain(folder) for folder in {*map(_folder, images), *map(_folder, texts)}}
     places: list[Callable[[str], str]] = [_folder, lambda name: alike[_folder(name)], lambda name: _split_around(name, wrapper)]
     chosen: dict[str, str] = {}
     for place in places:
-        waiting = [(name, (place(name), _stem(name))) for name in pictures if name not in chosen]
+        waiting = [(name, (place(name), _stem(name))) for name in images if name not in chosen]
         taken = set(chosen.values())
         free = _unique([((place(text), _stem(text)), text) for text in texts if text not in taken])
         folders = _unique({(key, _folder(name)) for name, key in waiting})
@@ -248,7 +248,7 @@ class _Said:
         return "its rows put it into different splits" if len(self.splits) > 1 else ""
 
 
-def _by_tables(pictures: list[str], tables: list[str], read: Read, layout: Layout) -> list[Picture]:
+def _by_tables(images: list[str], tables: list[str], read: Read, layout: Layout) -> list[Image]:
     """By tables of file names and labels; empty unless they name at least half of the pictures. Lists the tables it does not use."""
     if not tables:
         return []
@@ -256,7 +256,7 @@ def _by_tables(pictures: list[str], tables: list[str], read: Read, layout: Layou
     missing: list[str] = []
     problems = {}
     room, num_rows = MAX_TABLE_BYTES, MAX_ROWS  # for all of them
-    index = _Index(pictures)
+    index = _Index(images)
     for name in tables:
         try:
             content = read(name, room)
@@ -271,12 +271,12 @@ def _by_tables(pictures: list[str], tables: list[str], read: Read, layout: Layou
             continue
         missing += [f"{name}: {file}" for file in unknown]
         of_table = SPLIT_FOLDERS.get(_stem(name).lower(), "")
-        for picture, row in matched:
-            about = said.setdefault(picture, _Said())
+        for image, row in matched:
+            about = said.setdefault(image, _Said())
             about.labels.update(filter(None, [row.label]))
             about.splits.update(filter(None, [SPLIT_FOLDERS.get(row.split.lower(), "") or of_table]))
-    good = [name for name in pictures if name in said and not said[name].problem]
-    is_used = 2 * len(good) >= max(1, len(pictures))
+    good = [name for name in images if name in said and not said[name].problem]
+    is_used = 2 * len(good) >= max(1, len(images))
     for name in tables:
         if not is_used or name in problems:
             layout.skip(name, problems.get(name, "names too few of the pictures"))
@@ -287,14 +287,13 @@ def _by_tables(pictures: list[str], tables: list[str], read: Read, layout: Layou
         layout.skip(row, "a row for a picture that is not here")
     if more := len(missing[LISTED_ROWS:]):
         layout.skip(f"{more:,} more rows", "rows for pictures that are not here")
-    for name in pictures:
+    for name in images:
         if problem := said[name].problem if name in said else "stands in no row of the table":
             layout.skip(name, problem, "unlabelled")
     used = [readable(name) for name in tables if name not in problems]
     layout.summary = f"Pictures, their classes in the table {', '.join(used[:3])}{' and others' if len(used) > 3 else ''}."
     return [
-        Picture(next(iter(said[name].splits), "") or _split_on_the_way(name), next(iter(said[name].labels)), name)
-        for name in good
+        Image(next(iter(said[name].splits), "") or _split_on_the_way(name), next(iter(said[name].labels)), name) for name in good
     ]
 
 
@@ -305,10 +304,10 @@ def _split_on_the_way(name: str) -> str:
 class _Index:
     """Pictures by the ways in which rows name them."""
 
-    def __init__(self, pictures: list[str]) -> None:
-        self.by_path = {_composed(name): name for name in pictures}
-        self.by_file = _unique([(_as_named(name.rpartition("/")[2]), name) for name in pictures])
-        self.by_stem = _unique([(_as_named(_stem(name)), name) for name in pictures])
+    def __init__(self, images: list[str]) -> None:
+        self.by_path = {_composed(name): name for name in images}
+        self.by_file = _unique([(_as_named(name.rpartition("/")[2]), name) for name in images])
+        self.by_stem = _unique([(_as_named(_stem(name)), name) for name in images])
 
     def matched(self, table: Sequence[Row], folder: str) -> tuple[list[tuple[str, Row]], list[str]]:
         """(pictures with their rows, files of rows that name none). By the path from the table's folder or from the top, else by
@@ -343,36 +342,36 @@ def _as_named(file: str) -> str:
 
 
 def _check(layout: Layout, num_files: int) -> None:
-    if not layout.pictures:
+    if not layout.images:
         raise InputError(
             f"No pictures in class folders were found among {counted(num_files, 'file')}.",
             code="dataset",
             hint="Expected one folder per class, for example ants/ and bees/, by themselves or inside train/ and test/ or val/; "
             "or pictures with a text file of the same name each; or a CSV of file names and labels.",
         )
-    if not any(picture.split == "train" for picture in layout.pictures):
+    if not any(image.split == "train" for image in layout.images):
         raise InputError("It has no training pictures.", code="dataset", hint="Expected a folder train/ beside test/ or val/.")
     names = layout.class_names
     if len(names) > MAX_CLASSES:
         raise InputError(
-            f"{len(names):,} classes were found for {len(layout.pictures):,} pictures, at most {MAX_CLASSES:,} are taken.",
+            f"{len(names):,} classes were found for {len(layout.images):,} pictures, at most {MAX_CLASSES:,} are taken.",
             code="dataset",
             hint="The column of labels may be one of numbers that name each picture.",
         )
 
 
-def _with_clean_names(pictures: list[Picture]) -> list[Picture]:
+def _with_clean_names(images: list[Image]) -> list[Image]:
     """Class names as text that can be shown: composed alike on every system, no control characters, no two the same by that."""
     clean: dict[str, str] = {}
     taken: dict[str, int] = {}  # how often it was asked for
-    for name in sorted({_composed(picture.class_name) for picture in pictures}):
+    for name in sorted({_composed(image.class_name) for image in images}):
         shown = numbered = readable(name)[:MAX_NAME].strip() or "(no name)"
         while numbered in taken:
             taken[shown] += 1
             numbered = f"{shown} ({taken[shown]})"
         taken[numbered] = 1
         clean[name] = numbered
-    return [Picture(p.split, clean[_composed(p.class_name)], p.name) for p in pictures]
+    return [Image(p.split, clean[_composed(p.class_name)], p.name) for p in images]
 
 
 def _composed(name: str) -> str:

@@ -14,12 +14,12 @@ from PIL import Image
 
 from core.config import Preprocessing
 from core.data.sources.containers import Container, StoredFile, open_container, readable
-from core.data.sources.decoding import decode_picture
+from core.data.sources.decoding import decode_image
 from core.data.sources.layout import Layout, arrange
 from core.data.splits import SPLITS
 from core.data.store.duplicates import perceptual_hash, pixel_digest
 from core.data.store.image_store import Block, Progress, Source
-from core.data.transforms.preprocessing import picture_to_array
+from core.data.transforms.preprocessing import image_to_array
 from core.errors import InputError
 
 DEFAULT_SIZE_PX = 64  # for photographs of varying size
@@ -42,46 +42,46 @@ class Listing:
         return self.container.path
 
 
-def list_pictures(path: Path) -> Listing:
+def list_images(path: Path) -> Listing:
     """Every picture below the path with its split and class, the rest with the reason why not. Raises InputError."""
     container = open_container(path)
     unseen: list[dict[str, str]] = []
     files = {file.name: file for file in container.files(unseen)}
     layout = arrange(sorted(files), container.read)
     layout.skipped.extend(unseen)
-    taken = {picture.name for picture in layout.pictures}
+    taken = {image.name for image in layout.images}
     others = [name for name in files if name not in taken] + [f"{folder}/" for folder in container.empty_folders]
-    return Listing(container, layout, _fingerprint(layout, files), layout.without_pictures(others))
+    return Listing(container, layout, _fingerprint(layout, files), layout.without_images(others))
 
 
 def _fingerprint(layout: Layout, files: dict[str, StoredFile]) -> str:
     digest = hashlib.sha256()
-    for picture in layout.pictures:
-        file = files[picture.name]
-        parts = (picture.split, picture.class_name, file.name, str(file.num_bytes), file.stamp)
+    for image in layout.images:
+        file = files[image.name]
+        parts = (image.split, image.class_name, file.name, str(file.num_bytes), file.stamp)
         digest.update("\0".join((*parts, "")).encode(errors="surrogateescape"))
     return digest.hexdigest()
 
 
-def read_picture(container: Container, name: str) -> Image.Image:
+def read_image(container: Container, name: str) -> Image.Image:
     """One picture of a folder or zip, decoded. Raises InputError with the reason if it can't be."""
     try:
-        return decode_picture(container.read(name))
+        return decode_image(container.read(name))
     except OSError as error:
         raise InputError(f"The file can't be opened ({error.strerror or error}).", code="picture") from None
 
 
 def shape_of(listing: Listing, preprocessing: Preprocessing) -> tuple[int, int, int]:
     """(C, H, W) of the store: as chosen, else as a sample of the pictures has it."""
-    names = [picture.name for picture in listing.layout.pictures]
+    names = [image.name for image in listing.layout.images]
     sizes, modes = set(), set()
     for name in names[:: max(1, len(names) // SAMPLED)]:
         try:
-            picture = read_picture(listing.container, name)
+            image = read_image(listing.container, name)
         except InputError:
             continue  # reported when its turn comes
-        sizes.add((picture.height, picture.width))
-        modes.add(picture.mode)
+        sizes.add((image.height, image.width))
+        modes.add(image.mode)
     if not sizes:
         raise InputError("None of the pictures looked at can be read.", code="dataset")
     channels = {"grey": 1, "rgb": 3}.get(preprocessing.colour) or (1 if modes == {"L"} else 3)
@@ -103,7 +103,7 @@ class _Read:
 def source_of(listing: Listing, title: str, preprocessing: Preprocessing) -> Source:
     """Decodes the listed pictures to one size; those that can't be read are added to `skipped`."""
     shape = shape_of(listing, preprocessing)
-    pictures, class_names = listing.layout.pictures, listing.layout.class_names
+    images, class_names = listing.layout.images, listing.layout.class_names
     if len(class_names) < 2:
         raise InputError(f"Only one class was found: {class_names[0]!r}.", code="dataset", hint="Two are needed at least.")
     number = {name: index for index, name in enumerate(class_names)}
@@ -111,21 +111,21 @@ def source_of(listing: Listing, title: str, preprocessing: Preprocessing) -> Sou
 
     def read(name: str) -> _Read | str:
         try:
-            picture = read_picture(listing.container, name)
-            digest = np.frombuffer(pixel_digest(picture), np.uint8)
-            return _Read(picture_to_array(picture, shape, preprocessing), picture.size, digest, perceptual_hash(picture))
+            image = read_image(listing.container, name)
+            digest = np.frombuffer(pixel_digest(image), np.uint8)
+            return _Read(image_to_array(image, shape, preprocessing), image.size, digest, perceptual_hash(image))
         except InputError as error:
             return error.message
 
     def blocks(progress: Progress) -> Iterator[Block]:
         with ThreadPoolExecutor(max_workers=min(MAX_THREADS, os.cpu_count() or 1)) as pool:
             for split in SPLITS:
-                members = iter([picture for picture in pictures if picture.split == split])
+                members = iter([image for image in images if image.split == split])
                 while part := list(islice(members, BLOCK_SIZE)):
-                    done = list(pool.map(read, [picture.name for picture in part]))
-                    for picture, result in zip(part, done, strict=True):
+                    done = list(pool.map(read, [image.name for image in part]))
+                    for image, result in zip(part, done, strict=True):
                         if isinstance(result, str):
-                            skipped.append({"file": readable(picture.name), "reason": result, "kind": "unreadable"})
+                            skipped.append({"file": readable(image.name), "reason": result, "kind": "unreadable"})
                     good = [(p, result) for p, result in zip(part, done, strict=True) if isinstance(result, _Read)]
                     if good:
                         yield Block(
@@ -138,7 +138,7 @@ def source_of(listing: Listing, title: str, preprocessing: Preprocessing) -> Sou
                             np.stack([r.hash for _, r in good]),
                         )
 
-    counts = Counter(picture.split for picture in pictures)
+    counts = Counter(image.split for image in images)
     return Source(
         title,
         class_names,

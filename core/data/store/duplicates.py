@@ -56,9 +56,9 @@ class Duplicates:
     groups: np.ndarray
 
 
-def pixel_digest(picture: Image.Image) -> bytes:
+def pixel_digest(image: Image.Image) -> bytes:
     """16 bytes of a picture in mode L or RGB, equal for equal sizes and pixels. RGB with equal channels counts as grey."""
-    return _digest(np.asarray(picture))
+    return _digest(np.asarray(image))
 
 
 def pixel_digests(images: np.ndarray) -> np.ndarray:
@@ -77,12 +77,12 @@ def _digest(pixels: np.ndarray) -> bytes:
     return digest.digest()
 
 
-def perceptual_hash(picture: Image.Image) -> np.ndarray:
+def perceptual_hash(image: Image.Image) -> np.ndarray:
     """(HASH_BYTES,) uint8 of a picture of any size and shape, as perceptual_hashes gives it up to rounding."""
-    size = (min(picture.width, HASHED_PX), min(picture.height, HASHED_PX))
-    if size != picture.size:
-        picture = picture.resize(size, Image.Resampling.BILINEAR, reducing_gap=2.0)
-    return perceptual_hashes(np.asarray(picture.convert("L"))[None, None])[0]
+    size = (min(image.width, HASHED_PX), min(image.height, HASHED_PX))
+    if size != image.size:
+        image = image.resize(size, Image.Resampling.BILINEAR, reducing_gap=2.0)
+    return perceptual_hashes(np.asarray(image.convert("L"))[None, None])[0]
 
 
 def perceptual_hashes(images: np.ndarray) -> np.ndarray:

@@ -89,7 +89,7 @@ class StoreMeta:
 
 
 @dataclass(frozen=True)
-class PictureStore:
+class ImageStore:
     path: Path
     meta: StoreMeta
 
@@ -149,12 +149,12 @@ class PictureStore:
         return self.files[index] if self.files else f"#{index}"
 
 
-def store_named(workspace: Workspace, name: str) -> PictureStore | None:
+def store_named(workspace: Workspace, name: str) -> ImageStore | None:
     """The store whose folder is called so; None if there is none, whatever the name from outside may be."""
     return open_store(workspace.stores / name) if re.fullmatch(r"[a-z0-9-]{1,60}", name) else None
 
 
-def open_store(path: Path) -> PictureStore | None:
+def open_store(path: Path) -> ImageStore | None:
     """The store in this folder, or None if there is none, or none of this format that is whole.
 
     The same object each time, so that what it has read is read once.
@@ -167,16 +167,16 @@ def open_store(path: Path) -> PictureStore | None:
 
 
 @lru_cache(maxsize=64)
-def _opened(path: Path, mtime_ns: int, inode: int) -> PictureStore:
+def _opened(path: Path, mtime_ns: int, inode: int) -> ImageStore:
     meta = json.loads((path / "meta.json").read_text())
     if meta["format"] != FORMAT:
         raise ValueError("of another format")
     meta["shape"] = tuple(meta["shape"])
     meta["splits"] = {name: tuple(bounds) for name, bounds in meta["splits"].items()}
-    return PictureStore(path, StoreMeta(**meta))
+    return ImageStore(path, StoreMeta(**meta))
 
 
-def build_store(path: Path, source: Source, progress: Progress = no_progress) -> PictureStore:
+def build_store(path: Path, source: Source, progress: Progress = no_progress) -> ImageStore:
     """Writes the store beside its place and renames it into it; a store that another process put there first is used."""
     if sum(source.counts.values()) == 0:
         raise InputError(f"No pictures were found for '{source.title}'.", code="dataset")

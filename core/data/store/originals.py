@@ -7,39 +7,39 @@ from pathlib import Path
 from PIL import Image
 
 from core.data.sources.containers import Container, open_container
-from core.data.sources.own_images import read_picture
+from core.data.sources.own_images import read_image
 from core.data.store.duplicates import pixel_digest
-from core.data.store.image_store import PictureStore
-from core.data.transforms.preprocessing import array_to_picture
+from core.data.store.image_store import ImageStore
+from core.data.transforms.preprocessing import array_to_image
 from core.errors import InputError
 
 LARGEST_PX = 1600  # of an original as it is shown
 
 
-def stored_picture(store: PictureStore, index: int) -> Image.Image:
+def stored_image(store: ImageStore, index: int) -> Image.Image:
     """As the network's set holds it. Raises InputError if there is no such picture."""
     if not 0 <= index < len(store.labels):
         raise InputError(f"The set has no picture {index:,}.", code="picture")
-    return array_to_picture(store.images[index])
+    return array_to_image(store.images[index])
 
 
-def original_picture(store: PictureStore, index: int) -> Image.Image:
+def original_image(store: ImageStore, index: int) -> Image.Image:
     """As it came, decoded from its file; of a set without files, as it is stored. Raises InputError if the file is gone."""
-    picture = stored_picture(store, index)
+    image = stored_image(store, index)
     if store.files is None:
-        return picture
+        return image
     path = Path(store.meta.origin)
-    original = read_picture(_container(path, path.stat().st_mtime_ns if path.exists() else 0), store.files[index])
+    original = read_image(_container(path, path.stat().st_mtime_ns if path.exists() else 0), store.files[index])
     if pixel_digest(original) != store.digests[index].tobytes():
         raise InputError("The file holds another picture than when it was read.", code="picture")
     return original
 
 
-def as_png(picture: Image.Image) -> bytes:
+def as_png(image: Image.Image) -> bytes:
     """Encoded anew, so that nothing of a file from outside reaches a browser; large ones made smaller."""
-    picture.thumbnail((LARGEST_PX, LARGEST_PX))
+    image.thumbnail((LARGEST_PX, LARGEST_PX))
     content = io.BytesIO()
-    picture.save(content, "PNG", compress_level=1)
+    image.save(content, "PNG", compress_level=1)
     return content.getvalue()
 
 

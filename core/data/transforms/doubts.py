@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from core.config import Augmentation, Preprocessing, TrainConfig
-from core.data.store.image_store import PictureStore
+from core.data.store.image_store import ImageStore
 from core.data.transforms.lab import Composition
 from core.wording import percent
 
@@ -54,7 +54,7 @@ def doubts(composition: Composition, facts: SetFacts) -> list[Doubt]:
     ]
 
 
-def doubts_about(config: TrainConfig, store: PictureStore) -> list[Doubt]:
+def doubts_about(config: TrainConfig, store: ImageStore) -> list[Doubt]:
     """The same for a training on a set, of which this store holds the pictures at whatever size."""
     chosen, (channels, *stored) = config.preprocessing, store.meta.shape
     channels = {"grey": 1, "rgb": 3}.get(chosen.colour, channels)

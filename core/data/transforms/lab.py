@@ -16,10 +16,10 @@ from PIL import Image
 from torch import Tensor
 
 from core.config import Augmentation, Preprocessing
-from core.data.store.image_store import PictureStore
-from core.data.store.originals import original_picture, stored_picture
+from core.data.store.image_store import ImageStore
+from core.data.store.originals import original_image, stored_image
 from core.data.transforms.augmentation import Draws, applied, augment, draw, recoloured
-from core.data.transforms.preprocessing import STORED_FIELDS, array_to_picture, picture_to_array
+from core.data.transforms.preprocessing import STORED_FIELDS, array_to_image, image_to_array
 from core.errors import InputError
 
 MEASURED_ON = 128  # pictures, where mean and deviation of a set in another form are estimated
@@ -66,10 +66,10 @@ class Look:
 
 
 @dataclass(frozen=True)
-class Bench:
+class Specimen:
     """One picture under examination: decoded as it came, the shape that the network gets, and what was drawn for it."""
 
-    picture: Image.Image
+    image: Image.Image
     shape: tuple[int, int, int]
     composition: Composition
     mean: tuple[float, ...]
@@ -79,24 +79,24 @@ class Bench:
     @cached_property
     def stored(self) -> Tensor:
         """(1, C, H, W) uint8, as a picture store holds it."""
-        return torch.from_numpy(picture_to_array(self.picture, self.shape, self.composition.preprocessing))[None]
+        return torch.from_numpy(image_to_array(self.image, self.shape, self.composition.preprocessing))[None]
 
 
-def bench(
-    picture: Image.Image,
+def specimen(
+    image: Image.Image,
     shape: tuple[int, int, int],
     composition: Composition,
     mean: Sequence[float],
     std: Sequence[float],
     seed: int,
-) -> Bench:
+) -> Specimen:
     """A picture ready to be walked through the steps. Another seed draws other random changes."""
     draws = draw(composition.augmentation, 1, shape[1:], torch.Generator().manual_seed(seed))
-    return Bench(picture, shape, composition, tuple(mean), tuple(std), draws)
+    return Specimen(image, shape, composition, tuple(mean), tuple(std), draws)
 
 
 @dataclass(frozen=True)
-class Step:
+class Transform:
     """One transform. settings: the paths that drive it; look: the picture once this step and all before it are done."""
 
     name: str
@@ -104,8 +104,8 @@ class Step:
     explanation: str
     settings: tuple[str, ...]
     is_random: bool
-    is_active: Callable[[Bench], bool]
-    look: Callable[[Bench], Look]
+    is_active: Callable[[Specimen], bool]
+    look: Callable[[Specimen], Look]
     drawn: Callable[[Draws], str] = lambda draws: ""
 
     @property
@@ -116,7 +116,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Stage:
-    step: Step
+    transform: Transform
     before: Look
     after: Look
     drawn: str  # what chance decided for this picture, in words
@@ -129,20 +129,20 @@ def _of_bytes(array: np.ndarray) -> Look:
     return Look(array, "0 to 255", array)
 
 
-def _original(bench: Bench) -> Look:
-    channels = 1 if bench.picture.mode == "L" else 3
-    return _of_bytes(picture_to_array(bench.picture, (channels, bench.picture.height, bench.picture.width), Preprocessing()))
+def _original(specimen: Specimen) -> Look:
+    channels = 1 if specimen.image.mode == "L" else 3
+    return _of_bytes(image_to_array(specimen.image, (channels, specimen.image.height, specimen.image.width), Preprocessing()))
 
 
-def _in_colours(bench: Bench) -> Look:
-    size = bench.picture.height, bench.picture.width
-    return _of_bytes(picture_to_array(bench.picture, (bench.shape[0], *size), Preprocessing()))
+def _in_colours(specimen: Specimen) -> Look:
+    size = specimen.image.height, specimen.image.width
+    return _of_bytes(image_to_array(specimen.image, (specimen.shape[0], *size), Preprocessing()))
 
 
-def _resized_px(bench: Bench) -> tuple[int, int]:
+def _resized_px(specimen: Specimen) -> tuple[int, int]:
     """Height and width once the picture is resized, before its middle is cut out."""
-    size, target = (bench.picture.height, bench.picture.width), bench.shape[1:]
-    preprocessing = bench.composition.preprocessing
+    size, target = (specimen.image.height, specimen.image.width), specimen.shape[1:]
+    preprocessing = specimen.composition.preprocessing
     if preprocessing.short_side_px:
         scale = min(size) / preprocessing.short_side_px
     elif preprocessing.fit == "crop":
@@ -152,30 +152,32 @@ def _resized_px(bench: Bench) -> tuple[int, int]:
     return max(1, round(size[0] / scale)), max(1, round(size[1] / scale))
 
 
-def _resized(bench: Bench) -> Look:
-    if _is_cropped(bench):
-        return _of_bytes(picture_to_array(bench.picture, (bench.shape[0], *_resized_px(bench)), Preprocessing(fit="stretch")))
-    return _fitted(bench)
+def _resized(specimen: Specimen) -> Look:
+    if _is_cropped(specimen):
+        return _of_bytes(
+            image_to_array(specimen.image, (specimen.shape[0], *_resized_px(specimen)), Preprocessing(fit="stretch"))
+        )
+    return _fitted(specimen)
 
 
-def _fitted(bench: Bench) -> Look:
-    plain = bench.composition.preprocessing.model_copy(update={"invert": False})
-    return _of_bytes(picture_to_array(bench.picture, bench.shape, plain))
+def _fitted(specimen: Specimen) -> Look:
+    plain = specimen.composition.preprocessing.model_copy(update={"invert": False})
+    return _of_bytes(image_to_array(specimen.image, specimen.shape, plain))
 
 
-def _stored(bench: Bench) -> Look:
-    return _of_bytes(bench.stored[0].numpy())
+def _stored(specimen: Specimen) -> Look:
+    return _of_bytes(specimen.stored[0].numpy())
 
 
-def _recoloured(bench: Bench, last: str = "") -> Look:
+def _recoloured(specimen: Specimen, last: str = "") -> Look:
     """Before normalisation: pixel values from 0 to 1."""
-    values = recoloured(bench.stored, _up_to(bench.draws, last))[0].numpy() / np.float32(255)
+    values = recoloured(specimen.stored, _up_to(specimen.draws, last))[0].numpy() / np.float32(255)
     return Look(values, "0 to 1", _for_eyes(values[None])[0])
 
 
-def _normalised(bench: Bench, last: str = "") -> Look:
-    mean, std = torch.tensor(bench.mean), torch.tensor(bench.std)
-    values = applied(bench.stored, _up_to(bench.draws, last), mean, std)
+def _normalised(specimen: Specimen, last: str = "") -> Look:
+    mean, std = torch.tensor(specimen.mean), torch.tensor(specimen.std)
+    values = applied(specimen.stored, _up_to(specimen.draws, last), mean, std)
     return Look(values[0].numpy(), "normalised", _denormalised(values, mean, std)[0])
 
 
@@ -191,17 +193,19 @@ def _denormalised(images: Tensor, mean: Tensor, std: Tensor) -> np.ndarray:
 # --- which are done
 
 
-def _is_resized(bench: Bench) -> bool:
-    return _resized_px(bench) != (bench.picture.height, bench.picture.width) and math.prod(_resized_px(bench)) <= MAX_BETWEEN
+def _is_resized(specimen: Specimen) -> bool:
+    return (
+        _resized_px(specimen) != (specimen.image.height, specimen.image.width) and math.prod(_resized_px(specimen)) <= MAX_BETWEEN
+    )
 
 
-def _is_cropped(bench: Bench) -> bool:
-    return _resized_px(bench) != tuple(bench.shape[1:])
+def _is_cropped(specimen: Specimen) -> bool:
+    return _resized_px(specimen) != tuple(specimen.shape[1:])
 
 
-def _is_on(setting: str, bench: Bench) -> bool:
+def _is_on(setting: str, specimen: Specimen) -> bool:
     section, name = setting.split(".")
-    part = getattr(bench.composition, section)
+    part = getattr(specimen.composition, section)
     return getattr(part, name) != type(part).model_fields[name].default
 
 
@@ -267,24 +271,24 @@ def _cut(draws: Draws) -> str:
 
 
 def _random(
-    name: str, title: str, explanation: str, setting: str, look: Callable[[Bench, str], Look], drawn: Callable[[Draws], str]
-) -> Step:
+    name: str, title: str, explanation: str, setting: str, look: Callable[[Specimen, str], Look], drawn: Callable[[Draws], str]
+) -> Transform:
     path = f"augmentation.{setting}"
-    return Step(name, title, explanation, (path,), True, partial(_is_on, path), partial(look, last=name), drawn)
+    return Transform(name, title, explanation, (path,), True, partial(_is_on, path), partial(look, last=name), drawn)
 
 
 # In the order in which they are done. Titles name torchvision's transform where there is one.
-STEPS = (
-    Step(
+TRANSFORMS = (
+    Transform(
         "colour",
         "Channels (Grayscale)",
         "One grey channel, or red, green and blue.",
         ("preprocessing.colour",),
         False,
-        lambda bench: bench.shape[0] != (1 if bench.picture.mode == "L" else 3),
+        lambda specimen: specimen.shape[0] != (1 if specimen.image.mode == "L" else 3),
         _in_colours,
     ),
-    Step(
+    Transform(
         "resize",
         "New size (Resize)",
         "Brought to its new size; by the short side where a square is cut out afterwards.",
@@ -293,7 +297,7 @@ STEPS = (
         _is_resized,
         _resized,
     ),
-    Step(
+    Transform(
         "crop",
         "Cut out the middle (CenterCrop)",
         "What lies beside the middle square is left out.",
@@ -302,7 +306,7 @@ STEPS = (
         _is_cropped,
         _fitted,
     ),
-    Step(
+    Transform(
         "invert",
         "Invert (RandomInvert, always)",
         "Light and dark change places.",
@@ -311,13 +315,13 @@ STEPS = (
         partial(_is_on, "preprocessing.invert"),
         _stored,
     ),
-    Step(
+    Transform(
         "to-tensor",
         "To numbers (ToTensor)",
         "Bytes from 0 to 255 become numbers from 0 to 1; nothing changes for the eye.",
         (),
         False,
-        lambda bench: True,
+        lambda specimen: True,
         _recoloured,
     ),
     _random(
@@ -368,13 +372,13 @@ STEPS = (
         _recoloured,
         partial(_chance, "is_inverted", "inverted"),
     ),
-    Step(
+    Transform(
         "normalise",
         "Normalise (Normalize)",
         "The mean is subtracted, then divided by the standard deviation: numbers around 0, as networks like them.",
         ("preprocessing.mean", "preprocessing.std"),
         False,
-        lambda bench: True,
+        lambda specimen: True,
         partial(_normalised, last="normalise"),
     ),
     _random(
@@ -438,23 +442,23 @@ STEPS = (
 )
 
 
-def walk(bench: Bench) -> list[Stage]:
+def walk(specimen: Specimen) -> list[Stage]:
     """The active steps in order, each with the picture before and after it."""
-    stages, before = [], _original(bench)
-    for step in STEPS:
-        if step.is_active(bench):
-            after = step.look(bench)
-            stages.append(Stage(step, before, after, step.drawn(bench.draws)))
+    stages, before = [], _original(specimen)
+    for transform in TRANSFORMS:
+        if transform.is_active(specimen):
+            after = transform.look(specimen)
+            stages.append(Stage(transform, before, after, transform.drawn(specimen.draws)))
             before = after
     return stages
 
 
-def draws_of(bench: Bench, step: Step, seed: int, n: int = 10) -> list[np.ndarray]:
+def draws_of(specimen: Specimen, transform: Transform, seed: int, n: int = 10) -> list[np.ndarray]:
     """The prepared picture under n draws of this one random step: (C, H, W) uint8 each."""
-    (path,) = step.settings
+    (path,) = transform.settings
     name = path.partition(".")[2]
-    alone = Augmentation(**{name: getattr(bench.composition.augmentation, name)})
-    return as_trained(bench.stored.numpy().repeat(n, axis=0), alone, bench.mean, bench.std, seed)
+    alone = Augmentation(**{name: getattr(specimen.composition.augmentation, name)})
+    return as_trained(specimen.stored.numpy().repeat(n, axis=0), alone, specimen.mean, specimen.std, seed)
 
 
 def as_trained(
@@ -469,7 +473,7 @@ def as_trained(
 # --- about a set
 
 
-def shape_for(store: PictureStore, preprocessing: Preprocessing) -> tuple[int, int, int]:
+def shape_for(store: ImageStore, preprocessing: Preprocessing) -> tuple[int, int, int]:
     """(C, H, W) that the network gets of this set, whose store may be of another size or colour."""
     channels = {"grey": 1, "rgb": 3}.get(preprocessing.colour, store.meta.shape[0])
     side = preprocessing.size_px
@@ -482,7 +486,7 @@ def is_stored_alike(one: Preprocessing, other: Preprocessing) -> bool:
 
 
 def measured(
-    store: PictureStore, stored_as: Preprocessing, preprocessing: Preprocessing
+    store: ImageStore, stored_as: Preprocessing, preprocessing: Preprocessing
 ) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Mean and standard deviation of each channel of the training pictures once they are prepared so, pixels 0..1.
 
@@ -493,7 +497,7 @@ def measured(
     shape = shape_for(store, preprocessing)
     first, end = store.meta.splits["train"]
     chosen = np.linspace(first, end - 1, min(MEASURED_ON, end - first)).astype(int)
-    arrays = np.stack([picture_to_array(array_to_picture(store.images[i]), shape, preprocessing) for i in chosen])
+    arrays = np.stack([image_to_array(array_to_image(store.images[i]), shape, preprocessing) for i in chosen])
     values = arrays.astype(np.float32) / 255
     mean, std = values.mean((0, 2, 3), dtype=np.float64), values.std((0, 2, 3), dtype=np.float64)
     return tuple(round(float(v), 4) for v in mean), tuple(round(max(float(v), 1e-3), 4) for v in std)
@@ -510,7 +514,7 @@ def normalisation(
     return first, second
 
 
-def sample(store: PictureStore, stored_as: Preprocessing, preprocessing: Preprocessing, n: int = 16) -> np.ndarray:
+def sample(store: ImageStore, stored_as: Preprocessing, preprocessing: Preprocessing, n: int = 16) -> np.ndarray:
     """(n, C, H, W) uint8: training pictures from all over the set, prepared so; fewer where the set has fewer.
 
     From their files where another form than the store's is asked for; from the store where a set came without files.
@@ -520,11 +524,11 @@ def sample(store: PictureStore, stored_as: Preprocessing, preprocessing: Preproc
     if is_stored_alike(stored_as, preprocessing):
         return store.images[chosen]
     shape = shape_for(store, preprocessing)
-    return np.stack([picture_to_array(_as_it_came(store, int(i)), shape, preprocessing) for i in chosen])
+    return np.stack([image_to_array(_as_it_came(store, int(i)), shape, preprocessing) for i in chosen])
 
 
-def _as_it_came(store: PictureStore, index: int) -> Image.Image:
+def _as_it_came(store: ImageStore, index: int) -> Image.Image:
     try:
-        return original_picture(store, index)
+        return original_image(store, index)
     except InputError:  # moved since: what the store has of it is next best, for a look
-        return stored_picture(store, index)
+        return stored_image(store, index)

@@ -15,48 +15,46 @@ from core.config import Preprocessing
 STORED_FIELDS = ("size_px", "fit", "colour", "short_side_px", "invert")
 
 
-def picture_to_array(picture: Image.Image, shape: tuple[int, int, int], preprocessing: Preprocessing) -> np.ndarray:
+def image_to_array(image: Image.Image, shape: tuple[int, int, int], preprocessing: Preprocessing) -> np.ndarray:
     """uint8 of the given shape (C, H, W), C 1 or 3: its colours, then its size by the way of fitting, then inverted if asked for."""
     channels, height, width = shape
-    picture = picture.convert("L" if channels == 1 else "RGB")
+    image = image.convert("L" if channels == 1 else "RGB")
     if preprocessing.short_side_px:
-        picture = _cropped(picture, width, height, preprocessing.short_side_px)
-    elif picture.size != (width, height):
-        picture = FITS[preprocessing.fit](picture, width, height)
-    array = np.array(picture, dtype=np.uint8)
+        image = _cropped(image, width, height, preprocessing.short_side_px)
+    elif image.size != (width, height):
+        image = FITS[preprocessing.fit](image, width, height)
+    array = np.array(image, dtype=np.uint8)
     array = array[None] if array.ndim == 2 else np.ascontiguousarray(array.transpose(2, 0, 1))
     return 255 - array if preprocessing.invert else array
 
 
-def array_to_picture(array: np.ndarray) -> Image.Image:
+def array_to_image(array: np.ndarray) -> Image.Image:
     """(C, H, W) uint8 as a picture: the way back."""
     return Image.fromarray(array[0] if len(array) == 1 else array.transpose(1, 2, 0))
 
 
-def _stretched(picture: Image.Image, width: int, height: int) -> Image.Image:
+def _stretched(image: Image.Image, width: int, height: int) -> Image.Image:
     """The whole picture, its aspect ratio ignored."""
-    return picture.resize((width, height), Image.Resampling.BILINEAR)
+    return image.resize((width, height), Image.Resampling.BILINEAR)
 
 
-def _cropped(picture: Image.Image, width: int, height: int, short_side: int = 0) -> Image.Image:
+def _cropped(image: Image.Image, width: int, height: int, short_side: int = 0) -> Image.Image:
     """The largest middle part of the right shape, or the middle once the short side has this length.
 
     Cut in the source: a long thin picture would fill the memory otherwise.
     """
-    scale = min(picture.size) / short_side if short_side else min(picture.width / width, picture.height / height)
-    left, top = max(0.0, (picture.width - width * scale) / 2), max(0.0, (picture.height - height * scale) / 2)
+    scale = min(image.size) / short_side if short_side else min(image.width / width, image.height / height)
+    left, top = max(0.0, (image.width - width * scale) / 2), max(0.0, (image.height - height * scale) / 2)
     # never beyond the picture, by however little the arithmetic is off
-    box = (left, top, min(picture.width, left + width * scale), min(picture.height, top + height * scale))
-    return picture.resize((width, height), Image.Resampling.BILINEAR, box=box)
+    box = (left, top, min(image.width, left + width * scale), min(image.height, top + height * scale))
+    return image.resize((width, height), Image.Resampling.BILINEAR, box=box)
 
 
-def _padded(picture: Image.Image, width: int, height: int) -> Image.Image:
+def _padded(image: Image.Image, width: int, height: int) -> Image.Image:
     """The whole picture in the middle of black."""
-    scale = min(width / picture.width, height / picture.height)
-    scaled = picture.resize(
-        (max(1, round(picture.width * scale)), max(1, round(picture.height * scale))), Image.Resampling.BILINEAR
-    )
-    field = Image.new(picture.mode, (width, height))
+    scale = min(width / image.width, height / image.height)
+    scaled = image.resize((max(1, round(image.width * scale)), max(1, round(image.height * scale))), Image.Resampling.BILINEAR)
+    field = Image.new(image.mode, (width, height))
     field.paste(scaled, ((width - scaled.width) // 2, (height - scaled.height) // 2))
     return field
 
@@ -90,12 +88,12 @@ class DrawingStyle:
 DRAWING_STYLES = {"mnist": DrawingStyle(20, 28, "mass"), "digits": DrawingStyle(32, 32, "box")}
 
 
-def drawing_to_picture(picture: Image.Image, style: DrawingStyle) -> Image.Image:
+def drawing_to_image(image: Image.Image, style: DrawingStyle) -> Image.Image:
     """A drawing or photograph of a digit brought to the set's look: light ink on black, scaled and centred.
 
     Inverted if its border is light. An empty drawing comes back black.
     """
-    grey = np.asarray(picture.convert("L"), dtype=np.float32)
+    grey = np.asarray(image.convert("L"), dtype=np.float32)
     border = np.concatenate([grey[0], grey[-1], grey[:, 0], grey[:, -1]])
     background = float(np.median(border))
     ink = background - grey if background > 127 else grey - background
@@ -123,26 +121,24 @@ def drawing_to_picture(picture: Image.Image, style: DrawingStyle) -> Image.Image
     return field
 
 
-def looks_like_the_set(picture: Image.Image, size_px: tuple[int, int]) -> bool:
+def looks_like_the_set(image: Image.Image, size_px: tuple[int, int]) -> bool:
     """Whether a picture is one of the set as it lies (its size, on a dark ground), which no drawing rules should touch."""
-    if (picture.height, picture.width) != size_px:
+    if (image.height, image.width) != size_px:
         return False
-    grey = np.asarray(picture.convert("L"))
+    grey = np.asarray(image.convert("L"))
     return float(np.median(np.concatenate([grey[0], grey[-1], grey[:, 0], grey[:, -1]]))) < 128
 
 
-def prepare(
-    picture: Image.Image, preprocessing: Preprocessing, channels: int, size_px: tuple[int, int]
-) -> tuple[np.ndarray, str]:
+def prepare(image: Image.Image, preprocessing: Preprocessing, channels: int, size_px: tuple[int, int]) -> tuple[np.ndarray, str]:
     """A decoded picture from outside as the (C, H, W) uint8 that the network's set would hold, and what was done to it."""
     style = DRAWING_STYLES.get(preprocessing.drawing)
     then_inverted = ", then inverted" if preprocessing.invert else ""
-    if style is None or looks_like_the_set(picture, size_px):
-        is_of_size = (picture.height, picture.width) == size_px and not preprocessing.short_side_px
+    if style is None or looks_like_the_set(image, size_px):
+        is_of_size = (image.height, image.width) == size_px and not preprocessing.short_side_px
         done = "Taken as it is" if is_of_size else f"Brought to {size_px[1]} × {size_px[0]} pixels"
-        return picture_to_array(picture, (channels, *size_px), preprocessing), f"{done}{then_inverted}."
-    drawn = drawing_to_picture(picture, style)
+        return image_to_array(image, (channels, *size_px), preprocessing), f"{done}{then_inverted}."
+    drawn = drawing_to_image(image, style)
     if not preprocessing.short_side_px:
         drawn = drawn.resize((size_px[1], size_px[0]), Image.Resampling.BOX)
     done = "Made light on dark, cropped, scaled and centred like the pictures of the set"
-    return picture_to_array(drawn, (channels, *size_px), preprocessing), f"{done}{then_inverted}."
+    return image_to_array(drawn, (channels, *size_px), preprocessing), f"{done}{then_inverted}."

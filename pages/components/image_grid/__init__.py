@@ -21,7 +21,7 @@ class Tile:
     dimmed: bool = False
 
 
-def picture_grid(
+def image_grid(
     tiles: Sequence[Tile],
     *,
     key: str,

@@ -4,25 +4,25 @@ from pathlib import Path
 
 import streamlit as st
 
-from core.data.store.image_store import PictureStore
-from pages._routes import picture_url
+from core.data.store.image_store import ImageStore
+from pages._routes import image_url
 
 _js = (Path(__file__).parent / "large_image.js").read_text()
-_picture = st.components.v2.component("trainscope.large_picture", js=_js, isolate_styles=False)
+_image = st.components.v2.component("trainscope.large_picture", js=_js, isolate_styles=False)
 GONE = "Its file is gone or can't be read any more; this is the picture as it is stored."
 
 
-def large_picture(store: PictureStore, index: int, *, key: str, alt: str, height_share: float = 0.65) -> None:
+def large_image(store: ImageStore, index: int, *, key: str, alt: str, height_share: float = 0.65) -> None:
     """A picture of a store as it came, small ones at whole multiples of their size; as it is stored where its file is gone.
 
     height_share: of the window that it may take.
     """
     width, height = store.sizes[index].tolist()
     name = store.path.name
-    _picture(
+    _image(
         data={
-            "url": picture_url(name, index, "originals"),
-            "stored": picture_url(name, index),
+            "url": image_url(name, index, "originals"),
+            "stored": image_url(name, index),
             "gone": GONE,
             "alt": alt,
             "width": width,

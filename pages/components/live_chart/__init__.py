@@ -20,7 +20,7 @@ def live_chart(
     alt: str,
     on_click: Callable[[str, str], None] | None = None,
     on_pick: Callable[[int], None] | None = None,
-    pictures: str = "",
+    images: str = "",
 ) -> None:
     """Shows the figure; later calls with the same key change it in place. alt: what it shows, for screen readers.
 
@@ -46,7 +46,7 @@ def live_chart(
             "height": figure.layout.height,
             "canClick": on_click is not None,
             "canPick": on_pick is not None,
-            "pictures": pictures,
+            "pictures": images,
         },
         key=key,
         height=figure.layout.height,

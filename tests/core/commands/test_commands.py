@@ -110,7 +110,7 @@ def trained(tmp_path_factory) -> Home:
     return home
 
 
-def picture_folder(root: Path, counts: dict[str, int]) -> Path:
+def image_folder(root: Path, counts: dict[str, int]) -> Path:
     """Small pictures by folder, such as {"train/cat": 3}, each of a colour of its own."""
     for number, (folder, count) in enumerate(counts.items()):
         (root / folder).mkdir(parents=True)
@@ -153,17 +153,17 @@ def test_training_reports_its_history_and_final_figures(home):
 def test_evaluation_of_the_last_checkpoint_repeats_the_training_s_final_figures(trained):
     run = find_run(open_workspace(trained.path), "last")
     final = training_result(run)["final"]
-    judged = trained.run("evaluate", "last")
-    assert judged["checkpoint"] == "epoch-0002"
-    assert judged["accuracy"] == final["accuracy"]
-    assert judged["loss"] == pytest.approx(final["loss"], rel=1e-5)
-    assert judged["per_class"] == final["per_class"]
+    evaluated = trained.run("evaluate", "last")
+    assert evaluated["checkpoint"] == "epoch-0002"
+    assert evaluated["accuracy"] == final["accuracy"]
+    assert evaluated["loss"] == pytest.approx(final["loss"], rel=1e-5)
+    assert evaluated["per_class"] == final["per_class"]
 
 
 def test_evaluation_on_another_split_judges_those_pictures(trained):
-    judged = trained.run("evaluate", "last", "--split", "train", "--checkpoint", "best")
-    assert judged["split"] == "train"
-    assert sum(row["support"] for row in judged["per_class"]) == 1438
+    evaluated = trained.run("evaluate", "last", "--split", "train", "--checkpoint", "best")
+    assert evaluated["split"] == "train"
+    assert sum(row["support"] for row in evaluated["per_class"]) == 1438
 
 
 def test_prediction_names_the_likeliest_classes_and_the_files_that_can_t_be_read(trained, tmp_path):
@@ -182,7 +182,7 @@ def test_prediction_names_the_likeliest_classes_and_the_files_that_can_t_be_read
 
 
 def test_imported_folder_is_reported_and_can_be_trained_on_by_name(home, tmp_path):
-    folder = picture_folder(tmp_path / "pets", {"train/cat": 5, "train/dog": 4, "test/cat": 2})
+    folder = image_folder(tmp_path / "pets", {"train/cat": 5, "train/dog": 4, "test/cat": 2})
     (folder / "train" / "cat" / "notes.txt").write_text("no picture")
     (folder / "train" / "dog" / "broken.png").write_bytes(b"nothing")
     report = home.run("import", folder, "--name", "my pets")
@@ -199,7 +199,7 @@ def test_imported_folder_is_reported_and_can_be_trained_on_by_name(home, tmp_pat
 
 
 def test_small_set_without_splits_trains_by_a_recipe_made_for_another(home, tmp_path):
-    folder = picture_folder(tmp_path / "pets", {"cat": 8, "dog": 7})
+    folder = image_folder(tmp_path / "pets", {"cat": 8, "dog": 7})
     home.run("import", folder)
     result = home.run(
         "train",
@@ -221,7 +221,7 @@ def test_small_set_without_splits_trains_by_a_recipe_made_for_another(home, tmp_
 
 
 def test_size_of_an_import_is_the_stored_one(home, tmp_path):
-    folder = picture_folder(tmp_path / "pets", {"cat": 2, "dog": 2})
+    folder = image_folder(tmp_path / "pets", {"cat": 2, "dog": 2})
     assert home.run("import", folder, "--size", 16)["shape"] == [3, 16, 16]
 
 
@@ -392,7 +392,7 @@ def test_error_without_json_is_a_sentence_on_standard_error(home, capsys):
 
 
 def test_every_command_can_be_read_without_json(trained, capsys, tmp_path):
-    folder = picture_folder(tmp_path / "pets", {"cat": 2, "dog": 2})
+    folder = image_folder(tmp_path / "pets", {"cat": 2, "dog": 2})
     digit = tmp_path / "d.png"
     Image.new("L", (8, 8)).save(digit)
     run = create_run(open_workspace(tmp_path / "other"), config_from({}))
@@ -480,7 +480,7 @@ def answers(tmp_path_factory) -> dict[str, list[dict]]:
     root = tmp_path_factory.mktemp("document")
     home = Home(root / "home")
     with signals_kept():
-        folder = picture_folder(root / "pets", {"train/cat": 3, "train/dog": 3, "test/cat": 2})
+        folder = image_folder(root / "pets", {"train/cat": 3, "train/dog": 3, "test/cat": 2})
         (folder / "train" / "notes.txt").write_text("")
         (folder / "train" / "cat" / "broken.png").write_text("")
         home.run("import", folder)

@@ -7,7 +7,7 @@ from core.config import Preprocessing
 from core.data.browse import MEAN_OF, Browser, Filter
 from core.data.edits import NO_EDITS, Action, edits_of
 from core.data.sets import prepare_store
-from core.data.store.image_store import PictureStore
+from core.data.store.image_store import ImageStore
 from core.workspace import open_workspace
 from tests.fixtures.image_archives import files, png, unpacked_to
 
@@ -21,14 +21,14 @@ EDITS = edits_of(
 
 
 @pytest.fixture
-def store(tmp_path) -> PictureStore:
+def store(tmp_path) -> ImageStore:
     root = unpacked_to(
         tmp_path / "insects", files(with_strays=False) | {"val/ants/copy.png": png(20)}
     )  # flat: equal alone is alike
     return prepare_store(open_workspace(tmp_path / "home"), str(root), Preprocessing())
 
 
-def shown(store: PictureStore, edits=EDITS, **wanted) -> set[str]:
+def shown(store: ImageStore, edits=EDITS, **wanted) -> set[str]:
     return {store.files[i] for i in Browser(store, edits).select(Filter(**wanted))}
 
 
@@ -97,13 +97,13 @@ def test_set_without_files_is_found_by_number(tmp_path):
 def test_a_change_is_of_those_pictures_alone_that_it_changes(store):
     browser, everything = Browser(store, EDITS), range(8)
     label = browser.change("relabel", everything, "ants")
-    assert set(label.pictures) == {f for f in store.files if "/ants/" not in f} - {
+    assert set(label.images) == {f for f in store.files if "/ants/" not in f} - {
         "train/bees/one.png"
     }  # that one is an ant already
-    assert set(browser.change("include", everything).pictures) == {"train/ants/one.png"}
-    assert set(browser.change("exclude", everything).pictures) == set(store.files) - {"train/ants/one.png"}
-    assert set(browser.change("unflag", everything).pictures) == set(EDITS.flagged)
-    assert set(browser.change("flag", everything).pictures) == set(store.files) - EDITS.flagged
+    assert set(browser.change("include", everything).images) == {"train/ants/one.png"}
+    assert set(browser.change("exclude", everything).images) == set(store.files) - {"train/ants/one.png"}
+    assert set(browser.change("unflag", everything).images) == set(EDITS.flagged)
+    assert set(browser.change("flag", everything).images) == set(store.files) - EDITS.flagged
     one = store.files.index("train/ants/one.png")
     for kind in ("exclude", "flag"):
         assert browser.change(kind, [one]) is None

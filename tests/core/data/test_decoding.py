@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from core.data.sources import decoding
-from core.data.sources.decoding import FORMATS, MAX_PIXELS, decode_picture
+from core.data.sources.decoding import FORMATS, MAX_PIXELS, decode_image
 from core.errors import InputError
 from tests.fixtures.odd_images import mutated
 
@@ -29,9 +29,9 @@ UPRIGHT = {  # what a viewer shows of STORED, by EXIF orientation (CIPA DC-008, 
 }
 
 
-def encoded(picture: Image.Image, kind: str = "PNG", **options) -> bytes:
+def encoded(image: Image.Image, kind: str = "PNG", **options) -> bytes:
     buffer = io.BytesIO()
-    picture.save(buffer, kind, **options)
+    image.save(buffer, kind, **options)
     return buffer.getvalue()
 
 
@@ -41,7 +41,7 @@ def gradient(mode: str = "RGB", size: tuple[int, int] = (24, 16)) -> Image.Image
 
 
 def pixels(content: bytes) -> np.ndarray:
-    return np.asarray(decode_picture(content)).astype(int)
+    return np.asarray(decode_image(content)).astype(int)
 
 
 # --- odd ones
@@ -50,16 +50,16 @@ def pixels(content: bytes) -> np.ndarray:
 @pytest.mark.parametrize("kind", ["PNG", "BMP", "TIFF", "PPM"])
 @pytest.mark.parametrize("mode", ["L", "RGB"])
 def test_plain_picture_comes_back_as_it_is(kind, mode):
-    picture = decode_picture(encoded(gradient(mode), kind))
-    assert picture.mode == mode
-    np.testing.assert_array_equal(np.asarray(picture), np.asarray(gradient(mode)))
+    image = decode_image(encoded(gradient(mode), kind))
+    assert image.mode == mode
+    np.testing.assert_array_equal(np.asarray(image), np.asarray(gradient(mode)))
 
 
 @pytest.mark.parametrize("kind", FORMATS)
 def test_every_format_that_is_promised_is_read(kind):
-    picture = decode_picture(encoded(Image.new("RGB", (16, 8), (200, 100, 50)), kind))
-    assert picture.size == (16, 8)
-    np.testing.assert_allclose(np.asarray(picture.convert("RGB"))[4, 8], (200, 100, 50), atol=6)
+    image = decode_image(encoded(Image.new("RGB", (16, 8), (200, 100, 50)), kind))
+    assert image.size == (16, 8)
+    np.testing.assert_allclose(np.asarray(image.convert("RGB"))[4, 8], (200, 100, 50), atol=6)
 
 
 @pytest.mark.parametrize("orientation", UPRIGHT)
@@ -72,41 +72,41 @@ def test_photograph_is_turned_upright(orientation):
 
 def test_alpha_is_laid_over_white():
     clear, half, full = (255, 0, 0, 0), (255, 0, 0, 128), (255, 0, 0, 255)
-    picture = Image.new("RGBA", (3, 1))
+    image = Image.new("RGBA", (3, 1))
     for x, colour in enumerate((clear, half, full)):
-        picture.putpixel((x, 0), colour)
+        image.putpixel((x, 0), colour)
     # half: 255 - 128 = 127 of white, give or take one
-    np.testing.assert_allclose(pixels(encoded(picture))[0], [(255, 255, 255), (255, 127, 127), (255, 0, 0)], atol=1)
+    np.testing.assert_allclose(pixels(encoded(image))[0], [(255, 255, 255), (255, 127, 127), (255, 0, 0)], atol=1)
 
 
 def test_grey_picture_with_alpha_stays_grey():
-    picture = Image.new("LA", (2, 1))
-    picture.putpixel((0, 0), (0, 255))
-    picture.putpixel((1, 0), (0, 0))
-    decoded = decode_picture(encoded(picture))
+    image = Image.new("LA", (2, 1))
+    image.putpixel((0, 0), (0, 255))
+    image.putpixel((1, 0), (0, 0))
+    decoded = decode_image(encoded(image))
     assert decoded.mode == "L"
     assert np.asarray(decoded).tolist() == [[0, 255]]
 
 
 def test_palette_is_looked_up_and_its_transparent_entry_is_white():
-    picture = Image.new("P", (3, 1))
-    picture.putpalette([255, 0, 0, 0, 255, 0, 0, 0, 255])
+    image = Image.new("P", (3, 1))
+    image.putpalette([255, 0, 0, 0, 255, 0, 0, 0, 255])
     for x in range(3):
-        picture.putpixel((x, 0), x)
-    assert pixels(encoded(picture)).tolist() == [[[255, 0, 0], [0, 255, 0], [0, 0, 255]]]
-    assert pixels(encoded(picture, transparency=1)).tolist() == [[[255, 0, 0], [255, 255, 255], [0, 0, 255]]]
+        image.putpixel((x, 0), x)
+    assert pixels(encoded(image)).tolist() == [[[255, 0, 0], [0, 255, 0], [0, 0, 255]]]
+    assert pixels(encoded(image, transparency=1)).tolist() == [[[255, 0, 0], [255, 255, 255], [0, 0, 255]]]
 
 
 def test_one_bit_picture_is_black_and_white():
-    picture = Image.new("1", (2, 1))
-    picture.putpixel((1, 0), 1)
-    assert pixels(encoded(picture)).tolist() == [[0, 255]]
+    image = Image.new("1", (2, 1))
+    image.putpixel((1, 0), 1)
+    assert pixels(encoded(image)).tolist() == [[0, 255]]
 
 
 @pytest.mark.parametrize("kind", ["PNG", "TIFF", "PPM"])
 def test_sixteen_bits_are_scaled_and_not_clipped(kind):
     values = np.linspace(0, 65535, 256 * 4).round().astype(np.uint16).reshape(32, 32)
-    decoded = decode_picture(encoded(Image.fromarray(values), kind))
+    decoded = decode_image(encoded(Image.fromarray(values), kind))
     assert decoded.mode == "L"
     np.testing.assert_allclose(np.asarray(decoded).astype(int), values / 257, atol=0.51)
 
@@ -117,9 +117,9 @@ def test_dark_sixteen_bit_picture_stays_dark():
 
 
 def test_print_colours_become_screen_colours():
-    picture = Image.new("CMYK", (16, 16), (0, 255, 255, 0))  # magenta and yellow ink: red
-    np.testing.assert_allclose(pixels(encoded(picture, "JPEG", quality=95)).mean(axis=(0, 1)), (254, 0, 0), atol=8)
-    np.testing.assert_allclose(pixels(encoded(picture, "TIFF")).mean(axis=(0, 1)), (255, 0, 0), atol=1)
+    image = Image.new("CMYK", (16, 16), (0, 255, 255, 0))  # magenta and yellow ink: red
+    np.testing.assert_allclose(pixels(encoded(image, "JPEG", quality=95)).mean(axis=(0, 1)), (254, 0, 0), atol=8)
+    np.testing.assert_allclose(pixels(encoded(image, "TIFF")).mean(axis=(0, 1)), (255, 0, 0), atol=1)
 
 
 @pytest.mark.parametrize("kind", ["GIF", "WEBP", "PNG", "TIFF"])
@@ -157,7 +157,7 @@ def test_bomb_is_refused_within_a_quarter_of_a_second_and_little_memory(name):
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     began = time.perf_counter()
     with pytest.raises(InputError) as refusal:
-        decode_picture(BOMBS[name])
+        decode_image(BOMBS[name])
     assert time.perf_counter() - began < 0.25
     assert (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024 < 150e6
     assert refusal.value.code == "picture"
@@ -165,12 +165,12 @@ def test_bomb_is_refused_within_a_quarter_of_a_second_and_little_memory(name):
 
 def test_refusal_of_a_large_picture_names_its_size_and_the_limit():
     with pytest.raises(InputError, match="5001 × 5000 pixels, at most 25 megapixels"):
-        decode_picture(BOMBS["PNG just above the limit"])
+        decode_image(BOMBS["PNG just above the limit"])
 
 
 def test_picture_at_the_limit_is_read():
     assert MAX_PIXELS == 5000 * 5000
-    assert decode_picture(encoded(Image.new("1", (5000, 5000)))).size == (5000, 5000)
+    assert decode_image(encoded(Image.new("1", (5000, 5000)))).size == (5000, 5000)
 
 
 def mutations(content: bytes, count: int, seed: int):
@@ -189,14 +189,14 @@ def test_mutated_files_are_pictures_or_input_errors_and_nothing_else(kind):
     for seed, original in enumerate(originals):
         for content in mutations(original, 60, seed):
             try:
-                picture = decode_picture(content)
+                image = decode_image(content)
             except InputError as error:
                 assert error.code == "picture"
                 assert len(str(error)) < 500
                 refused += 1
             else:
-                assert picture.mode in ("L", "RGB")
-                assert picture.width * picture.height <= MAX_PIXELS
+                assert image.mode in ("L", "RGB")
+                assert image.width * image.height <= MAX_PIXELS
     assert refused > 20
 
 
@@ -214,25 +214,25 @@ def test_mutated_files_are_pictures_or_input_errors_and_nothing_else(kind):
 )
 def test_what_is_no_picture_is_refused_with_the_formats_we_read(content):
     with pytest.raises(InputError) as refusal:
-        decode_picture(content)
+        decode_image(content)
     assert refusal.value.code == "picture"
 
 
 @pytest.mark.parametrize("kind", ["ICO", "TGA", "PCX", "SGI", "EPS", "PDF"])
 def test_format_that_is_not_promised_is_refused(kind):
     with pytest.raises(InputError, match="not a picture in a format we read"):
-        decode_picture(encoded(Image.new("RGB", (16, 16)), kind))
+        decode_image(encoded(Image.new("RGB", (16, 16)), kind))
 
 
 def test_file_that_is_not_there_or_is_a_folder_is_refused(tmp_path):
     with pytest.raises(InputError, match="no such file"):
-        decode_picture(tmp_path / "none.png")
+        decode_image(tmp_path / "none.png")
     with pytest.raises(InputError):
-        decode_picture(tmp_path)
+        decode_image(tmp_path)
 
 
 def test_file_that_is_too_long_is_refused_unread(tmp_path, monkeypatch):
     monkeypatch.setattr(decoding, "MAX_FILE_BYTES", 1000)
     (tmp_path / "long.png").write_bytes(bytes(1001))
     with pytest.raises(InputError, match="1,001 bytes, at most 1,000"):
-        decode_picture(tmp_path / "long.png")
+        decode_image(tmp_path / "long.png")

@@ -20,7 +20,7 @@ from core.data.store.duplicates import (
     pixel_digest,
     pixel_digests,
 )
-from core.data.transforms.preprocessing import array_to_picture, picture_to_array
+from core.data.transforms.preprocessing import array_to_image, image_to_array
 from tests.fixtures.real_data import real_data
 
 
@@ -28,11 +28,11 @@ def of_arrays(images: np.ndarray) -> Duplicates:
     return find_duplicates(pixel_digests(images), perceptual_hashes(images), images)
 
 
-def of_pictures(pictures: list[Image.Image], shape: tuple[int, int, int]) -> Duplicates:
-    """As an import of a folder would find them: digests and hashes of the pictures as decoded, arrays as stored."""
-    digests = np.stack([np.frombuffer(pixel_digest(picture), np.uint8) for picture in pictures])
-    hashes = np.stack([perceptual_hash(picture) for picture in pictures])
-    images = np.stack([picture_to_array(picture, shape, Preprocessing(fit="crop")) for picture in pictures])
+def of_images(originals: list[Image.Image], shape: tuple[int, int, int]) -> Duplicates:
+    """As an import of a folder would find them: digests and hashes of the originals as decoded, arrays as stored."""
+    digests = np.stack([np.frombuffer(pixel_digest(image), np.uint8) for image in originals])
+    hashes = np.stack([perceptual_hash(image) for image in originals])
+    images = np.stack([image_to_array(image, shape, Preprocessing(fit="crop")) for image in originals])
     return find_duplicates(digests, hashes, images)
 
 
@@ -56,29 +56,29 @@ def mnist() -> np.ndarray:
 
 
 def opened(files: list[Path]) -> list[Image.Image]:
-    return [picture if picture.mode == "L" else picture.convert("RGB") for picture in map(Image.open, files)]
+    return [image if image.mode == "L" else image.convert("RGB") for image in map(Image.open, files)]
 
 
-def scaled(picture: Image.Image, factor: float) -> Image.Image:
-    return picture.resize((round(picture.width * factor), round(picture.height * factor)), Image.Resampling.BICUBIC)
+def scaled(image: Image.Image, factor: float) -> Image.Image:
+    return image.resize((round(image.width * factor), round(image.height * factor)), Image.Resampling.BICUBIC)
 
 
-def recompressed(picture: Image.Image, quality: int) -> Image.Image:
-    return Image.open(saved(picture, "JPEG", quality=quality))
+def recompressed(image: Image.Image, quality: int) -> Image.Image:
+    return Image.open(saved(image, "JPEG", quality=quality))
 
 
-def saved(picture: Image.Image, file_format: str, **options) -> io.BytesIO:
+def saved(image: Image.Image, file_format: str, **options) -> io.BytesIO:
     file = io.BytesIO()
-    picture.save(file, file_format, **options)
+    image.save(file, file_format, **options)
     return file
 
 
 CHANGES = {
-    "half": lambda picture: scaled(picture, 0.5),
-    "0.7": lambda picture: scaled(picture, 0.7),
-    "double": lambda picture: scaled(picture, 2),
-    "quality 40": lambda picture: recompressed(picture, 40),
-    "quality 95": lambda picture: recompressed(picture, 95),
+    "half": lambda image: scaled(image, 0.5),
+    "0.7": lambda image: scaled(image, 0.7),
+    "double": lambda image: scaled(image, 2),
+    "quality 40": lambda image: recompressed(image, 40),
+    "quality 95": lambda image: recompressed(image, 95),
 }
 REAL_SETS = {
     "cifar10_images": ("test/*/*.jpg", 25, (3, 32, 32)),
@@ -94,23 +94,23 @@ REAL_SETS = {
 @pytest.mark.parametrize("channels", [1, 3])
 def test_digest_is_that_of_the_pixels_whatever_the_file(file_format, channels):
     images = noise(1, (channels, 16, 24))
-    picture = array_to_picture(images[0])
-    assert pixel_digest(Image.open(saved(picture, file_format))) == pixel_digest(picture) == pixel_digests(images).tobytes()
+    image = array_to_image(images[0])
+    assert pixel_digest(Image.open(saved(image, file_format))) == pixel_digest(image) == pixel_digests(images).tobytes()
 
 
 def test_digest_of_grey_stored_as_rgb_is_that_of_grey():
-    grey = array_to_picture(noise(1, (1, 16, 24))[0])
+    grey = array_to_image(noise(1, (1, 16, 24))[0])
     assert pixel_digest(grey.convert("RGB")) == pixel_digest(grey)
 
 
 def test_digest_tells_one_pixel_another_shape_and_the_place_of_colour():
-    picture = array_to_picture(noise(1)[0])
-    one_pixel, last_row = picture.copy(), Image.new("RGB", (32, 32), (9, 9, 9))
+    image = array_to_image(noise(1)[0])
+    one_pixel, last_row = image.copy(), Image.new("RGB", (32, 32), (9, 9, 9))
     one_pixel.putpixel((31, 31), (1, 2, 3))
     last_row.putpixel((0, 31), (9, 9, 8))
     flat = [Image.new(mode, size) for mode in "L" for size in ((4, 6), (6, 4), (2, 12))]
-    swapped = Image.merge("RGB", picture.split()[::-1])
-    different = [picture, one_pixel, swapped, last_row, Image.new("RGB", (32, 32), (9, 9, 9)), *flat]
+    swapped = Image.merge("RGB", image.split()[::-1])
+    different = [image, one_pixel, swapped, last_row, Image.new("RGB", (32, 32), (9, 9, 9)), *flat]
     assert len({pixel_digest(each) for each in different}) == len(different)
     assert {len(pixel_digest(each)) for each in different} == {16}
 
@@ -130,7 +130,7 @@ def test_hash_of_a_picture_is_that_of_its_array(shape):
     hashes = perceptual_hashes(images)
     assert hashes.shape == (20, HASH_BYTES)
     assert hashes.any(axis=1).all()
-    single = np.stack([perceptual_hash(array_to_picture(image)) for image in images])
+    single = np.stack([perceptual_hash(array_to_image(image)) for image in images])
     assert apart(hashes, single).max() < 0.04  # rounding to grey levels, then to int8
     assert apart(hashes[1:], hashes[:-1]).min() > 0.5
 
@@ -142,9 +142,9 @@ def test_hash_is_of_the_whole_picture_at_any_size():
 
 
 def test_threads_hash_alike():
-    pictures = [array_to_picture(image) for image in noise(200, (1, 40, 56))]
+    images = [array_to_image(image) for image in noise(200, (1, 40, 56))]
     with ThreadPoolExecutor(4) as pool:
-        assert np.array_equal(list(pool.map(perceptual_hash, pictures)), [perceptual_hash(each) for each in pictures])
+        assert np.array_equal(list(pool.map(perceptual_hash, images)), [perceptual_hash(each) for each in images])
 
 
 def test_pictures_without_structure_have_a_hash_of_zeros():
@@ -171,7 +171,7 @@ def test_equal_pictures_are_all_found_and_form_one_group_under_the_first():
 def test_a_near_duplicate_of_equal_pictures_joins_their_group():
     images = noise(40)
     images[12] = images[5]
-    images[2] = np.asarray(recompressed(array_to_picture(images[5]), 90)).transpose(2, 0, 1)
+    images[2] = np.asarray(recompressed(array_to_image(images[5]), 90)).transpose(2, 0, 1)
     found = of_arrays(images)
     assert found.pairs.tolist() == [[2, 5], [5, 12]]
     assert found.is_exact.tolist() == [False, True]
@@ -180,7 +180,7 @@ def test_a_near_duplicate_of_equal_pictures_joins_their_group():
 
 def test_a_grey_picture_equals_itself_stored_as_rgb():
     grey = photographs()[0].convert("L")
-    found = of_pictures([grey, grey.convert("RGB"), photographs()[20]], (3, 32, 32))
+    found = of_images([grey, grey.convert("RGB"), photographs()[20]], (3, 32, 32))
     assert found.pairs.tolist() == [[0, 1]]
     assert found.is_exact.all()
 
@@ -197,9 +197,9 @@ def test_tiny_pictures_are_found_only_where_they_are_equal():
 
 @pytest.mark.parametrize("change", CHANGES)
 def test_changed_photographs_are_found_and_nothing_else(change):
-    pictures = photographs()
-    found = of_pictures([*pictures, *map(CHANGES[change], pictures)], (3, 32, 32))
-    recalled, others = judged(found, len(pictures))
+    images = photographs()
+    found = of_images([*images, *map(CHANGES[change], images)], (3, 32, 32))
+    recalled, others = evaluated(found, len(images))
     assert recalled >= 0.98
     assert others == 0
     assert not found.is_exact.any()
@@ -209,14 +209,14 @@ def test_changed_photographs_are_found_and_nothing_else(change):
 @pytest.mark.parametrize("name", REAL_SETS)
 def test_changed_real_pictures_are_found_and_nothing_else(name):
     pattern, step, shape = REAL_SETS[name]
-    pictures = opened(sorted(real_data(name).glob(pattern))[::step])
+    images = opened(sorted(real_data(name).glob(pattern))[::step])
     for change in CHANGES.values():
-        recalled, others = judged(of_pictures([*pictures, *map(change, pictures)], shape), len(pictures))
+        recalled, others = evaluated(of_images([*images, *map(change, images)], shape), len(images))
         assert recalled >= 0.98
         assert others == 0
 
 
-def judged(found: Duplicates, count: int) -> tuple[float, int]:
+def evaluated(found: Duplicates, count: int) -> tuple[float, int]:
     """The share of the first `count` pictures that are grouped with their changed selves, and how many other pairs there are."""
     others = (found.pairs[:, 0] % count != found.pairs[:, 1] % count).sum()
     return (found.groups[:count] == found.groups[count:]).mean(), others
@@ -229,7 +229,7 @@ def test_training_pictures_of_cifar_that_its_test_split_holds_again_are_found():
     known = {"bird/0688": "bird/3554", "deer/0232": "deer/2819", "deer/0440": "deer/4577", "dog/0651": "dog/0736"}
     files = [folder / split / f"{name}.jpg" for one, other in known.items() for split, name in (("test", one), ("train", other))]
     others = sorted(set(folder.glob("test/*/*.jpg")) - set(files))[::10]
-    found = of_pictures(opened([*files, *others]), (3, 32, 32))
+    found = of_images(opened([*files, *others]), (3, 32, 32))
     assert found.pairs.tolist() == [[0, 1], [2, 3], [4, 5], [6, 7]]
 
 
@@ -243,14 +243,14 @@ def test_no_two_different_digits_of_mnist_are_near():
 @pytest.mark.real_data
 def test_digits_recompressed_amid_all_of_mnist_are_found():
     images = mnist()
-    again = np.stack([np.asarray(recompressed(array_to_picture(image), 60))[None] for image in images[:300]])
+    again = np.stack([np.asarray(recompressed(array_to_image(image), 60))[None] for image in images[:300]])
     found = of_arrays(np.concatenate([images, again]))
     assert (found.groups[-300:] == np.arange(300)).mean() >= 0.98
 
 
 @pytest.mark.real_data
 def test_different_shots_of_one_face_are_not_near():
-    faces = np.stack([np.asarray(picture) for picture in opened(sorted(real_data("orl_faces").glob("*/*.pgm")))])
+    faces = np.stack([np.asarray(image) for image in opened(sorted(real_data("orl_faces").glob("*/*.pgm")))])
     assert len(faces) == 400
     assert len(of_arrays(faces[:, None]).pairs) == 0
 
@@ -258,9 +258,9 @@ def test_different_shots_of_one_face_are_not_near():
 def test_pictures_alike_only_in_their_middle_or_only_when_squeezed_are_not_near():
     one, other = noise(2, (3, 32, 96))
     other[..., 32:64] = one[..., 32:64]  # all that a centre crop keeps
-    assert len(of_pictures([array_to_picture(one), array_to_picture(other)], (3, 32, 32)).pairs) == 0
+    assert len(of_images([array_to_image(one), array_to_image(other)], (3, 32, 32)).pairs) == 0
     photo = Image.fromarray(load_sample_images().images[0])
-    assert len(of_pictures([photo, photo.resize((photo.height // 2, photo.width))], (3, 32, 32)).pairs) == 0
+    assert len(of_images([photo, photo.resize((photo.height // 2, photo.width))], (3, 32, 32)).pairs) == 0
 
 
 # --- hostile sets
@@ -314,7 +314,7 @@ def test_equal_hashes_of_different_pictures_lead_to_no_pair():
 def test_a_store_that_has_kept_only_a_flat_middle_is_near_to_nothing():
     wide = noise(1, (3, 32, 96))[0] // 2 + noise(20, (3, 32, 96), seed=1) // 8  # alike, not the same
     wide[..., 32:64] = 100 + noise(1)[0] // 128
-    assert len(of_pictures([array_to_picture(image) for image in wide], (3, 32, 32)).pairs) == 0
+    assert len(of_images([array_to_image(image) for image in wide], (3, 32, 32)).pairs) == 0
 
 
 def test_faint_pictures_that_are_alike_are_not_near():
@@ -324,7 +324,7 @@ def test_faint_pictures_that_are_alike_are_not_near():
 
 def test_the_same_set_gives_the_same_answer_from_memory_and_from_a_file(tmp_path):
     images = noise(500)
-    images[250:] = [np.asarray(recompressed(array_to_picture(image), 70)).transpose(2, 0, 1) for image in images[:250]]
+    images[250:] = [np.asarray(recompressed(array_to_image(image), 70)).transpose(2, 0, 1) for image in images[:250]]
     np.save(tmp_path / "images.npy", images)
     one, other = of_arrays(images), of_arrays(np.load(tmp_path / "images.npy", mmap_mode="r"))
     assert len(one.pairs) > 200

@@ -8,24 +8,24 @@ from pathlib import Path
 
 import pytest
 
-from core.commands.pictures import show_report
+from core.commands.images import show_report
 from core.config import Preprocessing
 from core.data.edits import Action, current_edits, edit, keep_revision, undo
-from core.data.imports import import_pictures
+from core.data.imports import import_images
 from core.data.report import report_on
 from core.data.sets import prepare_store
-from core.data.sources.own_images import list_pictures
-from core.data.store.image_store import PictureStore
+from core.data.sources.own_images import list_images
+from core.data.store.image_store import ImageStore
 from core.errors import InputError
 from core.workspace import Workspace, open_workspace
 from tests.fixtures.image_archives import (
     GREAT,
-    PICTURES,
+    IMAGES,
     Entry,
     files,
     honest_archives,
     hostile_archives,
-    many_pictures,
+    many_images,
     pack,
     png,
     unpacked_to,
@@ -56,12 +56,12 @@ def tree(folder: Path) -> dict[str, tuple[int, int]]:
     return found
 
 
-def imported(workspace: Workspace, path: Path) -> PictureStore:
-    entry = import_pictures(workspace, path, "set")
+def imported(workspace: Workspace, path: Path) -> ImageStore:
+    entry = import_images(workspace, path, "set")
     return prepare_store(workspace, entry.name, Preprocessing())
 
 
-def use_all(workspace: Workspace, store: PictureStore, capsys) -> None:
+def use_all(workspace: Workspace, store: ImageStore, capsys) -> None:
     """Every step that a name from outside goes through: report, its JSON, edits and undo, the command line."""
     report = report_on(store, current_edits(workspace, "set")).as_dict(store)
     text = json.dumps(report, ensure_ascii=False)
@@ -89,8 +89,8 @@ def test_honest_zip_is_imported_with_every_picture_in_its_class_and_the_rest_lis
         int(image[0, 0, 0]): ("train" if n < first else "validation", names[label])
         for n, (image, label) in enumerate(zip(store.images, store.labels, strict=True))
     }
-    assert found == {shade: (split, name) for shade, split, name in PICTURES.values()}
-    assert len(store.labels) == len(PICTURES)
+    assert found == {shade: (split, name) for shade, split, name in IMAGES.values()}
+    assert len(store.labels) == len(IMAGES)
     assert {entry["file"] for entry in store.skipped} == honest.strays
     assert len(store.skipped) == len(honest.strays), "nothing is listed twice"
     use_all(workspace, store, capsys)
@@ -103,18 +103,18 @@ def test_hostile_zip_is_refused_in_words_or_harmless_and_nothing_is_written_outs
     before = tree(tmp_path / "around")
     began = time.monotonic()
     try:
-        listing = list_pictures(path)
+        listing = list_images(path)
     except InputError as refusal:
         assert time.monotonic() - began < WITHIN_S
         assert hostile.says in str(refusal)
         assert str(refusal).isprintable()
         with pytest.raises(InputError):
-            import_pictures(workspace, path, "set")
+            import_images(workspace, path, "set")
     else:
         assert hostile.says == ""
-        if len(listing.layout.pictures) < 100:
+        if len(listing.layout.images) < 100:
             store = imported(workspace, path)
-            assert len(store.labels) >= len(PICTURES)
+            assert len(store.labels) >= len(IMAGES)
             use_all(workspace, store, capsys)
     assert tree(tmp_path / "around") == before
     outside = {path.name for path in tmp_path.iterdir()} | {path.name for path in (tmp_path / "around").iterdir()}
@@ -125,7 +125,7 @@ def test_hostile_zip_is_refused_in_words_or_harmless_and_nothing_is_written_outs
 def test_picture_that_lies_about_itself_is_listed_and_the_others_are_imported(workspace, tmp_path, name):
     (hostile,) = (sample for sample in HOSTILE if sample.name == name)
     store = imported(workspace, zipped(tmp_path, hostile.make()))
-    assert len(store.labels) == len(PICTURES)
+    assert len(store.labels) == len(IMAGES)
     assert [entry["file"] for entry in store.skipped if entry.get("kind") == "unreadable"] == ["train/ants/x.png"]
 
 
@@ -140,8 +140,8 @@ def test_zip_is_refused_for_control_characters_where_paths_are_made_of_names(tmp
 
 @pytest.mark.parametrize("wrapped_count", [False, True], ids=["zip64", "count-begins-again"])
 def test_seventy_thousand_pictures_are_listed_as_zip64_says_and_as_macos_does(tmp_path, wrapped_count):
-    listing = list_pictures(zipped(tmp_path, many_pictures(70_000, wrapped_count)))
-    assert Counter(picture.class_name for picture in listing.layout.pictures) == dict.fromkeys("abcd", 17_500)
+    listing = list_images(zipped(tmp_path, many_images(70_000, wrapped_count)))
+    assert Counter(image.class_name for image in listing.layout.images) == dict.fromkeys("abcd", 17_500)
     assert listing.layout.skipped == []
 
 
@@ -161,7 +161,7 @@ def test_folder_with_names_that_are_no_utf_8_goes_through_every_step(workspace, 
                 file.write(png(shade))
     before = tree(tmp_path / "around")
     store = imported(workspace, root)
-    assert len(store.labels) == len(PICTURES) + 2 * (len(strange) - 1)
+    assert len(store.labels) == len(IMAGES) + 2 * (len(strange) - 1)
     assert len(store.skipped) == 2
     assert store.meta.class_names == sorted(["ants", "bees", GREAT, "?t?"])
     use_all(workspace, store, capsys)
@@ -173,7 +173,7 @@ def test_folder_whose_own_path_is_no_utf_8_is_refused_in_words(workspace, tmp_pa
     place = os.path.join(os.fsencode(tmp_path), b"bilder-\xe9")
     os.makedirs(place)
     with pytest.raises(InputError, match="other letters than UTF-8"):
-        import_pictures(workspace, os.fsdecode(place), "set")
+        import_images(workspace, os.fsdecode(place), "set")
 
 
 def test_pipes_links_and_locked_folders_are_listed_and_not_waited_for(workspace, tmp_path):
@@ -183,7 +183,7 @@ def test_pipes_links_and_locked_folders_are_listed_and_not_waited_for(workspace,
     (root / "train" / "out").symlink_to("/")
     (root / "train" / "gone.png").symlink_to("nowhere")
     store = imported(workspace, root)
-    assert len(store.labels) == len(PICTURES)
+    assert len(store.labels) == len(IMAGES)
     assert {entry["file"]: entry["reason"] for entry in store.skipped} == {
         "train/ants/pipe.png": "neither a file nor a folder",
         "train/ants/link.png": "a link, which is not followed",

@@ -10,8 +10,8 @@ import pytest
 from core.config import Preprocessing
 from core.data import sets
 from core.data.edits import Action, current_edits, edit, edits_at, keep_revision
-from core.data.imports import ImportedSet, import_pictures, imported_sets, remove_import
-from core.data.sets import data_spec, find_store, prepare_store, settled, suiting
+from core.data.imports import ImportedSet, import_images, imported_sets, remove_import
+from core.data.sets import dataset_info, find_store, prepare_store, settled, suiting
 from core.errors import InputError
 from core.recipes import recipe_named
 from core.settings import changed
@@ -36,7 +36,7 @@ def upload(workspace: Workspace, content: bytes, name: str = "") -> ImportedSet:
     folder.mkdir(exist_ok=True)
     (folder / "upload.zip").write_bytes(content)
     try:
-        return import_pictures(workspace, folder / "upload.zip", name, is_upload=True)
+        return import_images(workspace, folder / "upload.zip", name, is_upload=True)
     finally:
         shutil.rmtree(folder)
 
@@ -60,7 +60,7 @@ def test_importing_the_same_thing_twice_builds_nothing_and_touches_no_file(works
     def once() -> ImportedSet:
         if kind == "upload":
             return upload(workspace, info_zip(), "pets")
-        return import_pictures(workspace, pets if kind == "folder" else tmp_path / "pets.zip")
+        return import_images(workspace, pets if kind == "folder" else tmp_path / "pets.zip")
 
     first = once()
     store = built(workspace, "pets")
@@ -71,15 +71,15 @@ def test_importing_the_same_thing_twice_builds_nothing_and_touches_no_file(works
 
 
 def test_same_name_for_another_place_is_refused_with_both_and_nothing_changes(workspace, tmp_path, pets):
-    import_pictures(workspace, pets)
+    import_images(workspace, pets)
     other = shutil.copytree(pets, tmp_path / "more" / "pets")
     before = all_files(tmp_path)
     with pytest.raises(InputError, match=f"already a set called 'pets', from {pets}"):
-        import_pictures(workspace, other)
+        import_images(workspace, other)
     with pytest.raises(InputError, match="already a set called 'pets'"):
         upload(workspace, info_zip(), "pets")
     assert all_files(tmp_path) == before
-    assert import_pictures(workspace, other, "more pets").path == str(other)
+    assert import_images(workspace, other, "more pets").path == str(other)
 
 
 def test_upload_is_moved_into_the_workspace_and_lies_there_once(workspace):
@@ -100,8 +100,8 @@ def test_zips_of_the_same_pictures_with_other_labels_are_two_sets(workspace):
 
     def labelled(first: bytes, second: bytes) -> bytes:
         table = b"file,label\n1.png,%s\n2.png,%s\n3.png,%s\n" % (first, second, second)
-        pictures = [ZipEntry(b"%d.png" % n, png(10 * n)) for n in (1, 2, 3)]
-        return pack([*pictures, ZipEntry(b"labels.csv", table)])
+        images = [ZipEntry(b"%d.png" % n, png(10 * n)) for n in (1, 2, 3)]
+        return pack([*images, ZipEntry(b"labels.csv", table)])
 
     upload(workspace, labelled(b"cat", b"dog"), "one")
     upload(workspace, labelled(b"dog", b"cat"), "other")
@@ -113,10 +113,10 @@ def test_zips_of_the_same_pictures_with_other_labels_are_two_sets(workspace):
 def test_corrected_table_of_a_folder_is_noticed(workspace, tmp_path):
     root = unpacked_to(tmp_path / "pets", {f"{n}.png": png(10 * n) for n in (1, 2, 3)})
     (root / "labels.csv").write_text("file,label\n1.png,cat\n2.png,dog\n3.png,dog\n")
-    import_pictures(workspace, root)
+    import_images(workspace, root)
     before = built(workspace, "pets").path
     (root / "labels.csv").write_text("file,label\n1.png,dog\n2.png,dog\n3.png,cat\n")
-    import_pictures(workspace, root)
+    import_images(workspace, root)
     store = built(workspace, "pets")
     assert store.path != before
     assert [store.meta.class_names[n] for n in store.labels] == ["dog", "dog", "cat"]
@@ -124,32 +124,32 @@ def test_corrected_table_of_a_folder_is_noticed(workspace, tmp_path):
 
 def test_changed_folder_is_used_as_it_was_imported_or_asked_to_be_imported_again(workspace, pets, monkeypatch):
     monkeypatch.setattr(sets, "LISTING_S", -1.0)  # the folder is looked at anew
-    import_pictures(workspace, pets)
+    import_images(workspace, pets)
     store = built(workspace, "pets")
     (pets / "train" / "ants" / "new.png").write_bytes(png(99))
     assert built(workspace, "pets").path == store.path, "what was read is there"
     with pytest.raises(InputError, match=r"not those that 'pets' was read from: files were added.*Import it again"):
         built(workspace, "pets", size_px=16)
-    import_pictures(workspace, pets)
+    import_images(workspace, pets)
     assert len(built(workspace, "pets").files) == len(store.files) + 1
 
 
 def test_what_systems_leave_behind_is_no_change(workspace, pets):
-    import_pictures(workspace, pets)
+    import_images(workspace, pets)
     (pets / ".DS_Store").write_bytes(b"x")
     (pets / "train" / "Thumbs.db").write_bytes(b"x")
     assert built(workspace, "pets", size_px=16).files
 
 
 def test_removing_forgets_name_and_edits_and_leaves_the_person_s_folder_and_old_runs_their_own(workspace, pets):
-    import_pictures(workspace, pets)
+    import_images(workspace, pets)
     edit(workspace, "pets", Action("exclude", ("train/ants/one.png",)))
     revision = keep_revision(workspace, "pets")
     before = all_files(pets)
     remove_import(workspace, "pets")
     assert all_files(pets) == before
     assert imported_sets(workspace) == {}
-    import_pictures(workspace, pets)
+    import_images(workspace, pets)
     assert current_edits(workspace, "pets").is_empty
     assert edits_at(workspace, "pets", revision).excluded == {"train/ants/one.png"}
     with pytest.raises(InputError, match="no imported set 'cats'"):
@@ -157,7 +157,7 @@ def test_removing_forgets_name_and_edits_and_leaves_the_person_s_folder_and_old_
 
 
 def test_size_of_the_import_and_the_edits_of_the_moment_are_settled(workspace, pets):
-    import_pictures(workspace, pets, size_px=16, fit="pad")
+    import_images(workspace, pets, size_px=16, fit="pad")
     plain = settled(workspace, config_on("pets"))
     assert (plain.preprocessing.size_px, plain.preprocessing.fit, plain.data.edits) == (16, "pad", "")
     edit(workspace, "pets", Action("exclude", ("train/ants/one.png",)))
@@ -171,18 +171,18 @@ def test_size_of_the_import_and_the_edits_of_the_moment_are_settled(workspace, p
 
 
 def test_spec_before_and_after_reading_counts_the_edited_set(workspace, pets):
-    import_pictures(workspace, pets, size_px=16)
+    import_images(workspace, pets, size_px=16)
     edit(workspace, "pets", Action("exclude", ("train/ants/one.png", "val/ants/three.Png")))
     config = settled(workspace, config_on("pets", **{"data.evaluate_on": "validation"}))
     for is_ready in (False, True):
-        spec = data_spec(workspace, config)
+        spec = dataset_info(workspace, config)
         assert (spec.splits, spec.shape, spec.is_ready) == ({"train": 3, "validation": 2}, (3, 16, 16), is_ready)
         assert spec.edits == "2 left out"
         built(workspace, "pets", size_px=16)
 
 
 def test_suiting_changes_bring_the_set_s_own_size(workspace, pets):
-    import_pictures(workspace, pets, size_px=16, fit="stretch")
+    import_images(workspace, pets, size_px=16, fit="stretch")
     built(workspace, "pets", size_px=16, fit="stretch")
     changes = suiting(workspace, "pets")
     assert (changes["preprocessing.size_px"], changes["preprocessing.fit"]) == (16, "stretch")
@@ -191,15 +191,15 @@ def test_suiting_changes_bring_the_set_s_own_size(workspace, pets):
 
 @pytest.mark.parametrize("content", ["", "{", "[]", "7", '{"name": "x"}', '{"unknown": 1}', "\x00"])
 def test_damaged_entry_hides_one_name_and_no_other(workspace, pets, content):
-    import_pictures(workspace, pets)
+    import_images(workspace, pets)
     (workspace.datasets / "imported" / "0.json").write_text(content)
     assert list(imported_sets(workspace)) == ["pets"]
 
 
 def test_zip_and_folder_of_the_same_pictures_hold_the_same(workspace, tmp_path, pets):
     (tmp_path / "zipped.zip").write_bytes(python_zipfile("inside/"))
-    import_pictures(workspace, pets)
-    import_pictures(workspace, tmp_path / "zipped.zip")
+    import_images(workspace, pets)
+    import_images(workspace, tmp_path / "zipped.zip")
     one, other = built(workspace, "pets"), built(workspace, "zipped")
     np.testing.assert_array_equal(one.images, other.images)
     np.testing.assert_array_equal(one.labels, other.labels)
@@ -208,18 +208,18 @@ def test_zip_and_folder_of_the_same_pictures_hold_the_same(workspace, tmp_path, 
 
 
 def test_picture_that_vanishes_between_listing_and_reading_is_listed(workspace, pets, monkeypatch):
-    from core.data.sources import own_images as own_pictures
+    from core.data.sources import own_images as own_images
 
-    import_pictures(workspace, pets)
-    listing = own_pictures.list_pictures(pets)
+    import_images(workspace, pets)
+    listing = own_images.list_images(pets)
     os.unlink(pets / "train" / "ants" / "one.png")
-    source = own_pictures.source_of(listing, "pets", Preprocessing())
+    source = own_images.source_of(listing, "pets", Preprocessing())
     read = sum(len(block.images) for block in source.blocks(lambda *_: None))
-    assert read == len(listing.layout.pictures) - 1
+    assert read == len(listing.layout.images) - 1
     assert [entry["file"] for entry in source.skipped] == ["train/ants/one.png"]
     assert "can't be opened" in source.skipped[0]["reason"]
 
 
 def test_set_that_was_never_built_is_not_found(workspace, pets):
-    import_pictures(workspace, pets)
+    import_images(workspace, pets)
     assert find_store(workspace, "pets", Preprocessing()) is None

@@ -7,7 +7,7 @@ from collections import Counter
 import pytest
 
 from core.data.sources.containers import readable
-from core.data.sources.decoding import ENDINGS
+from core.data.sources.decoding import SUFFIXES
 from core.data.sources.label_table import MAX_ROWS, as_text, read_table
 from core.data.sources.layout import SPLIT_FOLDERS, Layout, arrange
 from core.errors import InputError
@@ -30,7 +30,7 @@ def laid_out(*names: str, texts: dict[str, str | bytes] | None = None) -> Layout
 
 def check(layout: Layout, names: set[str]) -> None:
     """Every file stands in one place: a picture of the set, on the list of what is left out, or a table or label that was used."""
-    taken, listed = [readable(picture.name) for picture in layout.pictures], [entry["file"] for entry in layout.skipped]
+    taken, listed = [readable(image.name) for image in layout.images], [entry["file"] for entry in layout.skipped]
     assert not [name for name, count in Counter(taken + listed).items() if count > 1]
     rest = {readable(name) for name in names} - set(taken) - set(listed)
     assert all(name.lower().endswith((".csv", ".tsv", ".txt")) for name in rest)
@@ -39,7 +39,7 @@ def check(layout: Layout, names: set[str]) -> None:
 
 
 def found(layout: Layout) -> dict[str, tuple[str, str]]:
-    return {picture.name: (picture.split, picture.class_name) for picture in layout.pictures}
+    return {image.name: (image.split, image.class_name) for image in layout.images}
 
 
 def reasons(layout: Layout) -> dict[str, str]:
@@ -89,10 +89,10 @@ def test_pictures_beside_the_wrapper_and_beside_classes_are_strays():
     assert reasons(layout) == dict.fromkeys(["preview.png", "pets/cover.png"], "lies in no class folder")
 
 
-@pytest.mark.parametrize("ending", sorted(ENDINGS))
-def test_every_ending_is_taken_in_any_case(ending):
-    layout = laid_out(f"a/1{ending}", f"b/2{ending.upper()}", f"b/3{ending.title()}", f"c/4.tar{ending}")
-    assert len(layout.pictures) == 4
+@pytest.mark.parametrize("suffix", sorted(SUFFIXES))
+def test_every_ending_is_taken_in_any_case(suffix):
+    layout = laid_out(f"a/1{suffix}", f"b/2{suffix.upper()}", f"b/3{suffix.title()}", f"c/4.tar{suffix}")
+    assert len(layout.images) == 4
 
 
 @pytest.mark.parametrize(
@@ -125,7 +125,7 @@ def test_what_systems_leave_behind_is_listed_as_that(name):
 def test_what_is_no_picture_is_listed(name):
     layout = laid_out("a/1.png", "b/2.png", "b/3.png", texts={name: ""})
     assert list(reasons(layout)) == [name]
-    assert len(layout.pictures) == 3
+    assert len(layout.images) == 3
 
 
 def test_class_names_are_composed_readable_and_different():
@@ -151,8 +151,8 @@ def test_pictures_and_labels_apart_as_in_the_tutorial_of_ants_and_bees():
     for split, number in (("train", 3), ("val", 2)):
         for kind in ("ants", "bees"):
             texts |= {f"data/{split}/{kind}_label/{kind}{n}.txt": kind for n in range(number)}
-    pictures = [name.replace("_label", "_image").replace(".txt", ".jpg") for name in texts]
-    layout = laid_out(*pictures, texts=texts)
+    images = [name.replace("_label", "_image").replace(".txt", ".jpg") for name in texts]
+    layout = laid_out(*images, texts=texts)
     assert Counter(found(layout).values()) == {
         ("train", "ants"): 3,
         ("train", "bees"): 3,
@@ -164,7 +164,7 @@ def test_pictures_and_labels_apart_as_in_the_tutorial_of_ants_and_bees():
 
 
 @pytest.mark.parametrize(
-    ("picture", "text"),
+    ("image", "text"),
     [
         ("a.jpg", "a.txt"),
         ("images/a.jpg", "labels/a.txt"),
@@ -176,9 +176,9 @@ def test_pictures_and_labels_apart_as_in_the_tutorial_of_ants_and_bees():
         ("x.y/a.b.jpg", "x.y/a.b.txt"),
     ],
 )
-def test_text_file_of_the_same_stem_is_found_beside_or_apart(picture, text):
-    other = picture.replace("a.jpg", "c.jpg").replace("a.b.", "c.b."), text.replace("a.txt", "c.txt").replace("a.b.", "c.b.")
-    layout = laid_out(picture, other[0], texts={text: "cat\n", other[1]: "\ufeffdog\r\n\r\n"})
+def test_text_file_of_the_same_stem_is_found_beside_or_apart(image, text):
+    other = image.replace("a.jpg", "c.jpg").replace("a.b.", "c.b."), text.replace("a.txt", "c.txt").replace("a.b.", "c.b.")
+    layout = laid_out(image, other[0], texts={text: "cat\n", other[1]: "\ufeffdog\r\n\r\n"})
     assert sorted(name for _, name in found(layout).values()) == ["cat", "dog"]
 
 
@@ -208,7 +208,7 @@ def test_label_files_with_something_else_in_them_are_said_to_have():
     texts = {"1.txt": "cat", "2.txt": "dog", "3.txt": "cat", "4.txt": "dog", "5.txt": "", "6.txt": "a\nb", "7.txt": "x" * 300}
     texts |= {"8.txt": "x" * 20_000, "readme.txt": "hello"}
     layout = laid_out(*(f"{n}.png" for n in range(1, 9)), texts=texts)
-    assert len(layout.pictures) == 4
+    assert len(layout.images) == 4
     assert reasons(layout) == {
         "5.png": "its label file is empty",
         "6.png": "its label file holds something else than one class name",
@@ -329,7 +329,7 @@ def test_rows_without_pictures_are_listed_up_to_a_thousand_and_the_rest_counted(
 def test_tables_that_are_too_many_are_listed_and_not_read():
     rows = TABLE + "".join(f"{n}.png,{'ab'[n % 2]}\n" for n in range(300_000))
     layout = laid_out("1.png", "2.png", texts={f"{n}.csv": rows for n in range(5)})
-    assert len(layout.pictures) == 2
+    assert len(layout.images) == 2
     assert [name for name, reason in reasons(layout).items() if "more rows than are read" in reason] == ["3.csv", "4.csv"]
 
 
@@ -387,9 +387,9 @@ def test_every_file_of_any_tree_stands_in_one_place(seed):
         "Ä",
         "\x02",
     ]
-    endings = [".png", ".PNG", ".jpg", ".txt", ".csv", ".db", "", ".png.txt"]
+    suffixes = [".png", ".PNG", ".jpg", ".txt", ".csv", ".db", "", ".png.txt"]
     names = {
-        "/".join([*draws.choices(parts, k=draws.randrange(4)), draws.choice("abcd") + draws.choice(endings)])
+        "/".join([*draws.choices(parts, k=draws.randrange(4)), draws.choice("abcd") + draws.choice(suffixes)])
         for _ in range(draws.randrange(1, 60))
     }
     rows = [
@@ -412,4 +412,4 @@ def test_every_file_of_any_tree_stands_in_one_place(seed):
         and "table" not in layout.summary
         and "text file" not in layout.summary
     ):
-        assert len(layout.pictures) + len(layout.skipped) == len(names)
+        assert len(layout.images) + len(layout.skipped) == len(names)

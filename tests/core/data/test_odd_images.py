@@ -9,14 +9,14 @@ import pytest
 
 from core.config import Preprocessing
 from core.data.sets import prepare_store
-from core.data.sources.decoding import decode_picture
+from core.data.sources.decoding import decode_image
 from core.data.store.duplicates import HASH_BYTES, perceptual_hash
 from core.data.transforms.preprocessing import prepare
 from core.workspace import open_workspace
-from tests.fixtures.odd_images import GREY, mutants, odd_pictures, saved, torture
+from tests.fixtures.odd_images import GREY, mutants, odd_images, saved, torture
 
-ODD = list(odd_pictures())
-ENDINGS = {
+ODD = list(odd_images())
+SUFFIXES = {
     b"\x89PNG": "png",
     b"\xff\xd8\xff": "jpg",
     b"RIFF": "webp",
@@ -27,8 +27,8 @@ ENDINGS = {
 }
 
 
-def ending(content: bytes) -> str:
-    return next((name for start, name in ENDINGS.items() if content.startswith(start)), "pgm")
+def suffix(content: bytes) -> str:
+    return next((name for start, name in SUFFIXES.items() if content.startswith(start)), "pgm")
 
 
 def in_colour(values: np.ndarray) -> np.ndarray:
@@ -37,7 +37,7 @@ def in_colour(values: np.ndarray) -> np.ndarray:
 
 @pytest.mark.parametrize("odd", ODD, ids=lambda odd: odd.name)
 def test_picture_is_read_as_a_viewer_shows_it(odd):
-    shown = np.asarray(decode_picture(odd.content).convert("RGB")).astype(float)
+    shown = np.asarray(decode_image(odd.content).convert("RGB")).astype(float)
     assert shown.shape[:2] == odd.expected.shape[:2]
     assert np.abs(shown - in_colour(odd.expected)).max() <= odd.within
 
@@ -49,14 +49,14 @@ def test_prediction_sees_what_the_store_holds_bit_for_bit(tmp_path, fit, colour)
     for number, odd in enumerate(ODD):
         folder = root / ("even" if number % 2 else "odd")
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / f"{number:03}.{ending(odd.content)}").write_bytes(odd.content)
+        (folder / f"{number:03}.{suffix(odd.content)}").write_bytes(odd.content)
     preprocessing = Preprocessing(size_px=16, fit=fit, colour=colour)
     store = prepare_store(open_workspace(tmp_path / "home"), str(root), preprocessing)
     assert store.skipped == []
     assert len(store.files) == len(ODD)
     for stored, file in zip(store.images, store.files, strict=True):
-        picture = decode_picture((root / file).read_bytes())
-        seen, _ = prepare(picture, preprocessing, store.meta.shape[0], store.meta.shape[1:])
+        image = decode_image((root / file).read_bytes())
+        seen, _ = prepare(image, preprocessing, store.meta.shape[0], store.meta.shape[1:])
         np.testing.assert_array_equal(seen, stored)
         assert seen.dtype == stored.dtype == np.uint8
 
@@ -68,7 +68,7 @@ def test_stored_picture_of_its_own_size_is_the_picture(tmp_path):
     for number, odd in enumerate(chosen):
         folder = tmp_path / "odd" / "ab"[number % 2]
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / f"{number:03}.{ending(odd.content)}").write_bytes(odd.content)
+        (folder / f"{number:03}.{suffix(odd.content)}").write_bytes(odd.content)
     store = prepare_store(open_workspace(tmp_path / "home"), str(tmp_path / "odd"), Preprocessing())
     assert store.meta.shape == (3, *GREY.shape)
     by_number = {int(file[2:5]): image for file, image in zip(store.files, store.images, strict=True)}
@@ -116,7 +116,7 @@ def test_folder_of_broken_files_is_imported_with_a_reason_for_each_that_is_left_
 @pytest.mark.parametrize("fit", ["crop", "pad", "stretch"])
 def test_picture_of_any_size_can_be_stored_and_compared(size, fit):
     draws = np.random.default_rng(random.Random(str(size)).randrange(1000))
-    picture = decode_picture(saved(draws.integers(0, 256, (size[1], size[0], 3), np.uint8), "PNG"))
-    seen, _ = prepare(picture, Preprocessing(fit=fit), 3, (32, 32))
+    image = decode_image(saved(draws.integers(0, 256, (size[1], size[0], 3), np.uint8), "PNG"))
+    seen, _ = prepare(image, Preprocessing(fit=fit), 3, (32, 32))
     assert seen.shape == (3, 32, 32)
-    assert perceptual_hash(picture).shape == (HASH_BYTES,)
+    assert perceptual_hash(image).shape == (HASH_BYTES,)

@@ -13,12 +13,12 @@ from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
 from core.config import Preprocessing
-from core.data.imports import import_pictures
+from core.data.imports import import_images
 from core.data.sets import prepare_store
-from core.data.store.originals import LARGEST_PX, as_png, original_picture, stored_picture
+from core.data.store.originals import LARGEST_PX, as_png, original_image, stored_image
 from core.errors import InputError
 from core.workspace import Workspace
-from pages._routes import ROUTES, picture_url
+from pages._routes import ROUTES, image_url
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ def zipped(workspace: Workspace, tmp_path: Path):
                 content = io.BytesIO()
                 Image.new("RGB", (40 + i, 30), (100 * number, 10 * i, 50)).save(content, "BMP")
                 archive.writestr(f"{name}/{i}.bmp", content.getvalue())
-    name = import_pictures(workspace, path, size_px=16).name
+    name = import_images(workspace, path, size_px=16).name
     return prepare_store(workspace, name, Preprocessing(size_px=16))
 
 
@@ -43,20 +43,20 @@ def get(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> Callable[[str]
 
 
 def test_original_has_its_own_size_and_the_stored_one_the_set_s(zipped):
-    assert stored_picture(zipped, 1).size == (16, 16)
-    assert original_picture(zipped, 1).size == (41, 30) == tuple(zipped.sizes[1])
-    assert original_picture(zipped, 4).getpixel((0, 0)) == (100, 10, 50)
+    assert stored_image(zipped, 1).size == (16, 16)
+    assert original_image(zipped, 1).size == (41, 30) == tuple(zipped.sizes[1])
+    assert original_image(zipped, 4).getpixel((0, 0)) == (100, 10, 50)
 
 
 def test_set_without_files_shows_what_it_has(workspace):
     store = prepare_store(workspace, "digits", Preprocessing())
-    np.testing.assert_array_equal(np.asarray(original_picture(store, 7)), store.images[7, 0])
+    np.testing.assert_array_equal(np.asarray(original_image(store, 7)), store.images[7, 0])
 
 
 @pytest.mark.parametrize("index", [-1, 6, 10**9])
 def test_picture_that_is_not_there_is_refused(zipped, index):
     with pytest.raises(InputError, match="no picture"):
-        original_picture(zipped, index)
+        original_image(zipped, index)
 
 
 def test_large_pictures_are_sent_smaller():
@@ -65,7 +65,7 @@ def test_large_pictures_are_sent_smaller():
 
 def test_routes_send_both_as_png_that_a_browser_may_keep(zipped, get):
     for kind, size in (("pictures", (16, 16)), ("originals", (41, 30))):
-        answer = get("/" + picture_url(zipped.path.name, 1, kind))
+        answer = get("/" + image_url(zipped.path.name, 1, kind))
         assert answer.status_code == 200
         assert answer.headers["content-type"] == "image/png"
         assert answer.headers["x-content-type-options"] == "nosniff"
@@ -89,11 +89,11 @@ def test_other_addresses_get_nothing(zipped, get, path):
 
 
 def test_original_that_has_gone_is_said_and_the_stored_one_still_shows(zipped, get, tmp_path):
-    from core.data.store.image_store import originals
+    from core.data.store import originals
 
     originals._container.cache_clear()
     (tmp_path / "colours.zip").unlink()
-    answer = get("/" + picture_url(zipped.path.name, 0, "originals"))
+    answer = get("/" + image_url(zipped.path.name, 0, "originals"))
     assert answer.status_code == 404
     assert "no folder and no zip" in answer.text
-    assert get("/" + picture_url(zipped.path.name, 0)).status_code == 200
+    assert get("/" + image_url(zipped.path.name, 0)).status_code == 200

@@ -9,10 +9,10 @@ import pytest
 from PIL import Image
 
 from core.config import Preprocessing
-from core.data.imports import import_pictures, imported_sets
-from core.data.sets import data_spec, find_store, place_of, prepare_store, settled
-from core.data.sources.own_images import DEFAULT_SIZE_PX, list_pictures
-from core.data.store.image_store import PictureStore
+from core.data.imports import import_images, imported_sets
+from core.data.sets import dataset_info, find_store, place_of, prepare_store, settled
+from core.data.sources.own_images import DEFAULT_SIZE_PX, list_images
+from core.data.store.image_store import ImageStore
 from core.errors import InputError
 from core.recipes import recipe_named
 from core.settings import changed
@@ -34,11 +34,11 @@ def make(root: Path, *files: str, size: tuple[int, int] = (8, 6), mode: str = "R
     return root
 
 
-def store_of(workspace: Workspace, root: Path, **preprocessing) -> PictureStore:
+def store_of(workspace: Workspace, root: Path, **preprocessing) -> ImageStore:
     return prepare_store(workspace, str(root), Preprocessing(**preprocessing))
 
 
-def contents(store: PictureStore) -> dict[str, list[tuple[int, str]]]:
+def contents(store: ImageStore) -> dict[str, list[tuple[int, str]]]:
     """(shade, class) of each picture, by split."""
     return {
         split: [(int(store.images[i, 0, 0, 0]), store.meta.class_names[store.labels[i]]) for i in range(first, end)]
@@ -221,20 +221,20 @@ def test_store_is_built_once_and_again_when_a_file_changes(workspace, tmp_path):
 
 def test_listing_changes_with_any_file_added_removed_or_renamed(tmp_path):
     root = make(tmp_path / "pets", "cat/a.png", "dog/b.png")
-    seen = {list_pictures(root).fingerprint}
+    seen = {list_images(root).fingerprint}
     make(root, "dog/c.png")
-    seen.add(list_pictures(root).fingerprint)
+    seen.add(list_images(root).fingerprint)
     (root / "dog" / "c.png").rename(root / "dog" / "d.png")
-    seen.add(list_pictures(root).fingerprint)
+    seen.add(list_images(root).fingerprint)
     assert len(seen) == 3
     (root / "dog" / "d.png").unlink()
-    assert list_pictures(root).fingerprint in seen
+    assert list_images(root).fingerprint in seen
 
 
 def test_imported_folder_is_known_by_its_name(workspace, tmp_path):
     root = make(tmp_path / "pets", "cat/a.png", "dog/b.png")
-    assert import_pictures(workspace, root).name == "pets"
-    assert import_pictures(workspace, root, "meine Tiere").name == "meine Tiere"
+    assert import_images(workspace, root).name == "pets"
+    assert import_images(workspace, root, "meine Tiere").name == "meine Tiere"
     assert {name: entry.path for name, entry in imported_sets(workspace).items()} == {"pets": str(root), "meine Tiere": str(root)}
     assert place_of(workspace, "meine Tiere") == root
     assert place_of(workspace, "mnist") is None
@@ -244,7 +244,7 @@ def test_imported_folder_is_known_by_its_name(workspace, tmp_path):
 def test_name_that_can_t_be_a_set_s_is_refused(workspace, tmp_path, name):
     root = make(tmp_path / "pets", "cat/a.png", "dog/b.png")
     with pytest.raises(InputError):
-        import_pictures(workspace, root, name)
+        import_images(workspace, root, name)
     assert imported_sets(workspace) == {}
 
 
@@ -259,7 +259,7 @@ def test_folder_is_planned_by_its_files_names_before_its_pictures_are_read(works
     root = make(tmp_path / "pets", *[f"{name}/{i}.png" for name in ("cat", "dog") for i in range(4)])
     config = changed(recipe_named("cifar10-quick").config, {"data.dataset": str(root), "data.test_fraction": 0.5})
     for is_ready in (False, True):
-        spec = data_spec(workspace, config)
+        spec = dataset_info(workspace, config)
         assert (spec.splits, spec.shape, spec.num_classes) == ({"train": 4, "test": 4}, (3, 6, 8), 2)
         assert spec.is_ready is is_ready
         store_of(workspace, root)
@@ -268,7 +268,7 @@ def test_folder_is_planned_by_its_files_names_before_its_pictures_are_read(works
 def test_files_beside_the_split_folders_and_links_are_listed_and_no_class(tmp_path):
     root = make(tmp_path / "pets", "train/cat/a.png", "train/dog/b.png", "test/cat/c.png", "samples/d.png", "samples/e.png")
     (root / "train" / "bird").symlink_to(root / "train" / "cat")
-    listing = list_pictures(root)
+    listing = list_images(root)
     assert listing.layout.class_names == ["cat", "dog"]
     reasons = {entry["file"]: entry["reason"] for entry in listing.layout.skipped}
     assert reasons["train/bird"] == "a link, which is not followed"
@@ -278,7 +278,7 @@ def test_files_beside_the_split_folders_and_links_are_listed_and_no_class(tmp_pa
 @pytest.mark.parametrize("path", ["~nosuchuser/x", "/a\0b", "/" + "x" * 5000, "/proc/1/fd/nothing"])
 def test_path_that_can_t_be_used_is_refused_in_words(workspace, path):
     with pytest.raises(InputError):
-        import_pictures(workspace, path)
+        import_images(workspace, path)
 
 
 @pytest.mark.real_data

@@ -12,8 +12,8 @@ from core.config import DataConfig, Preprocessing
 from core.data.edits import NO_EDITS, Action, edits_of
 from core.data.report import Report, by_reason, report_on, separation
 from core.data.sets import divide, prepare_store
-from core.data.sources.own_images import list_pictures, read_picture
-from core.data.store.image_store import PictureStore
+from core.data.sources.own_images import list_images, read_image
+from core.data.store.image_store import ImageStore
 from core.workspace import Workspace, open_workspace
 from tests.fixtures.real_data import real_data
 
@@ -29,17 +29,17 @@ def scene(number: int, size: tuple[int, int] = (40, 40)) -> Image.Image:
     return Image.fromarray(patches).resize(size, Image.Resampling.BICUBIC)
 
 
-def make(root: Path, pictures: dict[str, Image.Image | bytes]) -> Path:
-    for name, picture in pictures.items():
+def make(root: Path, images: dict[str, Image.Image | bytes]) -> Path:
+    for name, image in images.items():
         (root / name).parent.mkdir(parents=True, exist_ok=True)
-        if isinstance(picture, bytes):
-            (root / name).write_bytes(picture)
+        if isinstance(image, bytes):
+            (root / name).write_bytes(image)
         else:
-            picture.save(root / name)
+            image.save(root / name)
     return root
 
 
-def built(workspace: Workspace, root: Path) -> PictureStore:
+def built(workspace: Workspace, root: Path) -> ImageStore:
     return prepare_store(workspace, str(root), Preprocessing())
 
 
@@ -47,9 +47,9 @@ def codes(report: Report) -> list[str]:
     return [finding.code for finding in report.findings]
 
 
-def jpeg(picture: Image.Image, quality: int = 60) -> bytes:
+def jpeg(image: Image.Image, quality: int = 60) -> bytes:
     out = io.BytesIO()
-    picture.save(out, "JPEG", quality=quality)
+    image.save(out, "JPEG", quality=quality)
     return out.getvalue()
 
 
@@ -115,13 +115,13 @@ def test_one_click_leaves_no_picture_on_both_sides_and_test_as_it_was(workspace,
     store = built(workspace, make(tmp_path / "pets", planted))
     before = report_on(store, NO_EDITS)
     action = separation(store, before)
-    assert set(action.pictures) == {"train/cat/3.png", "val/cat/b.png", "val/dog/c.png", "train/dog/5.png"}
+    assert set(action.images) == {"train/cat/3.png", "val/cat/b.png", "val/dog/c.png", "train/dog/5.png"}
     after = report_on(store, edits_of([action]))
     assert len(after.leaking) == 0
     assert "duplicates-between-splits" not in codes(after)
     assert after.counts["test"] == before.counts["test"]
     assert after.edits == "4 left out"
-    assert separation(store, after).pictures == ()
+    assert separation(store, after).images == ()
 
 
 def test_set_without_anything_left_in_training_is_still_reported(workspace, tmp_path):
@@ -161,8 +161,8 @@ def test_copies_planted_across_splits_of_a_real_set_are_found_and_removed(worksp
     """Exact ones all, resized and recompressed ones 95 in 100; nothing that was not planted."""
     real = real_data("hymenoptera")
     root = tmp_path / "insects"
-    originals = list_pictures(real)
-    names = [picture.name for picture in originals.layout.pictures if picture.split == "train"]
+    originals = list_images(real)
+    names = [image.name for image in originals.layout.images if image.split == "train"]
     for name in names:
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_bytes((real / name).read_bytes())
@@ -171,10 +171,10 @@ def test_copies_planted_across_splits_of_a_real_set_are_found_and_removed(worksp
         (root / name.replace("train/", "test/")).parent.mkdir(parents=True, exist_ok=True)
         (root / name.replace("train/", "test/")).write_bytes((real / name).read_bytes())
     for number, name in enumerate(changed):
-        picture = read_picture(originals.container, name)
+        image = read_image(originals.container, name)
         scale = (0.5, 0.7, 1.3)[number % 3]
-        picture = picture.resize((round(picture.width * scale), round(picture.height * scale)), Image.Resampling.BICUBIC)
-        picture.save(root / name.replace("train/", "test/").replace(".jpg", "-changed.jpg"), quality=(40, 60, 80)[number % 3])
+        image = image.resize((round(image.width * scale), round(image.height * scale)), Image.Resampling.BICUBIC)
+        image.save(root / name.replace("train/", "test/").replace(".jpg", "-changed.jpg"), quality=(40, 60, 80)[number % 3])
     store = built(workspace, root)
     report = report_on(store, NO_EDITS)
     found = {store.files[i] for i in report.leaking}

@@ -20,7 +20,7 @@ from torchvision import datasets
 
 from core.config import Preprocessing
 from core.data.catalogue import DATASETS
-from core.data.sets import data_spec, find_store, prepare_store
+from core.data.sets import dataset_info, find_store, prepare_store
 from core.data.store.image_store import Block, Source, build_store, open_store
 from core.errors import InputError
 from core.recipes import RECIPES
@@ -211,8 +211,8 @@ def idx(array: np.ndarray) -> bytes:
 
 def small_idx_set(monkeypatch, folder, torchvision_set: type) -> list[np.ndarray]:
     """A set in MNIST's format, gzipped as delivered, small; and torchvision's checksums made those of its files."""
-    pictures, more = RANDOM.integers(0, 256, (12, 28, 28), np.uint8), RANDOM.integers(0, 256, (5, 28, 28), np.uint8)
-    arrays = [pictures, np.arange(12, dtype=np.uint8) % 10, more, np.arange(5, dtype=np.uint8)]
+    images, more = RANDOM.integers(0, 256, (12, 28, 28), np.uint8), RANDOM.integers(0, 256, (5, 28, 28), np.uint8)
+    arrays = [images, np.arange(12, dtype=np.uint8) % 10, more, np.arange(5, dtype=np.uint8)]
     folder.mkdir(parents=True)
     resources = []
     for array, (name, _) in zip(arrays, torchvision_set.resources, strict=True):
@@ -260,12 +260,12 @@ def test_forged_unpacked_file_is_not_taken(workspace, no_network):
 def small_cifar(monkeypatch, torchvision_set: type, num_classes: int) -> tuple[bytes, np.ndarray, list[int]]:
     """An archive in CIFAR's format with 4 pictures a file, its checksums made torchvision's: (archive, pictures, labels)."""
     key = "labels" if num_classes == 10 else "fine_labels"
-    files, pictures, labels = {}, [], []
+    files, images, labels = {}, [], []
 
     def batch(name: str) -> tuple[str, str]:
         data = RANDOM.integers(0, 256, (4, 3072), np.uint8)
         classes = RANDOM.integers(0, num_classes, 4).tolist()
-        pictures.append(data.reshape(4, 3, 32, 32))
+        images.append(data.reshape(4, 3, 32, 32))
         labels.extend(classes)
         files[name] = pickle.dumps({"data": data, key: classes})
         return name, hashlib.md5(files[name]).hexdigest()
@@ -283,7 +283,7 @@ def small_cifar(monkeypatch, torchvision_set: type, num_classes: int) -> tuple[b
             entry.size = len(content)
             archive.addfile(entry, io.BytesIO(content))
     monkeypatch.setattr(torchvision_set, "tgz_md5", hashlib.md5(buffer.getvalue()).hexdigest())
-    return buffer.getvalue(), np.concatenate(pictures), labels
+    return buffer.getvalue(), np.concatenate(images), labels
 
 
 CIFAR_SETS = {"cifar10": datasets.CIFAR10, "cifar100": datasets.CIFAR100}
@@ -291,10 +291,10 @@ CIFAR_SETS = {"cifar10": datasets.CIFAR10, "cifar100": datasets.CIFAR100}
 
 @pytest.mark.parametrize("name", CIFAR_SETS)
 def test_cifar_archive_put_there_by_hand_is_unpacked_and_read(workspace, monkeypatch, no_network, name):
-    archive, pictures, labels = small_cifar(monkeypatch, CIFAR_SETS[name], DATASETS[name].num_classes)
+    archive, images, labels = small_cifar(monkeypatch, CIFAR_SETS[name], DATASETS[name].num_classes)
     (workspace.datasets / CIFAR_SETS[name].filename).write_bytes(archive)
     store = prepare_store(workspace, name, Preprocessing())
-    np.testing.assert_array_equal(store.images, pictures)
+    np.testing.assert_array_equal(store.images, images)
     np.testing.assert_array_equal(store.labels, labels)
     assert store.meta.splits == {"train": (0, len(labels) - 4), "test": (len(labels) - 4, len(labels))}
     assert (workspace.datasets / DATASETS[name].folder).is_dir()
@@ -326,7 +326,7 @@ def test_archive_that_reaches_out_of_its_folder_writes_nothing_outside(workspace
 def test_catalogue_gives_the_figures_before_the_set_is_there(workspace, name):
     record = DATASETS[name]
     config = RECIPES["cifar10-quick"].config
-    spec = data_spec(workspace, config.model_copy(update={"data": config.data.model_copy(update={"dataset": name})}))
+    spec = dataset_info(workspace, config.model_copy(update={"data": config.data.model_copy(update={"dataset": name})}))
     assert (spec.title, spec.shape, spec.num_classes, spec.is_ready) == (record.title, record.shape, record.num_classes, False)
     assert spec.splits == {split: n for split, n in (("train", record.num_train), ("test", record.num_test)) if n}
     assert record.summary.endswith(".")

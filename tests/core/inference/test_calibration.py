@@ -109,20 +109,20 @@ def run(workspace):
 
 def test_predictions_use_what_is_kept_for_these_weights_only(run):
     first, last = list_checkpoints(run)[-2:]
-    picture = Image.fromarray(np.random.default_rng(0).integers(0, 255, (8, 8), dtype=np.uint8))
-    plain = predict(last, picture)
+    image = Image.fromarray(np.random.default_rng(0).integers(0, 255, (8, 8), dtype=np.uint8))
+    plain = predict(last, image)
     assert plain.is_sure and plain.calibration == PLAIN
     save_calibration(last, Calibration(2.5, 0.999, "half of the test"))
-    said = predict(last, picture)
+    said = predict(last, image)
     assert not said.is_sure
     powers = plain.probabilities.astype(np.float64) ** (1 / 2.5)
     np.testing.assert_allclose(said.probabilities, powers / powers.sum(), atol=1e-5)
     assert said.top(1)[0][0] == plain.top(1)[0][0]
-    np.testing.assert_array_equal(predict(first, picture).probabilities, predict(first, picture).probabilities)
-    assert predict(first, picture).calibration == PLAIN
+    np.testing.assert_array_equal(predict(first, image).probabilities, predict(first, image).probabilities)
+    assert predict(first, image).calibration == PLAIN
     assert calibration_of(find_checkpoint(run, "last")).fitted_on == "half of the test", "by whatever name"
     save_calibration(last, PLAIN)
-    np.testing.assert_array_equal(predict(last, picture).probabilities, plain.probabilities)
+    np.testing.assert_array_equal(predict(last, image).probabilities, plain.probabilities)
 
 
 @pytest.mark.parametrize("damage", [b"", b"{", b"[]", b'{"seal": "x"}'])

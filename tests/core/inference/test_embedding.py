@@ -25,7 +25,7 @@ from core.models.catalogue import MODELS
 from core.running.session import train_in
 from core.runs.checkpoints import find_checkpoint
 from core.runs.directory import Run, create_run
-from core.runs.records import evaluated_pictures, load_predictions
+from core.runs.records import evaluated_images, load_predictions
 from core.workspace import Workspace, open_workspace
 from tests.core.inference.test_layers import network
 from tests.core.jobs.test_queue import tiny
@@ -130,7 +130,7 @@ def test_tsne_stops_where_progress_raises():
 
 
 def test_points_say_what_the_evaluation_said_and_a_sample_is_even(home, run):
-    store, (indices, _) = store_of(home, run), evaluated_pictures(run)
+    store, (indices, _) = store_of(home, run), evaluated_images(run)
     points = points_for(run, find_checkpoint(run, "last"), store, indices, 5_000)
     assert points.positions.tolist() == list(range(len(indices)))
     assert points.predicted.tolist() == load_predictions(run, 2).predicted.tolist()
@@ -141,7 +141,7 @@ def test_points_say_what_the_evaluation_said_and_a_sample_is_even(home, run):
 
 
 def test_what_was_worked_out_is_read_again_and_anew_where_it_is_damaged(home, run, monkeypatch):
-    store, (indices, _) = store_of(home, run), evaluated_pictures(run)
+    store, (indices, _) = store_of(home, run), evaluated_images(run)
     checkpoint = find_checkpoint(run, "last")
     key = map_key(checkpoint, store, indices, 200)
     points = points_for(run, checkpoint, store, indices, 200)
@@ -167,7 +167,7 @@ def test_what_was_worked_out_is_read_again_and_anew_where_it_is_damaged(home, ru
 
 
 def test_key_changes_with_weights_pictures_and_sample(home, run):
-    store, (indices, _) = store_of(home, run), evaluated_pictures(run)
+    store, (indices, _) = store_of(home, run), evaluated_images(run)
     first, last = find_checkpoint(run, "epoch-0001"), find_checkpoint(run, "last")
     keys = {
         map_key(last, store, indices, 100),
@@ -181,7 +181,7 @@ def test_key_changes_with_weights_pictures_and_sample(home, run):
 
 def test_only_so_many_files_are_kept_and_none_in_a_deleted_run(home, run, tmp_path, monkeypatch):
     monkeypatch.setattr(kept_maps, "MOST_FILES", 2)
-    store, (indices, _) = store_of(home, run), evaluated_pictures(run)
+    store, (indices, _) = store_of(home, run), evaluated_images(run)
     checkpoint = find_checkpoint(run, "last")
     for most in (50, 60, 70):
         points_for(run, checkpoint, store, indices, most)

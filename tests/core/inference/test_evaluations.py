@@ -11,19 +11,19 @@ from PIL import Image
 from sklearn.metrics import accuracy_score, top_k_accuracy_score
 
 from core.data.edits import Action, edit
-from core.data.imports import import_pictures
+from core.data.imports import import_images
 from core.data.sets import prepare_store
 from core.errors import InputError
 from core.export.report import report
 from core.inference.kept_evaluations import evaluate_and_keep
 from core.insight.class_report import top_accuracy
 from core.insight.run_results import (
-    are_of_the_same_pictures,
+    are_of_the_same_images,
     checkpoint_for,
     class_names_of,
-    judged_after,
-    judged_by,
-    pictures_of,
+    evaluated_after,
+    evaluated_by,
+    images_of,
     records_of,
     store_of,
 )
@@ -32,7 +32,7 @@ from core.running.session import train_in
 from core.runs.checkpoints import find_checkpoint, list_checkpoints
 from core.runs.directory import create_run
 from core.runs.evaluations import checkpoint_of, list_evaluations, remove_evaluation
-from core.runs.records import evaluated_pictures, load_division, load_filters, load_predictions, save_array
+from core.runs.records import evaluated_images, load_division, load_filters, load_predictions, save_array
 from tests.core.jobs.test_queue import tiny
 
 
@@ -43,7 +43,7 @@ def run(workspace):
     return run
 
 
-def pictures(folder, names, count=3, size=(20, 20), mode="RGB"):
+def images(folder, names, count=3, size=(20, 20), mode="RGB"):
     rng = np.random.default_rng(0)
     for name in names:
         (folder / name).mkdir(parents=True)
@@ -54,27 +54,27 @@ def pictures(folder, names, count=3, size=(20, 20), mode="RGB"):
 
 def test_evaluation_of_the_last_checkpoint_says_what_training_recorded(workspace, run):
     kept = evaluate_and_keep(workspace, run, find_checkpoint(run, "last"), "validation")
-    recorded = judged_after(run, 2)
-    judged = judged_by(kept)
-    np.testing.assert_array_equal(judged.indices, recorded.indices)
-    np.testing.assert_array_equal(judged.labels, recorded.labels)
+    recorded = evaluated_after(run, 2)
+    evaluated = evaluated_by(kept)
+    np.testing.assert_array_equal(evaluated.indices, recorded.indices)
+    np.testing.assert_array_equal(evaluated.labels, recorded.labels)
     for field in ("predicted", "confidence", "true_probability", "rank"):
-        np.testing.assert_array_equal(getattr(judged.predictions, field), getattr(recorded.predictions, field))
-    assert kept.about.accuracy == accuracy_score(judged.labels, judged.predictions.predicted)
-    assert (judged.epoch, judged.split) == (2, "validation")
-    np.testing.assert_array_equal(kept.logits.argmax(axis=1), judged.predictions.predicted)
-    assert pictures_of(workspace, run, judged).path == pictures_of(workspace, run, recorded).path
+        np.testing.assert_array_equal(getattr(evaluated.predictions, field), getattr(recorded.predictions, field))
+    assert kept.about.accuracy == accuracy_score(evaluated.labels, evaluated.predictions.predicted)
+    assert (evaluated.epoch, evaluated.split) == (2, "validation")
+    np.testing.assert_array_equal(kept.logits.argmax(axis=1), evaluated.predictions.predicted)
+    assert images_of(workspace, run, evaluated).path == images_of(workspace, run, recorded).path
 
 
 @pytest.mark.parametrize("k", [1, 2, 3])
 def test_ranks_give_top_k_accuracy_as_scikit_learn_has_it(workspace, run, k):
     kept = evaluate_and_keep(workspace, run, find_checkpoint(run, "last"), "all")
-    judged = judged_by(kept)
-    expected = top_k_accuracy_score(judged.labels, kept.logits, k=k, labels=range(10))
-    assert (judged.predictions.rank < k).mean() == expected
+    evaluated = evaluated_by(kept)
+    expected = top_k_accuracy_score(evaluated.labels, kept.logits, k=k, labels=range(10))
+    assert (evaluated.predictions.rank < k).mean() == expected
     if k == 3:
-        assert top_accuracy(judged.predictions.rank, 10).value == expected
-    assert top_accuracy(None, 10) is top_accuracy(judged.predictions.rank, 3) is None
+        assert top_accuracy(evaluated.predictions.rank, 10).value == expected
+    assert top_accuracy(None, 10) is top_accuracy(evaluated.predictions.rank, 3) is None
 
 
 def test_same_evaluation_is_kept_once_and_others_beside_it(workspace, run):
@@ -89,7 +89,7 @@ def test_same_evaluation_is_kept_once_and_others_beside_it(workspace, run):
         (last.name, "all"),
         (last.name, "train"),
     ]
-    assert checkpoint_for(run, judged_by(found[0])) == last == checkpoint_of(run, found[0])
+    assert checkpoint_for(run, evaluated_by(found[0])) == last == checkpoint_of(run, found[0])
     remove_evaluation(found[0])
     assert len(list_evaluations(run)) == 2
 
@@ -101,29 +101,29 @@ def test_another_set_is_judged_by_the_names_of_its_classes(workspace, run, tmp_p
         (folder / str(digit)).mkdir(parents=True)
         for n, index in enumerate(np.flatnonzero(own.labels == digit)[:5]):
             Image.fromarray(own.images[index, 0]).convert("RGB").save(folder / str(digit) / f"{n}.png")
-    pictures(folder, ["cow"], 2, (8, 8))
-    import_pictures(workspace, folder, "mine")
+    images(folder, ["cow"], 2, (8, 8))
+    import_images(workspace, folder, "mine")
     kept = evaluate_and_keep(workspace, run, find_checkpoint(run, "last"), "all", "mine")
-    judged, store = judged_by(kept), pictures_of(workspace, run, judged_by(kept))
+    evaluated, store = evaluated_by(kept), images_of(workspace, run, evaluated_by(kept))
     assert kept.about.left_out == 2
-    assert sorted(judged.labels.tolist()) == [0] * 5 + [3] * 5 + [9] * 5
-    assert [store.meta.class_names[store.labels[i]] for i in judged.indices] == [str(k) for k in judged.labels]
+    assert sorted(evaluated.labels.tolist()) == [0] * 5 + [3] * 5 + [9] * 5
+    assert [store.meta.class_names[store.labels[i]] for i in evaluated.indices] == [str(k) for k in evaluated.labels]
     names = class_names_of(run)
-    of_own = judged_by(evaluate_and_keep(workspace, run, find_checkpoint(run, "last"), "all"))
+    of_own = evaluated_by(evaluate_and_keep(workspace, run, find_checkpoint(run, "last"), "all"))
     same = {own.images[i].tobytes(): p for i, p in zip(of_own.indices, of_own.predictions.predicted, strict=True)}
-    for index, predicted in zip(judged.indices, judged.predictions.predicted, strict=True):
+    for index, predicted in zip(evaluated.indices, evaluated.predictions.predicted, strict=True):
         assert same.get(store.images[index].tobytes(), predicted) == predicted, "the same pixels, the same answer"
     assert len(names) == 10
 
 
 def test_what_does_not_fit_is_refused_in_words(workspace, run, tmp_path):
     last = find_checkpoint(run, "last")
-    pictures(tmp_path / "farm", ["cow", "pig"])
-    import_pictures(workspace, tmp_path / "farm", "farm")
+    images(tmp_path / "farm", ["cow", "pig"])
+    import_images(workspace, tmp_path / "farm", "farm")
     with pytest.raises(InputError, match=r"knows none of the classes of 'farm'.*0, 1, 2"):
         evaluate_and_keep(workspace, run, last, "all", "farm")
-    pictures(tmp_path / "some", ["1", "2"])
-    import_pictures(workspace, tmp_path / "some", "some")
+    images(tmp_path / "some", ["1", "2"])
+    import_images(workspace, tmp_path / "some", "some")
     with pytest.raises(InputError, match=r"'some' has no test split.*Use all, train"):
         evaluate_and_keep(workspace, run, last, "test", "some")
     with pytest.raises(InputError, match="no test split"):
@@ -135,8 +135,8 @@ def test_what_does_not_fit_is_refused_in_words(workspace, run, tmp_path):
 
 
 def test_edits_of_another_set_count_as_they_are_now(workspace, run, tmp_path):
-    pictures(tmp_path / "some", ["1", "2"])
-    import_pictures(workspace, tmp_path / "some", "some")
+    images(tmp_path / "some", ["1", "2"])
+    import_images(workspace, tmp_path / "some", "some")
     last = find_checkpoint(run, "last")
     before = evaluate_and_keep(workspace, run, last, "all", "some")
     edit(workspace, "some", Action("relabel", ("1/0.png",), "2"))
@@ -144,7 +144,7 @@ def test_edits_of_another_set_count_as_they_are_now(workspace, run, tmp_path):
     after = evaluate_and_keep(workspace, run, last, "all", "some")
     assert before.name != after.name
     assert before.about.num_pictures == 6
-    assert sorted(after.pictures[1].tolist()) == [1, 1, 2, 2, 2]
+    assert sorted(after.images[1].tolist()) == [1, 1, 2, 2, 2]
 
 
 @pytest.mark.parametrize("damage", [b"", b"{", b"[]", b"{}"])
@@ -162,7 +162,7 @@ def test_changed_bit_is_noticed_and_said(workspace, run, file):
     content[len(content) // 2] ^= 1
     (kept.path / file).write_bytes(content)
     with pytest.raises(InputError, match=f"{file} is not as it was written"):
-        _ = kept.predictions, kept.pictures, kept.logits
+        _ = kept.predictions, kept.images, kept.logits
 
 
 def test_two_sessions_that_ask_the_same_keep_it_once_and_readers_never_see_half_of_it(workspace, run):
@@ -195,7 +195,7 @@ def test_evaluation_is_not_taken_for_that_of_other_weights_of_the_same_name(work
     shutil.copytree(find_checkpoint(other, "last").path, last.path)
     assert checkpoint_of(run, kept) is None
     with pytest.raises(InputError, match="not kept any more"):
-        checkpoint_for(run, judged_by(kept))
+        checkpoint_for(run, evaluated_by(kept))
 
 
 def test_first_layer_s_filters_are_kept_of_every_epoch(run):
@@ -239,7 +239,7 @@ def test_damaged_record_is_as_one_that_is_missing(workspace, run, name, damage):
     found = {
         "epoch": lambda: load_predictions(run, epoch),
         "filters": lambda: load_filters(run, epoch),
-        "pictures": lambda: evaluated_pictures(run)[0].tolist() or None,
+        "pictures": lambda: evaluated_images(run)[0].tolist() or None,
         "division": lambda: load_division(run),
     }[name.split("-")[0].removesuffix(".npy")]()
     assert found is None
@@ -248,7 +248,7 @@ def test_damaged_record_is_as_one_that_is_missing(workspace, run, name, damage):
 
 
 def test_what_is_said_of_pictures_that_are_not_in_the_set_is_not_shown_with_them(workspace, run):
-    indices, labels = evaluated_pictures(run)
+    indices, labels = evaluated_images(run)
     save_array(run.records / "pictures.npy", np.stack([indices + 10**6, labels]).astype(np.uint32))
     assert store_of(workspace, run) is None
 
@@ -259,9 +259,9 @@ def test_difference_says_whether_both_speak_of_the_same_pictures(workspace, run)
     other_split = {"dataset": "digits", "validation_fraction": 0.2, "split_seed": 7, "evaluate_on": "validation"}
     elsewhere = create_run(workspace, tiny(epochs=1, data=other_split))
     train_in(workspace, elsewhere)
-    here = judged_after(run, 2)
-    assert are_of_the_same_pictures(run, here, run, judged_after(run, 1))
-    assert are_of_the_same_pictures(run, here, other, judged_after(other, 1))
-    assert not are_of_the_same_pictures(run, here, elsewhere, judged_after(elsewhere, 1))
-    kept = judged_by(evaluate_and_keep(workspace, run, find_checkpoint(run, "last"), "train"))
-    assert not are_of_the_same_pictures(run, kept, run, here)
+    here = evaluated_after(run, 2)
+    assert are_of_the_same_images(run, here, run, evaluated_after(run, 1))
+    assert are_of_the_same_images(run, here, other, evaluated_after(other, 1))
+    assert not are_of_the_same_images(run, here, elsewhere, evaluated_after(elsewhere, 1))
+    kept = evaluated_by(evaluate_and_keep(workspace, run, find_checkpoint(run, "last"), "train"))
+    assert not are_of_the_same_images(run, kept, run, here)

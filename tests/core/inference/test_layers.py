@@ -35,7 +35,7 @@ def network(name: str, side: int = 64, width: float = 1.0, channels: int = 3) ->
     return model.eval(), spec
 
 
-def picture(spec: NetworkSpec, seed: int = 0) -> np.ndarray:
+def random_image(spec: NetworkSpec, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).integers(0, 256, (1, *spec.shape), dtype=np.uint8)
 
 
@@ -46,13 +46,13 @@ def layer_at(layers: tuple[Layer, ...], path: str, use: int = 0) -> Layer:
 @pytest.mark.parametrize("name", MODELS)
 def test_every_network_shows_activations_filters_and_evidence(name):
     model, spec = network(name)
-    image, layers = as_input(picture(spec), spec), layers_of(spec)
+    image, layers = as_input(random_image(spec), spec), layers_of(spec)
     before = {key: tensor.clone() for key, tensor in model.state_dict().items()}
     for layer in layers:
         values = activations(model, image, layer)
         assert values.shape == layer.shape
         assert np.isfinite(values).all()
-        sheet = figures.maps_montage(values) if layer.is_map else figures.table_picture(figures.in_rows(values.reshape(-1)))
+        sheet = figures.maps_montage(values) if layer.is_map else figures.table_image(figures.in_rows(values.reshape(-1)))
         assert sheet.dtype == np.uint8 and sheet.shape[2] == 4
         found = filters(model, spec, layer)
         assert (found is not None) == isinstance(model.get_submodule(layer.path), nn.Conv2d | nn.Linear)
@@ -75,7 +75,7 @@ def test_every_network_shows_activations_filters_and_evidence(name):
 
 def test_activations_are_those_of_a_walk_through_the_layers():
     model, spec = network("mnist-first-cnn", side=28, channels=1)
-    image, layers = as_input(picture(spec), spec), layers_of(spec)
+    image, layers = as_input(random_image(spec), spec), layers_of(spec)
     x = image
     with torch.inference_mode():
         for part in ("features", "head"):
@@ -88,7 +88,7 @@ def test_activations_are_those_of_a_walk_through_the_layers():
 def test_in_place_activations_do_not_write_into_what_was_captured():
     """torchvision's ReLUs work in place and are used twice a block."""
     model, spec = network("resnet18")
-    image, layers = as_input(picture(spec), spec), layers_of(spec)
+    image, layers = as_input(random_image(spec), spec), layers_of(spec)
     norm = activations(model, image, layer_at(layers, "layer1.0.bn1"))
     first, second = (activations(model, image, layer_at(layers, "layer1.0.relu", use)) for use in (0, 1))
     assert norm.min() < 0
@@ -109,7 +109,7 @@ def test_layers_are_named_in_the_words_of_the_field_and_in_the_order_of_their_wo
 
 def test_watching_leaves_the_network_to_others():
     model, spec = network("residual-light", side=16, channels=1)
-    image = as_input(picture(spec), spec)
+    image = as_input(random_image(spec), spec)
     own = watched(model, {"features.0": lambda path, module, output: output * 0})
     with torch.inference_mode():
         expected = model(image)

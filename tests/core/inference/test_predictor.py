@@ -8,18 +8,18 @@ from PIL import Image
 from safetensors.torch import load_file, save
 
 from core.data.sets import find_store
-from core.data.sources.decoding import decode_picture
-from core.data.transforms.preprocessing import array_to_picture
+from core.data.sources.decoding import decode_image
+from core.data.transforms.preprocessing import array_to_image
 from core.errors import InputError
-from core.inference.evaluation import judge
+from core.inference.evaluation import evaluate_checkpoint
 from core.inference.predictor import predict
 from core.insight.metrics import confusion_matrix
-from core.insight.run_results import judged_after, samples
+from core.insight.run_results import evaluated_after, samples
 from core.running.session import train_in
 from core.runs.checkpoints import find_checkpoint
 from core.runs.directory import Run, create_run
 from core.runs.event_log import EventReader
-from core.runs.records import evaluated_pictures, load_predictions, spread
+from core.runs.records import evaluated_images, load_predictions, spread
 from core.settings import config_from
 from core.workspace import Workspace, open_workspace
 
@@ -51,36 +51,36 @@ def run(workspace) -> Run:
 
 def evaluated(workspace: Workspace, run: Run) -> tuple[np.ndarray, np.ndarray]:
     """The evaluated pictures and their classes."""
-    indices, labels = evaluated_pictures(run)
+    indices, labels = evaluated_images(run)
     return find_store(workspace, "digits", run.config.preprocessing).images[indices], labels
 
 
 def test_prediction_of_a_picture_of_the_set_is_that_of_the_evaluation(workspace, run):
     """The same preprocessing in training and prediction: class and probability agree for each of a hundred pictures."""
-    pictures, _ = evaluated(workspace, run)
+    images, _ = evaluated(workspace, run)
     record, checkpoint = load_predictions(run, 4), find_checkpoint(run, "last")
     for i in range(100):
         file = io.BytesIO()
-        Image.fromarray(pictures[i, 0]).save(file, "PNG")
-        prediction = predict(checkpoint, decode_picture(file.getvalue()))
-        np.testing.assert_array_equal(prediction.seen, pictures[i])
+        Image.fromarray(images[i, 0]).save(file, "PNG")
+        prediction = predict(checkpoint, decode_image(file.getvalue()))
+        np.testing.assert_array_equal(prediction.seen, images[i])
         assert prediction.probabilities.argmax() == record.predicted[i]
         assert prediction.probabilities.max() == pytest.approx(float(record.confidence[i]), abs=2e-3)
 
 
 def test_digit_drawn_large_dark_on_light_is_recognised(workspace, run):
-    pictures, labels = evaluated(workspace, run)
+    images, labels = evaluated(workspace, run)
     right = 0
-    for picture, label in zip(pictures[:100], labels[:100], strict=True):
+    for image, label in zip(images[:100], labels[:100], strict=True):
         drawing = Image.new("L", (280, 280), 255)
-        drawing.paste(Image.fromarray(255 - picture[0]).resize((160, 160), Image.Resampling.BICUBIC), (90, 30))
+        drawing.paste(Image.fromarray(255 - image[0]).resize((160, 160), Image.Resampling.BICUBIC), (90, 30))
         right += predict(find_checkpoint(run, "last"), drawing).probabilities.argmax() == label
     assert right >= 75
 
 
 def test_probabilities_sum_to_one_and_the_top_classes_are_in_order(workspace, run):
-    pictures, _ = evaluated(workspace, run)
-    prediction = predict(find_checkpoint(run, "best"), array_to_picture(pictures[0]))
+    images, _ = evaluated(workspace, run)
+    prediction = predict(find_checkpoint(run, "best"), array_to_image(images[0]))
     assert prediction.probabilities.sum() == pytest.approx(1)
     top = prediction.top(3)
     assert [value for _, value in top] == sorted(prediction.probabilities.tolist(), reverse=True)[:3]
@@ -113,33 +113,33 @@ def test_weights_file_is_readable_by_any_safetensors_reader(run):
 
 @pytest.mark.parametrize("split", ["train", "validation"])
 def test_judging_afterwards_gives_the_figures_of_the_training(workspace, run, split):
-    judged = judge(workspace, run, find_checkpoint(run, "last"), split).result
-    assert sum(judged.correct) / sum(judged.support) == pytest.approx(judged.accuracy)
+    evaluated = evaluate_checkpoint(workspace, run, find_checkpoint(run, "last"), split).result
+    assert sum(evaluated.correct) / sum(evaluated.support) == pytest.approx(evaluated.accuracy)
     if split == "validation":
         last = [row for row in EventReader(run.events).read() if row["kind"] == "evaluation"][-1]
-        assert (judged.accuracy, judged.correct, judged.support) == (last["accuracy"], last["correct"], last["support"])
-        assert judged.loss == pytest.approx(last["loss"], rel=1e-5)
+        assert (evaluated.accuracy, evaluated.correct, evaluated.support) == (last["accuracy"], last["correct"], last["support"])
+        assert evaluated.loss == pytest.approx(last["loss"], rel=1e-5)
     else:
-        assert sum(judged.support) == 1438
+        assert sum(evaluated.support) == 1438
 
 
 def test_confusion_of_an_epoch_agrees_with_its_evaluation(run):
     for row in EventReader(run.events).read():
         if row["kind"] == "evaluation":
-            judged = judged_after(run, row["epoch"])
-            confusion = confusion_matrix(judged.labels, judged.predictions.predicted, 10)
+            evaluated = evaluated_after(run, row["epoch"])
+            confusion = confusion_matrix(evaluated.labels, evaluated.predictions.predicted, 10)
             assert np.diag(confusion).tolist() == row["correct"]
-            assert confusion.sum(axis=1).tolist() == row["support"] == np.bincount(judged.labels, minlength=10).tolist()
-    assert judged_after(run, 99) is None
+            assert confusion.sum(axis=1).tolist() == row["support"] == np.bincount(evaluated.labels, minlength=10).tolist()
+    assert evaluated_after(run, 99) is None
 
 
 def test_samples_are_the_same_pictures_in_every_epoch_with_what_was_said_then(workspace, run):
     first, last = samples(workspace, run, 0), samples(workspace, run, 4)
     assert len(first) == len(last) == 6
-    pictures, labels = evaluated(workspace, run)
+    images, labels = evaluated(workspace, run)
     positions = spread(len(labels), 6)
     for sample, other, position in zip(first, last, positions, strict=True):
-        assert sample.picture.tobytes() == other.picture.tobytes() == pictures[position].tobytes()
+        assert sample.image.tobytes() == other.image.tobytes() == images[position].tobytes()
         assert sample.true == other.true == labels[position]
     record = load_predictions(run, 4)
     assert [sample.predicted for sample in last] == record.predicted[positions].tolist()

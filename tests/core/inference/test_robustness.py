@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from core.data.transforms.corruptions import CORRUPTIONS, corrupted
-from core.inference.robustness import LEVELS, kept_bench, last_bench, measure, worse_and_worse
-from core.insight.run_results import judged_after, pictures_of
+from core.inference.robustness import LEVELS, kept_robustness, last_robustness, measure, worse_and_worse
+from core.insight.run_results import evaluated_after, images_of
 from core.running.session import train_in
 from core.runs.checkpoints import find_checkpoint
 from core.runs.directory import create_run
@@ -24,13 +24,13 @@ def drawn(shape):
 @pytest.mark.parametrize("name", CORRUPTIONS)
 @pytest.mark.parametrize("shape", SHAPES)
 def test_every_strength_keeps_the_shape_is_the_same_each_time_and_moves_further_from_the_picture(name, shape):
-    pictures = drawn(shape)
+    images = drawn(shape)
     distances = []
     for level in range(LEVELS):
-        result = corrupted(pictures, name, level)
+        result = corrupted(images, name, level)
         assert result.shape == shape and result.dtype == torch.uint8
-        torch.testing.assert_close(result, corrupted(pictures, name, level))
-        distances.append(float((result.float() - pictures.float()).abs().mean()))
+        torch.testing.assert_close(result, corrupted(images, name, level))
+        distances.append(float((result.float() - images.float()).abs().mean()))
     assert distances[0] == 0
     assert distances[-1] > 0
     if name in ("noise", "brightness", "contrast", "blur"):
@@ -45,7 +45,7 @@ def test_known_pictures():
     dot = torch.zeros((4, 1, 20, 20), dtype=torch.uint8)
     dot[:, 0, 10, 10] = 255
     moved = corrupted(dot, "shift", 2)  # by 2 pixels, each another way
-    assert {tuple(np.argwhere(picture[0].numpy() == 255)[0].tolist()) for picture in moved} == {
+    assert {tuple(np.argwhere(image[0].numpy() == 255)[0].tolist()) for image in moved} == {
         (10, 12),
         (10, 8),
         (12, 10),
@@ -56,45 +56,45 @@ def test_known_pictures():
 
 
 @pytest.fixture
-def judged(workspace):
+def evaluated(workspace):
     run = create_run(workspace, tiny(epochs=2))
     assert train_in(workspace, run).reason == "finished"
-    return run, judged_after(run, 2)
+    return run, evaluated_after(run, 2)
 
 
-def test_bench_on_all_pictures_begins_with_the_evaluation_s_own_figures_and_is_kept(workspace, judged):
-    run, judged = judged
-    store, last = pictures_of(workspace, run, judged), find_checkpoint(run, "last")
-    assert kept_bench(run, last, store, judged, 10_000) is None
+def test_bench_on_all_pictures_begins_with_the_evaluation_s_own_figures_and_is_kept(workspace, evaluated):
+    run, evaluated = evaluated
+    store, last = images_of(workspace, run, evaluated), find_checkpoint(run, "last")
+    assert kept_robustness(run, last, store, evaluated, 10_000) is None
     told = []
-    bench = measure(run, last, store, judged, 10_000, lambda what, done, total: told.append((done, total)))
-    assert told[-1][0] == told[-1][1] == 31 * len(judged.labels)
-    right = judged.predictions.predicted == judged.labels
+    measured = measure(run, last, store, evaluated, 10_000, lambda what, done, total: told.append((done, total)))
+    assert told[-1][0] == told[-1][1] == 31 * len(evaluated.labels)
+    right = evaluated.predictions.predicted == evaluated.labels
     for name in CORRUPTIONS:
-        assert bench.accuracy(name)[0] == right.mean()
-        assert bench.right[name][0] == np.bincount(judged.labels[right], minlength=10).tolist()
-        np.testing.assert_allclose(bench.by_class(name)[0], [right[judged.labels == k].mean() for k in range(10)])
-    assert bench.accuracy("noise")[-1] < bench.accuracy("noise")[0]
-    assert bench.weakest == min(CORRUPTIONS, key=lambda name: sum(bench.accuracy(name)[1:]))
-    assert kept_bench(run, last, store, judged, 10_000) == bench
-    assert kept_bench(run, last, store, judged, 200) is None
+        assert measured.accuracy(name)[0] == right.mean()
+        assert measured.right[name][0] == np.bincount(evaluated.labels[right], minlength=10).tolist()
+        np.testing.assert_allclose(measured.by_class(name)[0], [right[evaluated.labels == k].mean() for k in range(10)])
+    assert measured.accuracy("noise")[-1] < measured.accuracy("noise")[0]
+    assert measured.weakest == min(CORRUPTIONS, key=lambda name: sum(measured.accuracy(name)[1:]))
+    assert kept_robustness(run, last, store, evaluated, 10_000) == measured
+    assert kept_robustness(run, last, store, evaluated, 200) is None
 
 
-def test_bench_of_other_labels_is_not_the_one_kept(workspace, judged):
-    run, judged = judged
-    store, last = pictures_of(workspace, run, judged), find_checkpoint(run, "last")
-    measure(run, last, store, judged, 50)
-    assert kept_bench(run, last, store, replace(judged, labels=(judged.labels + 1) % 10), 50) is None
-    assert kept_bench(run, last, store, replace(judged, indices=judged.indices[::-1]), 50) is None
-    assert last_bench(run) == kept_bench(run, last, store, judged, 50)
+def test_bench_of_other_labels_is_not_the_one_kept(workspace, evaluated):
+    run, evaluated = evaluated
+    store, last = images_of(workspace, run, evaluated), find_checkpoint(run, "last")
+    measure(run, last, store, evaluated, 50)
+    assert kept_robustness(run, last, store, replace(evaluated, labels=(evaluated.labels + 1) % 10), 50) is None
+    assert kept_robustness(run, last, store, replace(evaluated, indices=evaluated.indices[::-1]), 50) is None
+    assert last_robustness(run) == kept_robustness(run, last, store, evaluated, 50)
 
 
-def test_sample_is_spread_over_all_and_damaged_file_measured_anew(workspace, judged):
-    run, judged = judged
-    store, last = pictures_of(workspace, run, judged), find_checkpoint(run, "last")
-    bench = measure(run, last, store, judged, 50)
-    assert bench.num_pictures == sum(bench.support) == 50
+def test_sample_is_spread_over_all_and_damaged_file_measured_anew(workspace, evaluated):
+    run, evaluated = evaluated
+    store, last = images_of(workspace, run, evaluated), find_checkpoint(run, "last")
+    measured = measure(run, last, store, evaluated, 50)
+    assert measured.num_pictures == sum(measured.support) == 50
     (file,) = (run.path / "insight").glob("robustness-*.json")
     file.write_bytes(file.read_bytes().replace(b"1", b"2", 1))
-    assert kept_bench(run, last, store, judged, 50) is None
-    assert [picture.size for picture in worse_and_worse(store, 0, "blur")] == [(8, 8)] * LEVELS
+    assert kept_robustness(run, last, store, evaluated, 50) is None
+    assert [image.size for image in worse_and_worse(store, 0, "blur")] == [(8, 8)] * LEVELS

@@ -9,7 +9,7 @@ from core.inference import kept_occlusion
 from core.inference.kept_occlusion import covered_key, keep_covered, kept_covered
 from core.inference.layers import as_input, layers_of
 from core.inference.saliency import (
-    at_picture_size,
+    at_image_size,
     default_layer,
     explaining_layers,
     grad_cam,
@@ -19,7 +19,7 @@ from core.inference.saliency import (
     patch_sizes,
 )
 from core.runs.checkpoints import Checkpoint
-from tests.core.inference.test_layers import network, picture
+from tests.core.inference.test_layers import network, random_image
 
 NETWORKS = {
     "mnist-first-cnn": {"side": 28, "channels": 1},
@@ -40,7 +40,7 @@ def one_thread() -> None:
 @pytest.mark.parametrize("target", [0, 1, 2])
 def test_grad_cam_is_that_of_captum_at_every_convolution(name, target):
     model, spec = network(name, **NETWORKS[name])
-    image = as_input(picture(spec, seed=target), spec)
+    image = as_input(random_image(spec, seed=target), spec)
     convolutions = [layer for layer in explaining_layers(layers_of(spec)) if layer.is_convolution]
     assert convolutions
     for layer in convolutions:
@@ -49,14 +49,14 @@ def test_grad_cam_is_that_of_captum_at_every_convolution(name, target):
         scale = max(1.0, float(expected.abs().max()))
         np.testing.assert_allclose(found / scale, expected[0, 0].numpy() / scale, atol=1e-5)
         large = LayerAttribution.interpolate(expected, spec.shape[1:], "bilinear")[0, 0].numpy()
-        np.testing.assert_allclose(at_picture_size(found, spec.shape[1:]) / scale, large / scale, atol=1e-5)
+        np.testing.assert_allclose(at_image_size(found, spec.shape[1:]) / scale, large / scale, atol=1e-5)
 
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_grad_cam_at_activations_and_blocks_is_that_of_captum(name):
     """torchvision's activations work in place."""
     model, spec = network(name, **NETWORKS[name])
-    image, layers = as_input(picture(spec), spec), explaining_layers(layers_of(spec))
+    image, layers = as_input(random_image(spec), spec), explaining_layers(layers_of(spec))
     used_once = [
         layer for layer in layers if not layer.is_convolution and [other.path for other in layers].count(layer.path) == 1
     ]
@@ -70,7 +70,7 @@ def test_grad_cam_at_activations_and_blocks_is_that_of_captum(name):
 def test_grad_cam_grows_with_the_weights_of_the_head():
     model, spec = network("residual-light", side=8, channels=1)
     layer = default_layer(layers_of(spec))
-    image = as_input(picture(spec), spec)
+    image = as_input(random_image(spec), spec)
     scaled = grad_cam(model, image, layer, 0)
     with torch.no_grad():
         model.head.weight.mul_(3)
@@ -80,7 +80,7 @@ def test_grad_cam_grows_with_the_weights_of_the_head():
 @pytest.mark.parametrize(("name", "target"), [("mnist-first-cnn", 0), ("residual-cnn", 2), ("resnet18", 1), ("mlp", 1)])
 def test_occlusion_is_that_of_captum(name, target):
     model, spec = network(name, **NETWORKS.get(name, {"side": 12}))
-    image = as_input(picture(spec), spec)
+    image = as_input(random_image(spec), spec)
     for patch, stride in patch_sizes(*spec.shape[1:])[:2]:
         method = Occlusion(lambda images: model(images).softmax(dim=1))
         with torch.no_grad():
@@ -136,7 +136,7 @@ def test_progress_that_raises_stops_the_work():
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        occlusion(model, as_input(picture(spec), spec), 0, 2, 1, progress=stop)
+        occlusion(model, as_input(random_image(spec), spec), 0, 2, 1, progress=stop)
 
 
 def test_covered_maps_are_kept_in_memory_and_bounded(tmp_path, monkeypatch):

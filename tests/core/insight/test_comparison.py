@@ -8,29 +8,29 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from core.data.store.image_store import Block, PictureStore, Source, build_store
+from core.data.store.image_store import Block, ImageStore, Source, build_store
 from core.errors import InputError
-from core.figures.comparison import MOST_RUNS, overlaid, two_courses
+from core.figures.comparison import MOST_RUNS, overlaid, two_prediction_histories
 from core.insight import comparison as module
 from core.insight.comparison import (
     Matching,
     by_class,
     compared,
+    evaluated,
     evidence,
-    judged,
     match,
     mcnemar,
     paired_difference,
     verdict,
 )
-from core.insight.prediction_history import Course, course
-from core.insight.run_results import Judged
-from core.insight.run_summary import standing
+from core.insight.prediction_history import PredictionHistory, prediction_history
+from core.insight.run_results import EvaluatedImages
+from core.insight.run_summary import run_summary
 from core.recipes import recipe_named
 from core.running.session import train_in
 from core.runs.directory import Run, create_run
 from core.runs.history import history_of
-from core.runs.records import evaluated_pictures, load_predictions
+from core.runs.records import evaluated_images, load_predictions
 from core.settings import changed
 from core.training.events import Predictions
 from core.workspace import Workspace, open_workspace
@@ -78,35 +78,35 @@ def test_interval_holds_the_truth_in_about_95_of_100_samples():
 # --- pictures matched: stores of drawn pictures, runs that were judged on some of them
 
 
-def picture(number: int, size: int = 4) -> np.ndarray:
+def image(number: int, size: int = 4) -> np.ndarray:
     return np.random.default_rng(number).integers(0, 256, (1, size, size), dtype=np.uint8)
 
 
 def store_with(
-    workspace: Workspace, name: str, pictures: list[int], classes: list[str], *, size: int = 4, as_files: bool = True
-) -> PictureStore:
+    workspace: Workspace, name: str, originals: list[int], classes: list[str], *, size: int = 4, as_files: bool = True
+) -> ImageStore:
     """Pictures by their numbers, the even ones of the first class. As files they have the digests of how they came."""
-    images = np.stack([picture(number, size) for number in pictures])
-    came = np.stack([np.frombuffer(number.to_bytes(16, "little"), np.uint8) for number in pictures]) if as_files else None
-    files = [f"{number}.png" for number in pictures] if as_files else None
-    block = Block("train", images, np.array([number % 2 for number in pictures]), files=files, digests=came)
-    source = Source(name, classes, (1, size, size), {"train": len(pictures)}, "none", name, lambda progress: iter([block]))
+    images = np.stack([image(number, size) for number in originals])
+    came = np.stack([np.frombuffer(number.to_bytes(16, "little"), np.uint8) for number in originals]) if as_files else None
+    files = [f"{number}.png" for number in originals] if as_files else None
+    block = Block("train", images, np.array([number % 2 for number in originals]), files=files, digests=came)
+    source = Source(name, classes, (1, size, size), {"train": len(originals)}, "none", name, lambda progress: iter([block]))
     return build_store(workspace.stores / name, source)
 
 
 @pytest.fixture
-def judged_on(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Run]:
+def evaluated_on(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Run]:
     """A run in all that matching looks at: what it started with, its evaluated pictures, and its store."""
     known: dict[str, tuple] = {}
     monkeypatch.setattr(module, "history_of", lambda run: SimpleNamespace(started=known[run.id][0]))
-    monkeypatch.setattr(module, "evaluated_pictures", lambda run: known[run.id][1])
+    monkeypatch.setattr(module, "evaluated_images", lambda run: known[run.id][1])
     monkeypatch.setattr(module, "store_of", lambda workspace, run: known[run.id][2])
 
-    def make(store: PictureStore | None, indices, labels, classes: list[str], pictures: str = "") -> Run:
+    def make(store: ImageStore | None, indices, labels, classes: list[str], images: str = "") -> Run:
         run = Run(workspace.runs / f"20260101-0000{len(known):02d}-run-abcd")
         row = {
             "class_names": classes,
-            "pictures": pictures,
+            "pictures": images,
             "num_evaluated": len(indices),
             "evaluated_split": "test",
             "dataset": "drawn",
@@ -118,7 +118,7 @@ def judged_on(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> Callable
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_same_pictures_are_matched_by_number_as_a_loop_would(workspace, judged_on, seed):
+def test_same_pictures_are_matched_by_number_as_a_loop_would(workspace, evaluated_on, seed):
     rng = np.random.default_rng(seed)
     names_a = ["x", "y", "z"]
     names_b = [names_a[k] for k in rng.permutation(3)]
@@ -127,7 +127,7 @@ def test_same_pictures_are_matched_by_number_as_a_loop_would(workspace, judged_o
         indices = rng.permutation(60)[: rng.integers(20, 60)]
         true = np.where(rng.random(len(indices)) < 0.9, indices % 3, (indices + 1) % 3)  # some labels were edited
         sides.append((indices, [names.index(names_a[k]) for k in true]))
-    a, b = (judged_on(None, *side, names, "same") for side, names in zip(sides, (names_a, names_b), strict=True))
+    a, b = (evaluated_on(None, *side, names, "same") for side, names in zip(sides, (names_a, names_b), strict=True))
     found = match(workspace, a, b)
     expected, relabelled = [], 0
     for index in range(60):
@@ -143,32 +143,32 @@ def test_same_pictures_are_matched_by_number_as_a_loop_would(workspace, judged_o
     assert sorted(zip(turned.in_b, turned.in_a, strict=True)) == sorted(zip(found.in_a, found.in_b, strict=True))
 
 
-def test_other_sets_are_matched_by_the_pictures_that_occur_once_in_each(workspace, judged_on):
+def test_other_sets_are_matched_by_the_pictures_that_occur_once_in_each(workspace, evaluated_on):
     a = store_with(workspace, "a", [1, 2, 3, 4, 4, 5, 6, 7], ["even", "odd"])
     b = store_with(workspace, "b", [9, 7, 4, 3, 3, 2, 10], ["even", "odd"])
-    run_a = judged_on(a, [7, 6, 3, 4, 2, 1], a.labels[[7, 6, 3, 4, 2, 1]], ["even", "odd"], "one")
-    run_b = judged_on(b, [6, 1, 2, 3, 4, 5], b.labels[[6, 1, 2, 3, 4, 5]], ["even", "odd"], "two")
+    run_a = evaluated_on(a, [7, 6, 3, 4, 2, 1], a.labels[[7, 6, 3, 4, 2, 1]], ["even", "odd"], "one")
+    run_b = evaluated_on(b, [6, 1, 2, 3, 4, 5], b.labels[[6, 1, 2, 3, 4, 5]], ["even", "odd"], "two")
     found = match(workspace, run_a, run_b)
     assert {(int(i), int(j)) for i, j in zip(found.in_a, found.in_b, strict=True)} == {(0, 1), (5, 5)}  # pictures 7 and 2
 
 
-def test_same_files_at_another_size_are_matched_copies_too(workspace, judged_on):
-    pictures = [1, 2, 2, 3]
+def test_same_files_at_another_size_are_matched_copies_too(workspace, evaluated_on):
+    images = [1, 2, 2, 3]
     runs = [
-        judged_on(store, [1, 2, 3], store.labels[[1, 2, 3]], ["even", "odd"], f"at {store.meta.shape}")
-        for store in (store_with(workspace, f"s{size}", pictures, ["even", "odd"], size=size) for size in (4, 6))
+        evaluated_on(store, [1, 2, 3], store.labels[[1, 2, 3]], ["even", "odd"], f"at {store.meta.shape}")
+        for store in (store_with(workspace, f"s{size}", images, ["even", "odd"], size=size) for size in (4, 6))
     ]
     assert match(workspace, *runs).in_a.tolist() == match(workspace, *runs).in_b.tolist() == [0, 1, 2]
 
 
-def test_classes_are_matched_by_name_whatever_their_order(workspace, judged_on):
+def test_classes_are_matched_by_name_whatever_their_order(workspace, evaluated_on):
     a = store_with(workspace, "a", [1, 2, 3], ["even", "odd"])
     b = store_with(workspace, "b", [1, 2, 3], ["odd", "even"])
-    run_a = judged_on(a, [0, 1, 2], [1, 0, 1], ["even", "odd"], "one")
-    run_b = judged_on(b, [0, 1, 2], [0, 1, 0], ["odd", "even"], "two")
+    run_a = evaluated_on(a, [0, 1, 2], [1, 0, 1], ["even", "odd"], "one")
+    run_b = evaluated_on(b, [0, 1, 2], [0, 1, 0], ["odd", "even"], "two")
     found = match(workspace, run_a, run_b)
     said = [
-        Judged(1, "test", np.arange(3), np.array(labels), said_of(np.array(predicted), np.ones(3), np.ones(3)))
+        EvaluatedImages(1, "test", np.arange(3), np.array(labels), said_of(np.array(predicted), np.ones(3), np.ones(3)))
         for labels, predicted in (([1, 0, 1], [1, 0, 0]), ([0, 1, 0], [0, 0, 0]))
     ]
     comparison = compared(found, *said)
@@ -195,14 +195,14 @@ def test_built_in_set_at_another_size_is_matched_by_number(workspace):
         ("early", "has not begun"),
     ],
 )
-def test_why_runs_can_t_be_matched_is_said(workspace, judged_on, monkeypatch, case, words):
-    a = judged_on(None, [0, 1], [0, 1], ["x", "y"], "same")
+def test_why_runs_can_t_be_matched_is_said(workspace, evaluated_on, monkeypatch, case, words):
+    a = evaluated_on(None, [0, 1], [0, 1], ["x", "y"], "same")
     b = {
-        "apart": lambda: judged_on(None, [2, 3], [0, 1], ["x", "y"], "same"),
-        "gone": lambda: judged_on(None, [0, 1], [0, 1], ["x", "y"], "other"),
-        "relabelled": lambda: judged_on(None, [0, 1], [1, 0], ["x", "y"], "same"),
-        "classes": lambda: judged_on(None, [0, 1], [0, 7], ["x", "y"], "same"),
-        "early": lambda: judged_on(None, [0, 1], [0, 1], ["x", "y"], "same"),
+        "apart": lambda: evaluated_on(None, [2, 3], [0, 1], ["x", "y"], "same"),
+        "gone": lambda: evaluated_on(None, [0, 1], [0, 1], ["x", "y"], "other"),
+        "relabelled": lambda: evaluated_on(None, [0, 1], [1, 0], ["x", "y"], "same"),
+        "classes": lambda: evaluated_on(None, [0, 1], [0, 7], ["x", "y"], "same"),
+        "early": lambda: evaluated_on(None, [0, 1], [0, 1], ["x", "y"], "same"),
     }[case]()
     if case == "early":
         monkeypatch.setattr(module, "history_of", lambda run: SimpleNamespace(started=None))
@@ -221,17 +221,17 @@ def said_of(predicted: np.ndarray, confidence: np.ndarray, true_probability: np.
     )
 
 
-def drawn(seed: int, count: int = 300, classes: int = 4) -> tuple[Matching, Judged, Judged]:
+def drawn(seed: int, count: int = 300, classes: int = 4) -> tuple[Matching, EvaluatedImages, EvaluatedImages]:
     rng = np.random.default_rng(seed)
     labels = rng.integers(0, classes, count)
 
-    def judge(order: np.ndarray, share: float) -> Judged:
+    def evaluate_checkpoint(order: np.ndarray, share: float) -> EvaluatedImages:
         predicted = np.where(rng.random(count) < share, labels, rng.integers(0, classes, count))[order]
         said = said_of(predicted, rng.random(count), rng.random(count))
-        return Judged(1, "test", order, labels[order], said)
+        return EvaluatedImages(1, "test", order, labels[order], said)
 
     orders = rng.permutation(count), rng.permutation(count)
-    a, b = judge(orders[0], 0.6), judge(orders[1], 0.7)
+    a, b = evaluate_checkpoint(orders[0], 0.6), evaluate_checkpoint(orders[1], 0.7)
     numbers = np.arange(classes)
     names = [f"class {k}" for k in numbers]
     return Matching(np.argsort(orders[0]), np.argsort(orders[1]), labels, names, numbers, numbers, count, count, 0), a, b
@@ -263,8 +263,8 @@ def test_fixed_and_broken_are_those_that_a_loop_finds(seed):
 def test_record_that_does_not_fit_is_refused():
     matching, a, b = drawn(0)
     confidence = np.ones(300)
-    short = Judged(1, "test", b.indices, b.labels, said_of(b.predictions.predicted[:5], confidence[:5], confidence[:5]))
-    strange = Judged(1, "test", b.indices, b.labels, said_of(np.full(300, 9), confidence, confidence))
+    short = EvaluatedImages(1, "test", b.indices, b.labels, said_of(b.predictions.predicted[:5], confidence[:5], confidence[:5]))
+    strange = EvaluatedImages(1, "test", b.indices, b.labels, said_of(np.full(300, 9), confidence, confidence))
     for wrong in (short, strange):
         with pytest.raises(InputError, match="does not fit"):
             compared(matching, a, wrong)
@@ -349,7 +349,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Workspace, dict[s
 
 def of(trained: tuple[Workspace, dict[str, Run]], a: str, b: str) -> module.Comparison:
     workspace, runs = trained
-    last = [judged(runs[name], history_of(runs[name]).last_evaluation["epoch"]) for name in (a, b)]
+    last = [evaluated(runs[name], history_of(runs[name]).last_evaluation["epoch"]) for name in (a, b)]
     return compared(match(workspace, runs[a], runs[b]), *last)
 
 
@@ -363,7 +363,7 @@ def test_ten_more_epochs_are_better_with_the_p_value_of_a_count_by_hand(trained)
     comparison = of(trained, "short", "one")
     _, runs = trained
     said = [load_predictions(runs[name], epoch).predicted for name, epoch in (("short", 1), ("one", 11))]
-    labels = evaluated_pictures(runs["one"])[1]
+    labels = evaluated_images(runs["one"])[1]
     fixed = sum(x != y == z for x, z, y in zip(said[0], said[1], labels, strict=True))
     broken = sum(x == y != z for x, z, y in zip(said[0], said[1], labels, strict=True))
     assert (len(comparison.fixed), len(comparison.broken)) == (fixed, broken)
@@ -377,20 +377,20 @@ def test_ten_more_epochs_are_better_with_the_p_value_of_a_count_by_hand(trained)
 
 def test_course_of_a_picture_and_the_standing_of_its_run_are_those_of_its_records(trained):
     _, runs = trained
-    found = course(runs["one"], 17)
+    found = prediction_history(runs["one"], 17)
     records = [load_predictions(runs["one"], epoch) for epoch in range(12)]
-    label = evaluated_pictures(runs["one"])[1][17]
-    assert found == Course(
+    label = evaluated_images(runs["one"])[1][17]
+    assert found == PredictionHistory(
         list(range(12)), [float(r.true_probability[17]) for r in records], [bool(r.predicted[17] == label) for r in records]
     )
-    figures, rows = standing(runs["one"]), history_of(runs["one"]).evaluations
+    figures, rows = run_summary(runs["one"]), history_of(runs["one"]).evaluations
     assert (figures.accuracy.value, figures.loss, figures.epoch) == (rows[-1]["accuracy"], rows[-1]["loss"], 11)
     assert figures.best == max(row["accuracy"] for row in rows[1:])
 
 
 def test_missing_record_is_said(trained):
     with pytest.raises(InputError, match="missing or damaged"):
-        judged(trained[1]["one"], 99)
+        evaluated(trained[1]["one"], 99)
 
 
 # --- figures
@@ -412,6 +412,8 @@ def test_names_from_outside_stay_text_in_the_curves():
 
 
 def test_courses_of_a_picture_are_drawn_with_the_looks_of_their_runs():
-    figure = two_courses([("A", 0, Course([0, 1], [0.1, 0.9], [False, True])), ("B", 1, Course([], [], []))])
+    figure = two_prediction_histories(
+        [("A", 0, PredictionHistory([0, 1], [0.1, 0.9], [False, True])), ("B", 1, PredictionHistory([], [], []))]
+    )
     assert list(figure.data[0].marker.symbol) == ["circle-open", "circle"]
     assert figure.data[0].line.color != figure.data[1].line.color

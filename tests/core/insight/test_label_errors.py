@@ -10,7 +10,7 @@ import pytest
 from core.data.sources import builtin
 from core.insight.gallery import Wanted, select
 from core.insight.learning import learning_of
-from core.insight.run_results import judged_after, records_of
+from core.insight.run_results import evaluated_after, records_of
 from core.recipes import recipe_named
 from core.running.session import train_in
 from core.runs.directory import create_run
@@ -54,11 +54,11 @@ def test_most_planted_label_errors_are_at_the_top_of_the_suspicion_list(workspac
     config = changed(recipe_named("mnist-first-cnn").config, {"epochs": 3, "tensorboard": False})
     run = create_run(workspace, config)
     assert train_in(workspace, run).reason == "finished"
-    judged = judged_after(run, 3)
-    assert len(judged.labels) == HELD_OUT
-    learning = learning_of(records_of(run, range(4)), judged.labels)
-    first = select(Wanted("suspicious labels"), judged.predictions, judged.labels, learning)[: HELD_OUT // 20]
+    evaluated = evaluated_after(run, 3)
+    assert len(evaluated.labels) == HELD_OUT
+    learning = learning_of(records_of(run, range(4)), evaluated.labels)
+    first = select(Wanted("suspicious labels"), evaluated.predictions, evaluated.labels, learning)[: HELD_OUT // 20]
     found = np.isin(flipped, first).mean()
     assert found >= 0.8, f"{found:.1%} of the planted errors are among the first 5 %"
-    never = select(Wanted("never"), judged.predictions, judged.labels, learning)
+    never = select(Wanted("never"), evaluated.predictions, evaluated.labels, learning)
     assert np.isin(never[:100], flipped).mean() > 0.9, "likely label errors come first among the never learned"

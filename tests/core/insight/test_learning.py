@@ -8,7 +8,7 @@ from core.insight.learning import learning_of
 from core.training.events import Predictions
 
 LABELS = np.array([0, 0, 1, 1, 0])
-COURSE = {  # right or wrong after each epoch, a picture a column
+HISTORY = {  # right or wrong after each epoch, a picture a column
     0: [1, 1, 1, 1, 1],
     1: [1, 0, 0, 1, 0],
     2: [1, 0, 0, 0, 0],
@@ -24,7 +24,7 @@ def record(right: list[int], sure: float = 0.9) -> Predictions:
     return Predictions(predicted, confidence, np.where(is_right, sure, 1 - sure).astype(np.float16))
 
 
-RECORDS = {epoch: record(right) for epoch, right in COURSE.items()}
+RECORDS = {epoch: record(right) for epoch, right in HISTORY.items()}
 
 
 def test_first_right_epoch_and_times_forgotten_leave_the_untrained_network_out():

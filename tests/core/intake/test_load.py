@@ -16,7 +16,7 @@ import safetensors.torch
 import torch
 
 from core.config import TrainConfig
-from core.data.sources.decoding import decode_picture
+from core.data.sources.decoding import decode_image
 from core.errors import InputError
 from core.export.bundles import checkpoint_zip, run_zip
 from core.files import sealed, unsealed
@@ -86,17 +86,17 @@ def equal(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
 # Weights
 
 
-@pytest.mark.parametrize("ending", ["pt", "safetensors", "zip"])
-def test_loaded_weights_are_judged_exactly_as_where_they_were_trained(trained, other, tmp_path, ending):
+@pytest.mark.parametrize("suffix", ["pt", "safetensors", "zip"])
+def test_loaded_weights_are_judged_exactly_as_where_they_were_trained(trained, other, tmp_path, suffix):
     _, run = trained
-    path = tmp_path / f"weights.{ending}"
-    if ending == "zip":
+    path = tmp_path / f"weights.{suffix}"
+    if suffix == "zip":
         path.write_bytes(b"".join(checkpoint_zip(find_checkpoint(run, "last"))))
-    elif ending == "pt":
+    elif suffix == "pt":
         torch.save({"net": weights_of(run), "epoch": 2}, path)
     else:
         safetensors.torch.save_file(weights_of(run), path)
-    loaded = load_file(other, path, path.name, None if ending == "zip" else run.config).run
+    loaded = load_file(other, path, path.name, None if suffix == "zip" else run.config).run
     assert equal(weights_of(loaded), weights_of(run))
     origin = loaded.config.origin
     assert (origin.kind, origin.name) == ("file", path.name)
@@ -116,9 +116,9 @@ def test_loaded_weights_classify_pictures(trained, other, tmp_path):
     path = tmp_path / "weights.pt"
     torch.save(weights_of(run), path)
     loaded = load_file(other, path, "weights.pt", run.config).run
-    picture = tmp_path / "digit.png"
-    Image.fromarray(np.random.default_rng(1).integers(0, 255, (8, 8), dtype=np.uint8)).save(picture)
-    mine, theirs = (predict(find_checkpoint(r, "last"), decode_picture(picture)).top(10) for r in (loaded, run))
+    image = tmp_path / "digit.png"
+    Image.fromarray(np.random.default_rng(1).integers(0, 255, (8, 8), dtype=np.uint8)).save(image)
+    mine, theirs = (predict(find_checkpoint(r, "last"), decode_image(image)).top(10) for r in (loaded, run))
     assert mine == theirs
 
 

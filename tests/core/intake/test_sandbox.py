@@ -20,7 +20,7 @@ from torch.optim.swa_utils import AveragedModel
 
 from core.config import ModelConfig, Preprocessing
 from core.errors import InputError
-from core.intake import sandbox as quarantine
+from core.intake import sandbox as sandbox
 from core.intake.contract import wanted_by
 from core.intake.load import kind_of
 from core.intake.sandbox import Task, examine, examine_each
@@ -413,12 +413,12 @@ def test_large_honest_file_costs_the_server_no_memory(tmp_path):
 
 def test_reader_never_loads_torch_nor_pickle_of_its_own():
     program = "import sys, core.intake.sandbox_child; print(sorted({'torch', 'pydantic', 'streamlit'} & set(sys.modules)))"
-    out = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=quarantine.PROJECT)
+    out = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=sandbox.PROJECT)
     assert out.stdout.strip() == "[]"
 
 
 def test_reader_that_takes_too_long_is_ended_with_a_sentence(tmp_path, monkeypatch):
-    monkeypatch.setattr(quarantine, "S_PER_GIGABYTE", 0.0)
+    monkeypatch.setattr(sandbox, "S_PER_GIGABYTE", 0.0)
     path = tmp_path / "file.pt"
     path.write_bytes(small_files()["torch"])
     with pytest.raises(InputError, match=r"could not be read within"):

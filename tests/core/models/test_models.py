@@ -37,9 +37,9 @@ OURS = [
 ]  # torchvision's have a size and a width of their own: test_pretrained.py
 
 
-def batch_of(shape: tuple[int, int, int], classes: int, pictures: int = 8) -> tuple[torch.Tensor, torch.Tensor]:
+def batch_of(shape: tuple[int, int, int], classes: int, images: int = 8) -> tuple[torch.Tensor, torch.Tensor]:
     generator = torch.Generator().manual_seed(0)
-    return torch.randn(pictures, *shape, generator=generator), torch.arange(pictures) % classes
+    return torch.randn(images, *shape, generator=generator), torch.arange(images) % classes
 
 
 def fits(name: str, shape: tuple[int, int, int], classes: int = 10) -> bool:
@@ -108,18 +108,18 @@ def test_loss_falls_when_one_batch_is_repeated(name):
     images, labels = batch_of((3, 32, 32), 10)
     optimizer = build_optimizer(Adam(lr=0.005), model)
 
-    def judged() -> float:
+    def evaluated() -> float:
         with torch.no_grad():
             return float(nn.functional.cross_entropy(model.eval()(images), labels))
 
-    before = judged()
+    before = evaluated()
     model.train()
     for _ in range(60):
         loss = nn.functional.cross_entropy(model(images), labels)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-    assert judged() < 0.5 * before
+    assert evaluated() < 0.5 * before
 
 
 @pytest.mark.parametrize("name", OURS)

@@ -8,7 +8,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 from core.config import SGD, TrainConfig
-from core.data.imports import import_pictures
+from core.data.imports import import_images
 from core.data.sets import prepare_store, settled
 from core.data.sources.download import fetch_file
 from core.errors import InputError
@@ -62,7 +62,7 @@ def ants_and_bees(workspace: Workspace, tmp_path):
             for i in range(count):
                 pixels = rng.integers(0, 60, (40, 50, 3)) + shade
                 Image.fromarray(pixels.astype(np.uint8)).save(tmp_path / "insects" / split / name / f"{i}.png")
-    return import_pictures(workspace, tmp_path / "insects").name
+    return import_images(workspace, tmp_path / "insects").name
 
 
 @pytest.mark.parametrize("model", PRETRAINED)
@@ -180,6 +180,6 @@ def test_ants_and_bees_begin_pretrained_where_the_weights_are(workspace):
 
 @pytest.mark.real_data
 def test_the_real_ants_and_bees_are_found_under_the_name_of_their_zip(workspace):
-    name = import_pictures(workspace, real_data("hymenoptera")).name
+    name = import_images(workspace, real_data("hymenoptera")).name
     prepare_store(workspace, name, TrainConfig().preprocessing)
     assert start_from(workspace, "ants-bees").config.data.dataset == "hymenoptera"

@@ -288,7 +288,7 @@ def test_checkpoint_saved_by_a_session_that_was_killed_before_it_said_so_is_told
 def test_going_on_elsewhere_says_why_the_last_bits_may_differ(workspace, monkeypatch):
     run = create_run(workspace, tiny(epochs=3))
     train_in(workspace, run, should_pause=lambda: len(history_of(run).evaluations) >= 2)
-    monkeypatch.setattr(session, "surroundings", lambda *_: {**ENVIRONMENT, "torch": "9.9.9"})
+    monkeypatch.setattr(session, "current_environment", lambda *_: {**ENVIRONMENT, "torch": "9.9.9"})
     train_in(workspace, run)
     ((step, why),) = history_of(run).inexact
     assert step > 0

@@ -13,7 +13,7 @@ from sklearn.utils.class_weight import compute_class_weight
 from core.config import Preprocessing, TrainConfig
 from core.data.edits import Action, current_edits, edit, undo
 from core.data.imports import imported_sets
-from core.data.sets import data_spec, divide, import_set, prepare_store, settled
+from core.data.sets import dataset_info, divide, import_set, prepare_store, settled
 from core.errors import InputError
 from core.insight.run_results import is_still_its_set, samples, store_of
 from core.running import session
@@ -22,7 +22,7 @@ from core.running.session import train_in
 from core.runs.directory import Run, create_run
 from core.runs.event_log import append_event
 from core.runs.history import history_of
-from core.runs.records import evaluated_pictures, load_division
+from core.runs.records import evaluated_images, load_division
 from core.settings import changed, config_from
 from core.training.batches import class_weights, load_training_data, training_batches
 from core.training.events import Started
@@ -64,14 +64,14 @@ def test_new_run_uses_the_edited_set_and_names_the_revision(workspace):
     used = np.concatenate(list(division.splits.values()))
     assert len(used) == 1597
     assert not set(used.tolist()) & set(range(100, 300))
-    indices, labels = evaluated_pictures(run)
+    indices, labels = evaluated_images(run)
     np.testing.assert_array_equal(labels, division.labels[indices])
     assert history_of(run).started["num_train"] == len(division.splits["train"])
 
 
 def test_what_will_be_used_is_said_before_the_start(workspace):
     edited(workspace)
-    spec = data_spec(workspace, settled(workspace, tiny()))
+    spec = dataset_info(workspace, settled(workspace, tiny()))
     assert spec.edits == "2 relabelled, 200 left out"
     assert sum(spec.splits.values()) == 1597
 
@@ -107,7 +107,7 @@ def test_run_begun_from_another_takes_the_set_as_it_is_now(workspace):
 def test_edits_that_are_not_here_are_said(workspace):
     config = changed(tiny(), {"data.edits": "0123456789abcdef"})
     with pytest.raises(InputError, match="0123456789abcdef of 'digits' that this run used are not here"):
-        data_spec(workspace, config)
+        dataset_info(workspace, config)
 
 
 def test_results_find_the_pictures_of_an_edited_run(workspace):
@@ -115,7 +115,7 @@ def test_results_find_the_pictures_of_an_edited_run(workspace):
     run = finished(workspace, tiny())
     assert store_of(workspace, run).path == prepare_store(workspace, "digits", Preprocessing()).path
     found = samples(workspace, run, 1)
-    _, labels = evaluated_pictures(run)
+    _, labels = evaluated_images(run)
     assert {sample.true for sample in found} <= set(labels.tolist())
     assert len(found) == 6
 
@@ -227,11 +227,11 @@ def test_pictures_of_a_set_of_the_same_name_elsewhere_are_not_taken_for_a_run_s(
 
 
 def test_folder_that_a_run_from_outside_names_is_not_searched(workspace, tmp_path, monkeypatch):
-    from core.data.sources import own_images as own_pictures
+    from core.data.sources import own_images as own_images
 
     run = create_run(workspace, changed(tiny(), {"data.dataset": str(coloured(tmp_path / "big", 1))}))
     append_event(run.events, history_row())
-    monkeypatch.setattr(own_pictures, "open_container", lambda path: pytest.fail("searched"))
+    monkeypatch.setattr(own_images, "open_container", lambda path: pytest.fail("searched"))
     assert store_of(workspace, run) is None
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from core.config import TrainConfig
-from core.data.sets import DataSpec
+from core.data.sets import DatasetInfo
 from core.errors import InputError
 from core.running.plan import plan_for, plan_run
 from core.runs.directory import create_run
@@ -11,8 +11,8 @@ from core.settings import config_from
 from core.workspace import open_workspace
 
 
-def spec(shape=(3, 32, 32), classes=10, **splits: int) -> DataSpec:
-    return DataSpec("Things", shape, classes, splits or {"train": 100, "test": 20}, True)
+def spec(shape=(3, 32, 32), classes=10, **splits: int) -> DatasetInfo:
+    return DatasetInfo("Things", shape, classes, splits or {"train": 100, "test": 20}, True)
 
 
 def config(**changes) -> TrainConfig:

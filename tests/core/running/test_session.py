@@ -20,7 +20,7 @@ from core.runs.control import send
 from core.runs.directory import Run, create_run
 from core.runs.event_log import EventReader
 from core.runs.history import history_of
-from core.runs.records import evaluated_pictures, load_predictions
+from core.runs.records import evaluated_images, load_predictions
 from core.runs.status import status_of
 from core.settings import config_from
 from core.training.events import CheckpointSaved, Ended, Evaluated, Event, StepLogged
@@ -145,7 +145,7 @@ def test_events_file_tells_the_course_in_order(workspace):
 def test_prediction_records_agree_with_the_evaluations_in_the_events(workspace):
     run = create_run(workspace, tiny())
     train_in(workspace, run)
-    indices, labels = evaluated_pictures(run)
+    indices, labels = evaluated_images(run)
     store = find_store(workspace, "digits", run.config.preprocessing)
     assert np.array_equal(store.labels[indices], labels)
     for row in rows_of(run, "evaluation"):

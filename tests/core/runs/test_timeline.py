@@ -4,7 +4,7 @@ import numpy as np
 
 from core.figures.runs import accuracy_curve, loss_curve, lr_curve
 from core.runs.history import History
-from core.runs.timeline import change_in_words, chronicle, exactness
+from core.runs.timeline import change_in_words, exactness, timeline
 from core.training.events import Changed, Ended, Event, Queued, Started, StepLogged, ThreadsChanged, to_row
 
 
@@ -24,7 +24,7 @@ def history_from(*events: Event) -> History:
 
 
 def whats(history: History) -> list[str]:
-    return [line["what"] for line in chronicle(history)]
+    return [line["what"] for line in timeline(history)]
 
 
 def test_every_start_change_and_end_has_its_line_in_order():

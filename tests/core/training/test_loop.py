@@ -153,7 +153,7 @@ def test_learning_rate_of_each_record_is_the_schedule_s(data):
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
 @pytest.mark.parametrize("model", ["mlp", "mnist-batchnorm-cnn"])
 def test_run_equals_a_plain_pytorch_loop(data, model, smoothing):
-    """The tutorials' loop written out, over the same order of pictures: losses, weights and evaluation."""
+    """The tutorials' loop written out, over the same order of originals: losses, weights and evaluation."""
     config = config_with(model={"name": model, "width": 0.5}, log_every=1, loss={"label_smoothing": smoothing})
     state = fresh(config)
     ours = events_of(config, data, state)
@@ -172,10 +172,10 @@ def test_run_equals_a_plain_pytorch_loop(data, model, smoothing):
             optimizer.step()
             losses.append(loss.item())
     network.eval()
-    pictures = (data.images[data.evaluated].float() / 255 - 0.3) / 0.35
+    originals = (data.images[data.evaluated].float() / 255 - 0.3) / 0.35
     labels = data.labels[data.evaluated]
     with torch.no_grad():
-        logits = network(pictures)
+        logits = network(originals)
 
     assert [event.loss for event in ours if isinstance(event, StepLogged)] == pytest.approx(losses, rel=1e-4, abs=1e-5)
     plain = torch.cat([p.detach().flatten() for p in network.parameters()])
@@ -207,8 +207,8 @@ def test_bfloat16_computes_nearly_the_same_first_losses_and_keeps_weights_in_flo
     first = [[event.loss for event in events if isinstance(event, StepLogged)][:3] for events in (rough, exact)]
     assert first[0] != first[1]
     assert first[0] == pytest.approx(first[1], abs=0.02)
-    judged_first = [next(event for event in events if isinstance(event, Evaluated)).loss for events in (rough, exact)]
-    assert judged_first[0] == judged_first[1]  # evaluation is in float32 in both
+    evaluated_first = [next(event for event in events if isinstance(event, Evaluated)).loss for events in (rough, exact)]
+    assert evaluated_first[0] == evaluated_first[1]  # evaluation is in float32 in both
 
 
 # --- batches
@@ -260,7 +260,7 @@ def test_steps_of_an_epoch_are_counted(num_train, batch_size, drop_last, expecte
 # --- evaluation
 
 
-def judged(data: TrainingData, batch_size: int, model: nn.Module) -> Evaluated:
+def evaluated(data: TrainingData, batch_size: int, model: nn.Module) -> Evaluated:
     position = {"epoch": 1, "step": 2, "examples": 3, "seconds": 4.0, "split": "test"}
     return list(evaluate(model, data, batch_size, 10, **position))[-1]
 
@@ -268,9 +268,9 @@ def judged(data: TrainingData, batch_size: int, model: nn.Module) -> Evaluated:
 @pytest.mark.parametrize("model", ["mlp", "mnist-batchnorm-cnn"])
 def test_evaluation_does_not_depend_on_its_batch_size(data, model):
     network = fresh(config_with(model={"name": model})).model
-    whole = judged(data, 1000, network)
+    whole = evaluated(data, 1000, network)
     for batch_size in (1, 7, 99):
-        parts = judged(data, batch_size, network)
+        parts = evaluated(data, batch_size, network)
         assert parts.accuracy == whole.accuracy
         assert parts.loss == pytest.approx(whole.loss, rel=1e-5)
         assert (parts.correct, parts.support) == (whole.correct, whole.support)
@@ -279,7 +279,7 @@ def test_evaluation_does_not_depend_on_its_batch_size(data, model):
 
 def test_evaluation_agrees_with_a_forward_pass_over_all_pictures(data):
     network = fresh(config_with()).model
-    event = judged(data, 33, network)
+    event = evaluated(data, 33, network)
     images, labels = gather(data, data.evaluated)
     with torch.no_grad():
         probabilities = network.eval()(images).softmax(1)
@@ -294,11 +294,11 @@ def test_evaluation_leaves_the_network_as_it_was(data):
     state = fresh(config_with(model={"name": "mnist-batchnorm-cnn"}))
     state.model.train()
     before = {name: tensor.clone() for name, tensor in state.model.state_dict().items()}
-    judged(data, 10, state.model)
+    evaluated(data, 10, state.model)
     assert state.model.training
     assert all(torch.equal(before[name], tensor) for name, tensor in state.model.state_dict().items())
 
 
 def test_prediction_record_takes_five_bytes_a_picture(data):
-    record = judged(data, 10, fresh(config_with()).model).predictions
+    record = evaluated(data, 10, fresh(config_with()).model).predictions
     assert sum(array.nbytes for array in (record.predicted, record.confidence, record.true_probability)) == 5 * NUM_EVALUATED

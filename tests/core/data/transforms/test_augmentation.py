@@ -56,7 +56,7 @@ ALL_CASES = CASES | LATER_CASES
 EITHER_OR = {"flip": 2, "upside down": 2, "grey": 2, "invert": 2}  # how many different pictures there can be
 
 
-def pictures(n: int = 32, channels: int = 3, height: int = 12, width: int = 10) -> torch.Tensor:
+def random_images(n: int = 32, channels: int = 3, height: int = 12, width: int = 10) -> torch.Tensor:
     """The same random picture n times, so that any difference was drawn."""
     one = torch.randn(1, channels, height, width, generator=torch.Generator().manual_seed(1))
     return one.repeat(n, 1, 1, 1).to(memory_format=torch.channels_last)
@@ -161,8 +161,8 @@ def shift_as_it_was(images: torch.Tensor, pixels: int, generator: torch.Generato
     corners = torch.randint(0, 2 * pixels + 1, (2, n, 1), generator=generator)
     rows = (corners[0] + torch.arange(height)).to(images.device)
     columns = (corners[1] + torch.arange(width)).to(images.device)
-    picture = torch.arange(n, device=images.device).view(-1, 1, 1)
-    return padded[picture, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
+    image = torch.arange(n, device=images.device).view(-1, 1, 1)
+    return padded[image, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
 
 
 def affine_as_it_was(images: torch.Tensor, settings: Augmentation, generator: torch.Generator) -> torch.Tensor:
@@ -383,9 +383,9 @@ def test_crop_alone_lets_nothing_come_in():
 def test_crops_are_drawn_as_torchvision_draws_them():
     """Area, ratio and place have the same distribution; five standard deviations of the mean of 4,000."""
     n, size = 4000, (24, 32)
-    picture = torch.zeros(3, *size)
-    theirs = np.array([RandomResizedCrop.get_params(picture, [0.3, 1.0], [3 / 4, 4 / 3]) for _ in range(n)], dtype=float)
-    ours = drawn_for(picture.expand(n, -1, -1, -1), crop_area=0.3).crop.numpy().T.astype(float)
+    image = torch.zeros(3, *size)
+    theirs = np.array([RandomResizedCrop.get_params(image, [0.3, 1.0], [3 / 4, 4 / 3]) for _ in range(n)], dtype=float)
+    ours = drawn_for(image.expand(n, -1, -1, -1), crop_area=0.3).crop.numpy().T.astype(float)
     assert ((ours[:, :2] >= 0) & (ours[:, :2] + ours[:, 2:] <= size) & (ours[:, 2:] >= 1)).all()
     assert np.array_equal(ours, ours.round())
     for mine, other in zip(ours.T, theirs.T, strict=True):
@@ -420,7 +420,7 @@ def test_mirroring_comes_after_the_other_moves(settings):
 
 def test_shift_moves_by_whole_pixels_and_mirrors_what_comes_in():
     """Each result is a window of the mirrored picture, at an offset within the bound; all offsets come up."""
-    images = pictures(400, 2)
+    images = random_images(400, 2)
     padded = np.pad(images[0].numpy(), ((0, 0), (3, 3), (3, 3)), mode="reflect")
     windows = {padded[:, y : y + 12, x : x + 10].tobytes(): (y - 3, x - 3) for y in range(7) for x in range(7)}
     offsets = [windows[np.ascontiguousarray(image.numpy()).tobytes()] for image in changed(images, CASES["shift"])]
@@ -429,13 +429,13 @@ def test_shift_moves_by_whole_pixels_and_mirrors_what_comes_in():
 
 
 def test_shift_of_more_than_the_picture_is_large_leaves_a_picture():
-    images = changed(pictures(20, 1, 6, 6), Augmentation(shift_px=8))
+    images = changed(random_images(20, 1, 6, 6), Augmentation(shift_px=8))
     assert images.shape == (20, 1, 6, 6)
     assert images.isfinite().all()
 
 
 def test_flip_only_mirrors_about_half_of_the_pictures():
-    images = pictures(400)
+    images = random_images(400)
     after = changed(images, CASES["flip"])
     mirrored = images[0].flip(2)
     is_mirrored = [torch.equal(image, mirrored) for image in after]
@@ -446,8 +446,8 @@ def test_flip_only_mirrors_about_half_of_the_pictures():
 
 def test_rotation_leaves_a_round_picture_as_it_is_and_turns_others():
     y, x = torch.meshgrid(torch.arange(33) - 16.0, torch.arange(33) - 16.0, indexing="ij")
-    round_picture = torch.exp(-(x**2 + y**2) / 40).expand(16, 1, 33, 33)
-    torch.testing.assert_close(changed(round_picture, Augmentation(rotate_deg=180)), round_picture.clone(), atol=0.02, rtol=0)
+    round_image = torch.exp(-(x**2 + y**2) / 40).expand(16, 1, 33, 33)
+    torch.testing.assert_close(changed(round_image, Augmentation(rotate_deg=180)), round_image.clone(), atol=0.02, rtol=0)
     bar = ((x.abs() < 2) & (y.abs() < 12)).float().expand(64, 1, 33, 33)
     turned = changed(bar, Augmentation(rotate_deg=30))
     # the bar's own angle, from its second moments
@@ -474,7 +474,7 @@ def test_scale_changes_the_area_within_its_bounds():
 
 
 def test_erased_square_is_blank_and_the_rest_is_untouched():
-    images = pictures(300)
+    images = random_images(300)
     after = changed(images, CASES["erase"])
     erased = (after != images).any(dim=1)
     assert (after[erased.unsqueeze(1).expand_as(after)] == 0).all()
@@ -488,4 +488,4 @@ def test_erased_square_is_blank_and_the_rest_is_untouched():
 
 def test_nothing_is_drawn_where_nothing_is_asked_for():
     assert not Augmentation().is_active
-    assert torch.equal(changed(pictures(), Augmentation()), pictures())
+    assert torch.equal(changed(random_images(), Augmentation()), random_images())

@@ -11,24 +11,24 @@ from torchvision.transforms.v2 import functional as TF
 
 from core.config import Augmentation, Preprocessing, TrainConfig
 from core.data.sets import prepare_store
-from core.data.store.image_store import PictureStore, StoreMeta
+from core.data.store.image_store import ImageStore, StoreMeta
 from core.data.transforms.augmentation import augment
 from core.data.transforms.cost import augmentation_cost
 from core.data.transforms.doubts import SetFacts, doubts, shows_characters, suitable
 from core.data.transforms.lab import (
-    STEPS,
-    Bench,
+    TRANSFORMS,
     Composition,
+    Specimen,
     as_trained,
-    bench,
     draws_of,
     measured,
     normalisation,
     sample,
     shape_for,
+    specimen,
     walk,
 )
-from core.data.transforms.preprocessing import STORED_FIELDS, picture_to_array
+from core.data.transforms.preprocessing import STORED_FIELDS, image_to_array
 from core.recipes import RECIPES
 from core.settings import all_settings, changed
 from core.workspace import open_workspace
@@ -59,12 +59,12 @@ def photograph(size: tuple[int, int] = (60, 44), seed: int = 0) -> Image.Image:
     return Image.fromarray(values).resize(size, Image.Resampling.BICUBIC)
 
 
-def bench_with(composition: Composition, picture: Image.Image | None = None, seed: int = 0) -> Bench:
-    picture = picture or photograph()
+def specimen_with(composition: Composition, image: Image.Image | None = None, seed: int = 0) -> Specimen:
+    image = image or photograph()
     side = composition.preprocessing.size_px
-    channels = {"grey": 1, "rgb": 3}.get(composition.preprocessing.colour, 1 if picture.mode == "L" else 3)
-    shape = (channels, side or picture.height, side or picture.width)
-    return bench(picture, shape, composition, MEAN[:channels], STD[:channels], seed)
+    channels = {"grey": 1, "rgb": 3}.get(composition.preprocessing.colour, 1 if image.mode == "L" else 3)
+    shape = (channels, side or image.height, side or image.width)
+    return specimen(image, shape, composition, MEAN[:channels], STD[:channels], seed)
 
 
 # --- the steps
@@ -72,7 +72,7 @@ def bench_with(composition: Composition, picture: Image.Image | None = None, see
 
 def test_every_setting_of_both_sections_drives_a_step_and_every_step_s_settings_exist():
     settings = {item.path for item in all_settings() if item.section in ("preprocessing", "augmentation")}
-    driven = {path for step in STEPS for path in step.settings}
+    driven = {path for transform in TRANSFORMS for path in transform.settings}
     assert driven == settings - {"preprocessing.drawing"}  # for pictures from outside alone
 
 
@@ -91,8 +91,8 @@ def test_every_setting_of_both_sections_drives_a_step_and_every_step_s_settings_
 )
 def test_last_look_is_what_training_gets(composition: Composition, seed: int):
     """The same bits as augment() with the same seed, on the picture as a store would hold it."""
-    examined = bench_with(composition, seed=seed)
-    stored = torch.from_numpy(picture_to_array(examined.picture, examined.shape, composition.preprocessing))[None]
+    examined = specimen_with(composition, seed=seed)
+    stored = torch.from_numpy(image_to_array(examined.image, examined.shape, composition.preprocessing))[None]
     trained = augment(
         stored,
         composition.augmentation,
@@ -108,32 +108,32 @@ def test_last_look_is_what_training_gets(composition: Composition, seed: int):
 
 
 def test_each_step_begins_where_the_one_before_ended_and_stands_in_the_order_of_the_catalogue():
-    stages = walk(bench_with(EVERYTHING, photograph().convert("L")))
-    assert [stage.step.name for stage in stages] == [step.name for step in STEPS]
+    stages = walk(specimen_with(EVERYTHING, photograph().convert("L")))
+    assert [stage.transform.name for stage in stages] == [transform.name for transform in TRANSFORMS]
     for one, following in pairwise(stages):
         assert following.before is one.after
 
 
 def test_only_what_is_active_is_shown():
-    names = [stage.step.name for stage in walk(bench_with(Composition()))]
+    names = [stage.transform.name for stage in walk(specimen_with(Composition()))]
     assert names == ["to-tensor", "normalise"]
     names = [
-        stage.step.name
-        for stage in walk(bench_with(Composition(Preprocessing(size_px=24, fit="stretch"), Augmentation(flip=True))))
+        stage.transform.name
+        for stage in walk(specimen_with(Composition(Preprocessing(size_px=24, fit="stretch"), Augmentation(flip=True))))
     ]
     assert names == ["resize", "to-tensor", "normalise", "flip"]
 
 
 def test_changes_of_nothing_but_one_step_are_that_step_alone():
     """Without the others each step does to the picture what torchvision's function does."""
-    stages = {s.step.name: s for s in walk(bench_with(Composition(Preprocessing(size_px=24), Augmentation(hue=0.3))))}
+    stages = {s.transform.name: s for s in walk(specimen_with(Composition(Preprocessing(size_px=24), Augmentation(hue=0.3))))}
     before, after = (torch.from_numpy(look.values) for look in (stages["hue"].before, stages["hue"].after))
-    turn = float(bench_with(Composition(Preprocessing(size_px=24), Augmentation(hue=0.3))).draws.hue[0])
+    turn = float(specimen_with(Composition(Preprocessing(size_px=24), Augmentation(hue=0.3))).draws.hue[0])
     torch.testing.assert_close(after, TF.adjust_hue(before, turn), atol=1e-5, rtol=0)
 
 
 def test_numbers_before_and_after_to_tensor_and_normalise_are_those_of_the_formula():
-    examined = bench_with(Composition(Preprocessing(size_px=24)))
+    examined = specimen_with(Composition(Preprocessing(size_px=24)))
     to_tensor, normalise = walk(examined)[-2:]
     np.testing.assert_allclose(to_tensor.after.values, to_tensor.before.values / 255, rtol=1e-6)
     mean, std = (np.array(v)[:, None, None] for v in (MEAN, STD))
@@ -148,33 +148,36 @@ def test_numbers_before_and_after_to_tensor_and_normalise_are_those_of_the_formu
 
 def test_short_side_then_middle_has_the_sizes_of_torchvision():
     stages = {
-        s.step.name: s for s in walk(bench_with(Composition(Preprocessing(size_px=24, short_side_px=32)), photograph((80, 40))))
+        s.transform.name: s
+        for s in walk(specimen_with(Composition(Preprocessing(size_px=24, short_side_px=32)), photograph((80, 40))))
     }
     assert stages["resize"].after.size == "64 × 32 × 3"
     assert stages["crop"].after.size == "24 × 24 × 3"
 
 
 def test_long_thin_picture_is_not_blown_up_to_be_shown():
-    picture = Image.new("RGB", (100_000, 2), "red")
-    stages = walk(bench_with(Composition(Preprocessing(size_px=224, short_side_px=256)), picture))
-    assert [s.step.name for s in stages] == ["crop", "to-tensor", "normalise"]
+    image = Image.new("RGB", (100_000, 2), "red")
+    stages = walk(specimen_with(Composition(Preprocessing(size_px=224, short_side_px=256)), image))
+    assert [s.transform.name for s in stages] == ["crop", "to-tensor", "normalise"]
 
 
-@pytest.mark.parametrize("step", [step for step in STEPS if step.is_random], ids=lambda step: step.name)
-def test_ten_draws_of_a_random_step_differ_and_repeat_with_the_seed(step):
-    examined = bench_with(EVERYTHING)
-    ten, again, other = draws_of(examined, step, 1), draws_of(examined, step, 1), draws_of(examined, step, 2)
+@pytest.mark.parametrize(
+    "transform", [transform for transform in TRANSFORMS if transform.is_random], ids=lambda transform: transform.name
+)
+def test_ten_draws_of_a_random_step_differ_and_repeat_with_the_seed(transform):
+    examined = specimen_with(EVERYTHING)
+    ten, again, other = draws_of(examined, transform, 1), draws_of(examined, transform, 1), draws_of(examined, transform, 2)
     assert len(ten) == 10
     assert all(np.array_equal(a, b) for a, b in zip(ten, again, strict=True))
-    is_either_or = step.name in ("flip", "flip-vertical", "random-grey", "random-invert")
+    is_either_or = transform.name in ("flip", "flip-vertical", "random-grey", "random-invert")
     assert len({one.tobytes() for one in ten}) >= (2 if is_either_or else 6)
     if not is_either_or:
         assert not all(np.array_equal(a, b) for a, b in zip(ten, other, strict=True))
 
 
 def test_what_was_drawn_is_said_for_every_random_step():
-    stages = walk(bench_with(EVERYTHING))
-    assert all(bool(stage.drawn) == stage.step.is_random for stage in stages)
+    stages = walk(specimen_with(EVERYTHING))
+    assert all(bool(stage.drawn) == stage.transform.is_random for stage in stages)
 
 
 def test_composition_goes_into_a_configuration_and_back():
@@ -192,7 +195,7 @@ def test_cost_is_nothing_for_nothing_and_more_for_more():
 
 
 @pytest.fixture
-def digits(tmp_path: Path) -> PictureStore:
+def digits(tmp_path: Path) -> ImageStore:
     return prepare_store(open_workspace(tmp_path), "digits", Preprocessing())
 
 
@@ -225,11 +228,11 @@ def test_own_mean_is_used_where_it_fits_and_the_other_value_measured():
 
 def test_stored_fields_are_those_that_change_what_a_store_holds():
     """Every other field of Preprocessing leaves picture_to_array's result as it is."""
-    picture = photograph()
-    plain = picture_to_array(picture, (3, 24, 24), Preprocessing(size_px=24))
+    image = photograph()
+    plain = image_to_array(image, (3, 24, 24), Preprocessing(size_px=24))
     other = {"mean": (0.1,) * 3, "std": (0.2,) * 3, "drawing": "mnist"}
     assert set(other) | set(STORED_FIELDS) == set(Preprocessing.model_fields)
-    np.testing.assert_array_equal(picture_to_array(picture, (3, 24, 24), Preprocessing(size_px=24, **other)), plain)
+    np.testing.assert_array_equal(image_to_array(image, (3, 24, 24), Preprocessing(size_px=24, **other)), plain)
 
 
 def test_sample_is_what_a_training_would_store_of_the_same_pictures(tmp_path):

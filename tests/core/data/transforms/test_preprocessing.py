@@ -10,7 +10,7 @@ from sklearn.datasets import load_digits
 from torchvision import transforms
 
 from core.config import Preprocessing, TrainConfig
-from core.data.transforms.preprocessing import DRAWING_STYLES, drawing_to_picture, normalise, picture_to_array, prepare
+from core.data.transforms.preprocessing import DRAWING_STYLES, drawing_to_image, image_to_array, normalise, prepare
 from core.errors import InputError
 from core.settings import changed
 from tests.fixtures.real_data import real_data
@@ -18,7 +18,7 @@ from tests.fixtures.real_data import real_data
 MNIST, DIGITS = (28, 28), (8, 8)
 
 
-def random_picture(size: tuple[int, int], mode: str = "RGB", seed: int = 0) -> Image.Image:
+def random_image(size: tuple[int, int], mode: str = "RGB", seed: int = 0) -> Image.Image:
     values = np.random.default_rng(seed).integers(0, 256, (size[1], size[0], 3), np.uint8)
     return Image.fromarray(values).convert(mode)
 
@@ -37,8 +37,8 @@ def test_every_size_of_photograph_can_be_cropped(side):
     preprocessing = Preprocessing(size_px=side, fit="crop")
     for width in range(200, 700, 7):
         for height in (200, 331, 375, 499, 500, 512):
-            picture = Image.new("L", (width, height), 77)
-            assert (picture_to_array(picture, (1, side, side), preprocessing) == 77).all()
+            image = Image.new("L", (width, height), 77)
+            assert (image_to_array(image, (1, side, side), preprocessing) == 77).all()
 
 
 # --- normalisation
@@ -49,10 +49,10 @@ def test_every_size_of_photograph_can_be_cropped(side):
     [("L", (0.1307,), (0.3081,)), ("RGB", (0.5, 0.4, 0.3), (0.2, 0.3, 0.5)), ("RGB", (0.0,) * 3, (1.0,) * 3)],
 )
 def test_normalisation_is_torchvision_s(mode, mean, std):
-    pictures = [random_picture((20, 14), mode, seed) for seed in range(3)]
+    images = [random_image((20, 14), mode, seed) for seed in range(3)]
     reference = transforms.Compose([transforms.ToTensor(), transforms.Normalize(mean, std)])
-    expected = torch.stack([reference(picture) for picture in pictures])
-    arrays = np.stack([picture_to_array(picture, (len(mean), 14, 20), Preprocessing(fit="crop")) for picture in pictures])
+    expected = torch.stack([reference(image) for image in images])
+    arrays = np.stack([image_to_array(image, (len(mean), 14, 20), Preprocessing(fit="crop")) for image in images])
     ours = normalise(torch.from_numpy(arrays), torch.tensor(mean), torch.tensor(std))
     torch.testing.assert_close(ours, expected, rtol=1e-5, atol=1e-5)
     assert ours.is_contiguous(memory_format=torch.channels_last)
@@ -94,29 +94,29 @@ def test_normalisation_in_bfloat16_is_close():
 
 @pytest.mark.parametrize("fit", ["crop", "pad", "stretch"])
 def test_picture_of_the_right_size_passes_unchanged(fit):
-    picture = random_picture((12, 9))
-    array = picture_to_array(picture, (3, 9, 12), Preprocessing(fit=fit))
+    image = random_image((12, 9))
+    array = image_to_array(image, (3, 9, 12), Preprocessing(fit=fit))
     assert array.dtype == np.uint8
-    np.testing.assert_array_equal(array, np.asarray(picture).transpose(2, 0, 1))
+    np.testing.assert_array_equal(array, np.asarray(image).transpose(2, 0, 1))
 
 
 def striped() -> Image.Image:
     """120 × 40: red, green and blue squares side by side."""
-    picture = Image.new("RGB", (120, 40))
+    image = Image.new("RGB", (120, 40))
     for i, colour in enumerate(("red", "lime", "blue")):
-        picture.paste(colour, (40 * i, 0, 40 * i + 40, 40))
-    return picture
+        image.paste(colour, (40 * i, 0, 40 * i + 40, 40))
+    return image
 
 
 def test_crop_is_the_middle():
-    array = picture_to_array(striped(), (3, 20, 20), Preprocessing(fit="crop"))
+    array = image_to_array(striped(), (3, 20, 20), Preprocessing(fit="crop"))
     assert array.shape == (3, 20, 20)
     np.testing.assert_array_equal(array[:, 10, 10], (0, 255, 0))
     np.testing.assert_array_equal(array[:, 10, 2:18].T, [(0, 255, 0)] * 16)
 
 
 def test_pad_shows_the_whole_picture_between_black_bars():
-    array = picture_to_array(striped(), (3, 30, 30), Preprocessing(fit="pad"))
+    array = image_to_array(striped(), (3, 30, 30), Preprocessing(fit="pad"))
     assert (array[:, :9] == 0).all()
     assert (array[:, 21:] == 0).all()
     for x, colour in ((5, (255, 0, 0)), (15, (0, 255, 0)), (25, (0, 0, 255))):
@@ -124,7 +124,7 @@ def test_pad_shows_the_whole_picture_between_black_bars():
 
 
 def test_stretch_fills_the_square_with_the_whole_picture():
-    array = picture_to_array(striped(), (3, 30, 30), Preprocessing(fit="stretch"))
+    array = image_to_array(striped(), (3, 30, 30), Preprocessing(fit="stretch"))
     for y in (2, 15, 27):
         for x, colour in ((5, (255, 0, 0)), (15, (0, 255, 0)), (25, (0, 0, 255))):
             np.testing.assert_array_equal(array[:, y, x], colour)
@@ -134,16 +134,16 @@ def test_stretch_fills_the_square_with_the_whole_picture():
 @pytest.mark.parametrize("size", [(1, 1), (1, 500), (500, 1), (3, 1000), (7, 5)])
 def test_picture_of_any_shape_comes_out_at_the_size_asked_for(size, fit):
     for channels in (1, 3):
-        array = picture_to_array(random_picture(size), (channels, 16, 16), Preprocessing(fit=fit))
+        array = image_to_array(random_image(size), (channels, 16, 16), Preprocessing(fit=fit))
         assert (array.shape, array.dtype) == ((channels, 16, 16), np.uint8)
         assert array.flags.c_contiguous
 
 
 def test_grey_becomes_three_equal_channels_and_colour_one_of_luminance():
-    grey = picture_to_array(random_picture((5, 5), "L"), (3, 5, 5), Preprocessing(fit="crop"))
+    grey = image_to_array(random_image((5, 5), "L"), (3, 5, 5), Preprocessing(fit="crop"))
     assert (grey[0] == grey[1]).all()
     assert (grey[0] == grey[2]).all()
-    red = picture_to_array(Image.new("RGB", (5, 5), "red"), (1, 5, 5), Preprocessing(fit="crop"))
+    red = image_to_array(Image.new("RGB", (5, 5), "red"), (1, 5, 5), Preprocessing(fit="crop"))
     assert red[0, 0, 0] == 76  # ITU-R 601: 0.299 × 255
 
 
@@ -153,8 +153,8 @@ def test_grey_becomes_three_equal_channels_and_colour_one_of_luminance():
 def drawn(at: tuple[int, int], size: int, thickness: int = 18, dark_on_light: bool = True, shape: str = "seven") -> Image.Image:
     """A stroke somewhere on a canvas of 280 × 280, as a hand would leave it."""
     paper, pen = (255, 0) if dark_on_light else (0, 255)
-    picture = Image.new("L", (280, 280), paper)
-    pencil = ImageDraw.Draw(picture)
+    image = Image.new("L", (280, 280), paper)
+    pencil = ImageDraw.Draw(image)
     x, y = at
     if shape == "seven":
         pencil.line([(x, y), (x + size, y), (x + size // 3, y + int(1.4 * size))], fill=pen, width=thickness, joint="curve")
@@ -162,7 +162,7 @@ def drawn(at: tuple[int, int], size: int, thickness: int = 18, dark_on_light: bo
         pencil.line([(x, y), (x, y + size)], fill=pen, width=thickness)
     elif shape == "zero":
         pencil.ellipse([x, y, x + size, y + int(1.3 * size)], outline=pen, width=thickness)
-    return picture
+    return image
 
 
 DRAWINGS = {
@@ -188,7 +188,7 @@ def test_drawing_is_centred_by_its_mass_as_mnist_is(name):
 @pytest.mark.parametrize("style", DRAWING_STYLES)
 @pytest.mark.parametrize("name", DRAWINGS)
 def test_dark_ink_on_light_paper_becomes_light_on_dark(name, style):
-    array = np.asarray(drawing_to_picture(DRAWINGS[name], DRAWING_STYLES[style]))
+    array = np.asarray(drawing_to_image(DRAWINGS[name], DRAWING_STYLES[style]))
     assert array[0, 0] == 0
     assert array.max() > 200
 
@@ -196,15 +196,15 @@ def test_dark_ink_on_light_paper_becomes_light_on_dark(name, style):
 @pytest.mark.parametrize("style", DRAWING_STYLES)
 def test_drawing_is_the_same_whether_dark_on_light_or_light_on_dark(style):
     dark, light = (drawn((50, 60), 90, dark_on_light=flag) for flag in (True, False))
-    ours = [np.asarray(drawing_to_picture(picture, DRAWING_STYLES[style])) for picture in (dark, light)]
+    ours = [np.asarray(drawing_to_image(image, DRAWING_STYLES[style])) for image in (dark, light)]
     np.testing.assert_array_equal(ours[0], ours[1])
 
 
 @pytest.mark.parametrize("style", DRAWING_STYLES)
 def test_drawing_is_the_same_wherever_it_stands_and_however_large_it_is(style):
-    reference = np.asarray(drawing_to_picture(drawn((20, 20), 80, 16), DRAWING_STYLES[style])).astype(int)
-    moved = np.asarray(drawing_to_picture(drawn((150, 110), 80, 16), DRAWING_STYLES[style])).astype(int)
-    larger = np.asarray(drawing_to_picture(drawn((40, 30), 160, 32), DRAWING_STYLES[style])).astype(int)
+    reference = np.asarray(drawing_to_image(drawn((20, 20), 80, 16), DRAWING_STYLES[style])).astype(int)
+    moved = np.asarray(drawing_to_image(drawn((150, 110), 80, 16), DRAWING_STYLES[style])).astype(int)
+    larger = np.asarray(drawing_to_image(drawn((40, 30), 160, 32), DRAWING_STYLES[style])).astype(int)
     np.testing.assert_array_equal(moved, reference)
     assert abs(larger - reference).mean() < 8
 
@@ -212,16 +212,16 @@ def test_drawing_is_the_same_wherever_it_stands_and_however_large_it_is(style):
 def test_grey_paper_and_pale_ink_are_told_apart():
     """A photograph of pencil on paper: neither is black or white."""
     photograph = drawn((60, 60), 90).point(lambda v: 120 if v == 0 else 215)
-    crisp = drawing_to_picture(drawn((60, 60), 90), DRAWING_STYLES["mnist"])
+    crisp = drawing_to_image(drawn((60, 60), 90), DRAWING_STYLES["mnist"])
     np.testing.assert_allclose(
-        np.asarray(drawing_to_picture(photograph, DRAWING_STYLES["mnist"])).astype(int), np.asarray(crisp).astype(int), atol=3
+        np.asarray(drawing_to_image(photograph, DRAWING_STYLES["mnist"])).astype(int), np.asarray(crisp).astype(int), atol=3
     )
 
 
 @pytest.mark.parametrize("style", DRAWING_STYLES)
 @pytest.mark.parametrize("paper", [0, 128, 255])
 def test_empty_canvas_comes_back_black(style, paper):
-    array = np.asarray(drawing_to_picture(Image.new("L", (280, 280), paper), DRAWING_STYLES[style]))
+    array = np.asarray(drawing_to_image(Image.new("L", (280, 280), paper), DRAWING_STYLES[style]))
     assert (array == 0).all()
 
 
@@ -244,7 +244,7 @@ def test_digit_of_the_set_passes_unchanged():
 
 def test_set_without_drawings_gets_pictures_brought_to_size_only():
     array, words = prepare(striped(), Preprocessing(drawing="none"), 3, (20, 20))
-    np.testing.assert_array_equal(array, picture_to_array(striped(), (3, 20, 20), Preprocessing(fit="crop")))
+    np.testing.assert_array_equal(array, image_to_array(striped(), (3, 20, 20), Preprocessing(fit="crop")))
     assert words == "Brought to 20 × 20 pixels."
 
 
@@ -255,7 +255,7 @@ def test_drawing_for_a_network_of_three_channels_is_three_times_the_same():
     assert (array[0] == array[2]).all()
 
 
-def mnist_test_pictures() -> np.ndarray:
+def mnist_test_images() -> np.ndarray:
     raw = (real_data("MNIST") / "raw" / "t10k-images-idx3-ubyte").read_bytes()
     return np.frombuffer(raw, np.uint8, offset=16).reshape(-1, 28, 28)
 
@@ -263,7 +263,7 @@ def mnist_test_pictures() -> np.ndarray:
 @pytest.mark.real_data
 def test_mnist_pictures_have_their_centre_of_mass_between_14_and_15():
     """The fact that the tests above rest on: 14 and a half in the mean."""
-    centres = np.array([centre_of_mass(image) for image in mnist_test_pictures()[:2000]])
+    centres = np.array([centre_of_mass(image) for image in mnist_test_images()[:2000]])
     np.testing.assert_allclose(centres.mean(axis=0), 14.5, atol=0.02)
     assert ((centres > 13.95) & (centres < 15.05)).all(axis=1).mean() > 0.99
 
@@ -273,7 +273,7 @@ def test_mnist_digits_redrawn_large_and_off_centre_come_back_where_they_were():
     """Moved by none of the eight steps around, in the mean, to fit the original best; and the likeness is close."""
     around = [(dy, dx) for dy in (-1, 0, 1) for dx in (-1, 0, 1)]
     places, alike = [], []
-    for index, original in enumerate(mnist_test_pictures()[:200]):
+    for index, original in enumerate(mnist_test_images()[:200]):
         canvas = Image.new("L", (400, 400), 255)
         large = Image.fromarray(255 - original).resize((196, 196), Image.Resampling.BICUBIC)
         canvas.paste(large, (index % 200, 200 - index % 200))
@@ -287,9 +287,9 @@ def test_mnist_digits_redrawn_large_and_off_centre_come_back_where_they_were():
 
 @pytest.mark.parametrize("fit", ["crop", "pad", "stretch"])
 def test_long_thin_picture_is_fitted_without_a_giant_between(fit):
-    picture = Image.new("L", (1_000_000, 1), 200)
+    image = Image.new("L", (1_000_000, 1), 200)
     tracemalloc.start()
-    array = picture_to_array(picture, (1, 224, 224), Preprocessing(fit=fit))
+    array = image_to_array(image, (1, 224, 224), Preprocessing(fit=fit))
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert array.shape == (1, 224, 224)
@@ -298,31 +298,31 @@ def test_long_thin_picture_is_fitted_without_a_giant_between(fit):
 
 
 def test_middle_is_cut_out_of_a_picture_that_is_too_wide():
-    picture = Image.fromarray(np.repeat(np.arange(0, 240, 10, dtype=np.uint8)[None], 8, axis=0))  # 24 × 8, brighter to the right
-    assert picture_to_array(picture, (1, 8, 8), Preprocessing(fit="crop"))[0, 0].tolist() == list(range(80, 160, 10))
+    image = Image.fromarray(np.repeat(np.arange(0, 240, 10, dtype=np.uint8)[None], 8, axis=0))  # 24 × 8, brighter to the right
+    assert image_to_array(image, (1, 8, 8), Preprocessing(fit="crop"))[0, 0].tolist() == list(range(80, 160, 10))
 
 
 # --- the short side first, and inverted pictures
 
 
-def smooth_picture(size: tuple[int, int], mode: str = "RGB", seed: int = 0) -> Image.Image:
-    return random_picture((6, 5), mode, seed).resize(size, Image.Resampling.BICUBIC)
+def smooth_image(size: tuple[int, int], mode: str = "RGB", seed: int = 0) -> Image.Image:
+    return random_image((6, 5), mode, seed).resize(size, Image.Resampling.BICUBIC)
 
 
 @pytest.mark.parametrize("size", [(300, 200), (200, 300), (256, 256), (224, 224), (90, 64), (1000, 260)])
 def test_short_side_and_crop_are_torchvision_s_resize_and_centre_crop(size):
     """But for the rounding of torchvision's crop to whole pixels: half a pixel of a picture without edges."""
-    picture = smooth_picture(size)
+    image = smooth_image(size)
     reference = transforms.Compose([transforms.Resize(64), transforms.CenterCrop(56), transforms.PILToTensor()])
-    ours = picture_to_array(picture, (3, 56, 56), Preprocessing(size_px=56, short_side_px=64))
-    assert np.abs(ours.astype(int) - reference(picture).numpy().astype(int)).max() <= 7
-    assert np.abs(ours.astype(int) - reference(picture).numpy().astype(int)).mean() < 2
+    ours = image_to_array(image, (3, 56, 56), Preprocessing(size_px=56, short_side_px=64))
+    assert np.abs(ours.astype(int) - reference(image).numpy().astype(int)).max() <= 7
+    assert np.abs(ours.astype(int) - reference(image).numpy().astype(int)).mean() < 2
 
 
 def test_short_side_equal_to_the_size_is_the_plain_crop():
     for size in ((300, 200), (200, 300), (64, 64)):
-        picture = random_picture(size)
-        both = [picture_to_array(picture, (3, 64, 64), Preprocessing(size_px=64, short_side_px=s)) for s in (None, 64)]
+        image = random_image(size)
+        both = [image_to_array(image, (3, 64, 64), Preprocessing(size_px=64, short_side_px=s)) for s in (None, 64)]
         np.testing.assert_array_equal(*both)
 
 
@@ -330,13 +330,13 @@ def test_short_side_enlarges_a_picture_that_has_the_size_already():
     """A frame of white around black: the larger short side leaves the frame out."""
     framed = Image.new("L", (32, 32), 255)
     framed.paste(0, (4, 4, 28, 28))
-    assert picture_to_array(framed, (1, 32, 32), Preprocessing(size_px=32)).max() == 255
-    assert picture_to_array(framed, (1, 32, 32), Preprocessing(size_px=32, short_side_px=48)).max() == 0
+    assert image_to_array(framed, (1, 32, 32), Preprocessing(size_px=32)).max() == 255
+    assert image_to_array(framed, (1, 32, 32), Preprocessing(size_px=32, short_side_px=48)).max() == 0
 
 
 def test_long_thin_picture_is_cut_by_its_short_side_without_a_giant_between():
     tracemalloc.start()
-    array = picture_to_array(Image.new("L", (1_000_000, 1), 200), (1, 224, 224), Preprocessing(size_px=224, short_side_px=256))
+    array = image_to_array(Image.new("L", (1_000_000, 1), 200), (1, 224, 224), Preprocessing(size_px=224, short_side_px=256))
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert (array == 200).all()
@@ -369,15 +369,15 @@ def test_description_from_before_short_side_and_invert_is_read_as_it_was_meant()
 @pytest.mark.parametrize("fit", ["crop", "pad", "stretch"])
 @pytest.mark.parametrize("channels", [1, 3])
 def test_inverted_is_255_less_the_value_whatever_the_fit(channels, fit):
-    picture = random_picture((50, 30))
-    plain, inverted = (picture_to_array(picture, (channels, 24, 24), Preprocessing(fit=fit, invert=i)) for i in (False, True))
+    image = random_image((50, 30))
+    plain, inverted = (image_to_array(image, (channels, 24, 24), Preprocessing(fit=fit, invert=i)) for i in (False, True))
     np.testing.assert_array_equal(inverted, 255 - plain)
     assert inverted.dtype == np.uint8
 
 
 OUTSIDE = {
-    "no style, its size": (random_picture((28, 28), "L"), "none"),
-    "no style, another size": (random_picture((90, 60)), "none"),
+    "no style, its size": (random_image((28, 28), "L"), "none"),
+    "no style, another size": (random_image((90, 60)), "none"),
     "a digit of the set": (Image.fromarray(np.pad(np.full((12, 8), 200, np.uint8), ((8, 8), (10, 10)))), "mnist"),
     "dark on light": (drawn((60, 60), 90), "mnist"),
     "light on dark": (drawn((60, 60), 90, dark_on_light=False), "mnist"),
@@ -389,9 +389,9 @@ OUTSIDE = {
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("name", OUTSIDE)
 def test_picture_for_a_set_that_was_stored_inverted_is_inverted_exactly_once(name, channels):
-    picture, drawing = OUTSIDE[name]
-    plain, words = prepare(picture, Preprocessing(drawing=drawing), channels, MNIST)
-    inverted, inverted_words = prepare(picture, Preprocessing(drawing=drawing, invert=True), channels, MNIST)
+    image, drawing = OUTSIDE[name]
+    plain, words = prepare(image, Preprocessing(drawing=drawing), channels, MNIST)
+    inverted, inverted_words = prepare(image, Preprocessing(drawing=drawing, invert=True), channels, MNIST)
     np.testing.assert_array_equal(inverted, 255 - plain)
     assert "inverted" in inverted_words
     assert "inverted" not in words
@@ -400,9 +400,9 @@ def test_picture_for_a_set_that_was_stored_inverted_is_inverted_exactly_once(nam
 @pytest.mark.parametrize("invert", [False, True])
 def test_drawing_for_a_set_whose_middle_was_cut_out_is_cut_likewise(invert):
     """The set's own digit and the same digit drawn large end alike."""
-    digit = drawing_to_picture(DRAWINGS["zero at (40, 120), 100 px"], DRAWING_STYLES["mnist"])
+    digit = drawing_to_image(DRAWINGS["zero at (40, 120), 100 px"], DRAWING_STYLES["mnist"])
     how = Preprocessing(size_px=28, short_side_px=36, drawing="mnist", invert=invert)
     of_the_set, _ = prepare(digit, how, 1, MNIST)
-    np.testing.assert_array_equal(of_the_set, picture_to_array(digit, (1, *MNIST), how))
+    np.testing.assert_array_equal(of_the_set, image_to_array(digit, (1, *MNIST), how))
     from_canvas, _ = prepare(DRAWINGS["zero at (40, 120), 100 px"], how, 1, MNIST)
     np.testing.assert_array_equal(from_canvas, of_the_set)

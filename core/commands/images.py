@@ -7,10 +7,10 @@ from core.commands.output import Result, progress
 from core.workspace import Workspace
 
 if TYPE_CHECKING:
-    from core.data.store.image_store import PictureStore
+    from core.data.store.image_store import ImageStore
 
 
-def import_pictures(workspace: Workspace, options: argparse.Namespace) -> Result:
+def import_images(workspace: Workspace, options: argparse.Namespace) -> Result:
     from core.data.sets import import_set
     from core.settings import config_from
 
@@ -27,7 +27,7 @@ def report(workspace: Workspace, options: argparse.Namespace) -> Result:
     return _report(workspace, options.dataset, store)
 
 
-def _report(workspace: Workspace, dataset: str, store: "PictureStore") -> Result:
+def _report(workspace: Workspace, dataset: str, store: "ImageStore") -> Result:
     from core.data.edits import current_edits
     from core.data.report import report_on
 
