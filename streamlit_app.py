@@ -14,7 +14,7 @@ os.environ.setdefault("GOMP_SPINCOUNT", "10000")  # before torch loads OpenMP; w
 
 import streamlit as st
 
-from core.jobs.queue import launcher_for
+from core.serving.launcher import launcher_for
 from core.workspace import open_workspace
 from pages._routes import ROUTES
 

@@ -108,7 +108,7 @@ def worker_cpu_s() -> float:
     total = 0
     for process in Path("/proc").glob("[0-9]*"):
         try:
-            if b"core.jobs.worker" in (process / "cmdline").read_bytes():
+            if b"core.serving.worker" in (process / "cmdline").read_bytes():
                 total += sum(map(int, (process / "stat").read_text().rpartition(")")[2].split()[11:13]))
         except OSError:
             continue  # it has just ended

@@ -38,12 +38,17 @@ class Workspace:
         return self.home / "locks"
 
     @property
+    def jobs(self) -> Path:
+        """Work that takes long, a folder each; trainings are in runs."""
+        return self.home / "jobs"
+
+    @property
     def queue(self) -> Path:
         return self.home / "queue.json"
 
     def create(self) -> "Workspace":
         """Itself, its folders made where they are missing."""
-        for folder in (self.datasets, self.stores, self.runs, self.models, self.transforms, self.locks):
+        for folder in (self.datasets, self.stores, self.runs, self.models, self.transforms, self.jobs, self.locks):
             folder.mkdir(parents=True, exist_ok=True)
         return self
 

@@ -1,12 +1,19 @@
 """What several test files need: a workspace of their own, and launchers over it that are closed at the end."""
 
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from core.jobs.queue import Launcher
+from core.serving.launcher import Launcher
 from core.workspace import Workspace, open_workspace
+
+
+@pytest.fixture(autouse=True, scope="session")
+def slots_of_their_own(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Tests that run at the same time are different machines to one another."""
+    os.environ["TRAINSCOPE_SLOTS"] = str(tmp_path_factory.mktemp("slots"))
 
 
 @pytest.fixture

@@ -30,6 +30,7 @@ ROOMS = [
     "core.figures",
     "core.intake",
     "core.export",
+    "core.serving",
     "core.commands",
     "core.__main__",
 ]

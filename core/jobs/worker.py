@@ -1,66 +1,88 @@
-"""The training process. `python -m core.jobs.worker` imports everything, then waits for its job as one JSON line on stdin.
+"""One job done in this process: its lock held, its progress told, its end written down."""
 
-Stdin stays open as a life line: when it ends, the server is gone, and the run is saved and paused.
-"""
-
-import gc
 import importlib
-import json
+import logging
 import os
-import queue
-import threading
-from pathlib import Path
+import time
+from collections.abc import Callable
+from typing import Any
 
-# what a set, an optimizer or a writer imports at its first use: seconds, spent before anybody waits for them
-LATE_IMPORTS = ("sklearn.datasets", "torch._dynamo", "torch.utils.tensorboard", "torchvision.datasets")
+from core.errors import InputError
+from core.files import disk_error
+from core.jobs.job import Job, JobEnded, JobProgress, JobStarted, folder_status
+from core.jobs.kinds import JobKind
+from core.runs.event_log import EventWriter
+from core.workspace import Workspace
 
-
-def main() -> None:
-    jobs: queue.SimpleQueue[bytes] = queue.SimpleQueue()
-    at_work, server_is_gone = threading.Event(), threading.Event()
-    threading.Thread(target=watch_life_line, args=(jobs, at_work, server_is_gone), daemon=True).start()
-    for module in LATE_IMPORTS:
-        importlib.import_module(module)
-    from core.running.session import train_queued
-    from core.runs.directory import Run
-    from core.workspace import Workspace
-
-    warm_up()
-    job = json.loads(jobs.get())
-    run = Run(Path(job["run"]))
-    output = os.open(run.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
-    os.dup2(output, 1)
-    os.dup2(output, 2)
-    at_work.set()
-    train_queued(Workspace(Path(job["home"])), run, server_is_gone.is_set)
+TELL_S = 0.25
+LOOK_S = 0.1
+Progress = Callable[[str, int, int], None]
 
 
-def watch_life_line(jobs: "queue.SimpleQueue[bytes]", at_work: threading.Event, server_is_gone: threading.Event) -> None:
-    """Passes the job on, then waits for the end of stdin. A worker that has not begun by then just ends."""
-    life_line = open(0, "rb", buffering=0, closefd=False)  # noqa: SIM115 open for life
-    if job := life_line.readline():
-        jobs.put(job)
-        life_line.read()
-    server_is_gone.set()
-    if not at_work.is_set():
-        os._exit(0)
+class Cancelled(Exception):
+    """Raised in the work, where it tells its progress, once it is no longer wanted."""
 
 
-def warm_up() -> None:
-    """One step of a tiny training, which loads the last modules and starts the threads; then no more collection of it all."""
-    import torch
-
-    from core.config import SGD, ModelConfig
-    from core.models.catalogue import build_model
-    from core.training.optimizers import build_optimizer
-
-    model = build_model(ModelConfig(name="mlp", width=0.01), (1, 8, 8), 2)
-    optimizer = build_optimizer(SGD(), model)
-    torch.nn.functional.cross_entropy(model(torch.zeros(2, 1, 8, 8)), torch.tensor([0, 1])).backward()
-    optimizer.step()
-    gc.collect()
-    gc.freeze()
+def work_of(kind: JobKind) -> Callable[[Workspace, dict[str, Any], Progress], dict[str, Any] | None]:
+    module, _, name = kind.work.partition(":")
+    return getattr(importlib.import_module(module), name)
 
 
-if __name__ == "__main__":
-    main()
+def carry_out(
+    workspace: Workspace,
+    job: Job,
+    kind: JobKind,
+    server_is_gone: Callable[[], bool] = lambda: False,
+    on_progress: Progress = lambda what, done, total: None,
+) -> JobEnded | None:
+    """Does the job's work to its end and says how it ended; None for one that waits no longer."""
+    with job.lock.acquire(timeout=2), EventWriter(job.events) as log:
+        if job.is_unwanted_since or folder_status(workspace, job).state not in ("queued", "running"):
+            return None  # the lock is ours: one that waits reads as running
+        log.write(JobStarted(os.getpid()))
+        desk = _Desk(job, log, server_is_gone, on_progress)
+        ended = _ended(lambda: work_of(kind)(workspace, job.inputs, desk.tell), desk)
+        log.write(ended)
+        return ended
+
+
+def _ended(work: Callable[[], dict[str, Any] | None], desk: "_Desk") -> JobEnded:
+    try:
+        return JobEnded("finished", result=work())
+    except Cancelled:
+        if desk.job.is_unwanted_since:
+            return JobEnded("cancelled")
+        return JobEnded("interrupted", "The server ended. Begin it again.")
+    except InputError as error:
+        return JobEnded("failed", str(error))
+    except OSError as error:
+        logging.exception("a file operation failed")
+        return JobEnded("failed", str(disk_error(error)))
+    except MemoryError:
+        logging.exception("out of memory")
+        return JobEnded("failed", "There was not enough memory for it.")
+    except Exception as error:
+        logging.exception("the work failed")
+        where = "worker.log in the job's folder has the details"
+        return JobEnded("failed", f"Something in Trainscope went wrong ({type(error).__name__}); {where}.")
+
+
+class _Desk:
+    """Where the work tells its progress, and hears that it is not wanted any more; cheap enough for every batch."""
+
+    def __init__(self, job: Job, log: EventWriter, server_is_gone: Callable[[], bool], on_progress: Progress) -> None:
+        self.job, self.log, self.server_is_gone, self.on_progress = job, log, server_is_gone, on_progress
+        self.began = time.monotonic()
+        self.next_told = self.next_look = 0.0
+        self.phase = ""
+
+    def tell(self, what: str, done: int, total: int) -> None:
+        now = time.monotonic()
+        if now >= self.next_look:
+            self.next_look = now + LOOK_S
+            if self.server_is_gone() or self.job.is_unwanted_since:
+                raise Cancelled
+        self.on_progress(what, done, total)
+        if now >= self.next_told or what != self.phase:
+            self.phase, self.next_told = what, now + TELL_S
+            self.log.write(JobProgress(what=what, done=done, total=total, seconds=round(now - self.began, 3)))

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from filelock import FileLock, Timeout
+from filelock import FileLock
 
 from core.config import TrainConfig
 from core.data.sets import dataset_info, divide, prepare_store
@@ -19,10 +19,12 @@ from core.data.splits import Division, is_same
 from core.data.store.image_store import ImageStore
 from core.errors import InputError
 from core.files import remove_quietly, sweep, write_new
+from core.jobs.slots import Slot
 from core.models.first_layer import first_filters
 from core.models.network_spec import NetworkSpec
 from core.models.pretrained import begin_pretrained
 from core.running import end_messages as end_messages
+from core.running.devices import slots_for
 from core.running.plan import Plan, plan_for
 from core.running.saving import Saver
 from core.runs.checkpoints import SPARE_BYTES, has_checkpoint
@@ -41,7 +43,6 @@ from core.runs.records import (
 from core.runs.status import last_row
 from core.settings import changed, get
 from core.training.batches import load_training_data
-from core.training.device import choose_compute
 from core.training.divergence import Diverged
 from core.training.early_stopping import Patience
 from core.training.events import (
@@ -123,19 +124,18 @@ class Session:
             self.told, self.progress_told = now, (what, done)
             self.tell(Preparing(what, done, total))
 
-    def wait_for_device(self, device: torch.device) -> FileLock:
-        """The lock of the device, once nobody else trains on it."""
-        lock = FileLock(self.workspace.locks / f"{device.type}.lock")
+    def wait_for_device(self) -> tuple[Slot, FileLock]:
+        """A device that the configuration asks for, and its lock, once nobody on this machine trains on it."""
+        slots = slots_for(self.run.config)
         while True:
-            try:
-                lock.acquire(timeout=POLL_S)
-                return lock
-            except Timeout:
-                self.progress("Waiting for another training on this device to end", 0, 0)
+            for slot in slots:
+                if lock := slot.hold(POLL_S / len(slots)):
+                    return slot, lock
+            self.progress("Waiting for another training on this device to end", 0, 0)
 
     def train(self, from_checkpoint: str) -> None:
         config = self.run.config
-        lock = self.wait_for_device(choose_compute(config).device)
+        _, lock = self.wait_for_device()
         try:
             store = prepare_store(self.workspace, config.data.dataset, config.preprocessing, self.progress)
             division = divide(self.workspace, store, config.data)

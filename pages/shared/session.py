@@ -3,8 +3,8 @@
 import streamlit as st
 
 from core.errors import InputError
-from core.jobs.queue import Launcher, launcher_for
 from core.runs.directory import Run, find_run
+from core.serving.launcher import Launcher, launcher_for
 from core.workspace import Workspace, open_workspace
 from pages.shared.text import escaped
 

@@ -5,14 +5,14 @@ import re
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from core.jobs import queue as launcher_module
-from core.jobs.queue import launcher_for
+from core.jobs.queue import Queue
 from core.running.session import train_in
 from core.runs.checkpoints import find_checkpoint, list_checkpoints
 from core.runs.directory import Run, create_run, list_runs
 from core.runs.history import History, history_of
 from core.runs.notes import Notes, read_notes, write_notes
 from core.runs.status import status_of
+from core.serving.launcher import launcher_for
 from core.workspace import Workspace
 from pages.train.live import FAST_S, _pace
 from tests.core.jobs.test_queue import tiny
@@ -22,7 +22,7 @@ from tests.pages.test_pages import texts, visit, workspace  # noqa: F401 a fixtu
 @pytest.fixture
 def nobody_trains(monkeypatch) -> None:
     """What is put in line stays there: the page's part ends with that."""
-    monkeypatch.setattr(launcher_module.Launcher, "_serve", lambda self: None)
+    monkeypatch.setattr(Queue, "_serve", lambda self: None)
 
 
 @pytest.fixture

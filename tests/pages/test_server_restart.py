@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from core.jobs.queue import PROJECT, Launcher
+from core.jobs.executor import PROJECT
 from core.running.session import train_in
 from core.runs.checkpoints import find_checkpoint
 from core.runs.control import send
@@ -15,6 +15,7 @@ from core.runs.directory import Run, create_run, list_runs
 from core.runs.event_log import append_event
 from core.runs.history import history_of
 from core.runs.status import status_of
+from core.serving.launcher import Launcher
 from core.training.events import Ended, Queued
 from core.workspace import Workspace
 from tests.core.jobs.test_queue import (
@@ -113,7 +114,7 @@ def test_damaged_queue_file_loses_no_waiting_run(workspace, content):
     append_event(run.events, Queued())
     workspace.queue.write_text(content)
     launcher = Launcher(workspace, keep_reserve=False)
-    launcher._restore()  # without a server, which would train it
+    launcher.restore()  # without a server, which would train it
     assert launcher.line() == [run]
 
 
@@ -134,7 +135,7 @@ def test_waiting_run_can_be_paused_and_goes_on_only_when_resumed(workspace, open
 
 def test_leftovers_of_deletions_are_swept(workspace):
     (workspace.runs / ".deleted-x" / "records").mkdir(parents=True)
-    Launcher(workspace, keep_reserve=False)._restore()
+    Launcher(workspace, keep_reserve=False).restore()
     assert not list(workspace.runs.glob(".deleted-*"))
 
 

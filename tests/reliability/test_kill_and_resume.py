@@ -8,10 +8,10 @@ from itertools import count, takewhile
 
 import pytest
 
-from core.jobs.queue import Launcher
 from core.runs.directory import Run
 from core.runs.event_log import EventReader
 from core.runs.status import status_of
+from core.serving.launcher import Launcher
 from core.settings import changed
 from core.workspace import Workspace, open_workspace
 from tests.fixtures.real_data import real_data
@@ -123,7 +123,7 @@ def test_real_training_process_killed_twice_ends_as_if_never_interrupted(zygote,
         for _ in range(2):
             enough = len(rows_of(run)) + draws.randrange(2, events // 3)
             until(lambda enough=enough: len(rows_of(run)) >= enough, START_S, lambda: f"events: {len(rows_of(run))}")
-            [worker] = launcher.workers.values()
+            [worker] = launcher.queue.active.values()
             os.kill(worker.pid, signal.SIGKILL)
             until(lambda: "SIGKILL" in status_of(run).message, 5, lambda: f"the signal is named: {status_of(run)}")
             found = after_kill(run)

@@ -15,12 +15,13 @@ import pytest
 
 from core.config import TrainConfig
 from core.errors import InputError
-from core.jobs import worker
-from core.jobs.queue import Launcher
+from core.jobs.executor import Worker
 from core.running.session import train_in
 from core.runs.directory import Run, create_run
 from core.runs.event_log import EventReader, append_event
 from core.runs.status import status_of
+from core.serving import worker
+from core.serving.launcher import Launcher
 from core.settings import config_from
 from core.training.events import Ended, Event, Queued
 from core.workspace import Workspace, open_workspace
@@ -167,14 +168,18 @@ class ForkedWorker:
 
     def __init__(self) -> None:
         reading, writing = os.pipe()
-        self.pid = fork(lambda: self._work(reading, writing), dies_with_parent=False)  # its stdin is its life line
+        heard, said = os.pipe()
+        self.pid = fork(lambda: self._work(reading, writing, said), dies_with_parent=False)  # its stdin is its life line
         os.close(reading)
-        self.stdin = os.fdopen(writing, "wb")
+        os.close(said)
+        self.stdin, self.stdout = os.fdopen(writing, "wb"), os.fdopen(heard, "rb")
         self.code: int | None = None
 
-    def _work(self, reading: int, writing: int) -> None:
+    def _work(self, reading: int, writing: int, said: int) -> None:
         os.close(writing)
         os.dup2(reading, 0)
+        os.dup2(said, 1)
+        os.close(said)
         worker.main()
 
     def poll(self) -> int | None:
@@ -201,12 +206,12 @@ def servings_of(home: str) -> list[dict]:
 
     def serve(run: Run, crowd: Crowd) -> str:
         launcher = Launcher(workspace, keep_reserve=False)
-        launcher._spawn = ForkedWorker
+        launcher.queue.executor._spawn = lambda: Worker(ForkedWorker())
         launcher.open()
         done = Flag()
         while not done.is_set():  # until its own worker, if it had one, is gone, and the run is over
-            with launcher.changed:
-                launcher.changed.wait_for(lambda: not launcher.active(), timeout=0.05)
+            with launcher.queue.changed:
+                launcher.queue.changed.wait_for(lambda: not launcher.active(), timeout=0.05)
                 if not launcher.active() and not status_of(run).is_active:
                     done.set()
         launcher.close()

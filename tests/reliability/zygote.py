@@ -23,7 +23,7 @@ from typing import Any
 
 from core.jobs.queue import PROJECT, WORKER_ENVIRONMENT
 
-MODULES = ("core.running.session", "core.jobs.queue", "sklearn.datasets", "torch._dynamo", "tests.reliability.jobs")
+MODULES = ("core.running.session", "core.serving.launcher", "sklearn.datasets", "torch._dynamo", "tests.reliability.jobs")
 PR_SET_PDEATHSIG = 1
 PATIENCE_S = 180  # for one job
 

@@ -5,6 +5,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -17,14 +18,16 @@ import pytest
 from core.commands import parser
 from core.config import TrainConfig
 from core.errors import InputError
-from core.jobs import queue as launcher_module
-from core.jobs.queue import PROJECT, Launcher
+from core.jobs.executor import PROJECT, Worker
 from core.running.session import train_in
+from core.running.train_job import job_of
 from core.runs.control import Commands, send
 from core.runs.directory import Run, create_run, list_runs
 from core.runs.event_log import EventReader, append_event
 from core.runs.history import history_of
 from core.runs.status import status_of
+from core.serving import launcher as launcher_module
+from core.serving.launcher import Launcher
 from core.settings import config_from
 from core.training.events import Ended
 from tests.fixtures.waiting import until
@@ -71,6 +74,12 @@ def is_alive(pid: int) -> bool:
         return False
 
 
+def worker_of(launcher: Launcher) -> Worker:
+    """The one process that does a job."""
+    [worker] = launcher.queue.active.values()
+    return worker
+
+
 def kinds_of(run: Run) -> list[str]:
     return [row["kind"] for row in EventReader(run.events).read()]
 
@@ -95,7 +104,7 @@ def test_runs_train_one_at_a_time_in_the_order_they_came(open_launcher):
 def test_stop_pressed_while_the_process_is_still_starting_is_heard(open_launcher):
     launcher = open_launcher()
     run = launcher.submit(tiny(epochs=ENDLESS))
-    wait_until(lambda: launcher.training.get("cpu") == run, 5, "the run has left the queue")
+    wait_until(lambda: launcher.queue.going_on("train") == [job_of(run)], 5, "the run has left the queue")
     launcher.stop(run)
     wait_for_state(run, "stopped", timeout_s=15)
     assert "step" not in kinds_of(run)
@@ -128,7 +137,7 @@ def test_killed_worker_is_shown_as_interrupted_with_its_signal_and_resumes_exact
     launcher = open_launcher()
     run = launcher.submit(tiny(epochs=ENDLESS))
     wait_for_checkpoint(run)
-    os.kill(launcher.workers["cpu"].pid, signal.SIGKILL)
+    os.kill(worker_of(launcher).pid, signal.SIGKILL)
     wait_until(lambda: "SIGKILL" in status_of(run).message, 5, "the cause is named")
     assert status_of(run).state == "interrupted"
 
@@ -149,14 +158,14 @@ def test_closing_pauses_the_training_within_two_seconds_and_leaves_no_process(op
     launcher = open_launcher(keep_reserve=True)
     training, waiting = launcher.submit(tiny(epochs=ENDLESS)), launcher.submit(tiny())
     wait_for_checkpoint(training)
-    worker = launcher.workers["cpu"].pid
+    worker = worker_of(launcher).pid
     began = time.monotonic()
     launcher.close()
     assert time.monotonic() - began < 2
     assert status_of(training).state == "paused"
     assert status_of(waiting).state == "queued"
     assert not is_alive(worker)
-    assert not any(thread.is_alive() for thread in launcher.threads)
+    assert not [thread.name for thread in threading.enumerate() if thread.name in ("queue", "restore") or thread.name.startswith("job-")]
 
     open_launcher()  # the next server: what trained goes on by itself, what waited waits behind it
     wait_for_state(training, "running")
@@ -165,7 +174,7 @@ def test_closing_pauses_the_training_within_two_seconds_and_leaves_no_process(op
 
 def test_close_ends_the_process_in_reserve(open_launcher):
     launcher = open_launcher(keep_reserve=True)
-    pid = launcher.reserve.pid
+    pid = launcher.queue.executor.reserve.pid
     assert is_alive(pid)
     began = time.monotonic()
     launcher.close()
@@ -175,8 +184,8 @@ def test_close_ends_the_process_in_reserve(open_launcher):
 
 def test_process_in_reserve_that_died_is_replaced(open_launcher):
     launcher = open_launcher(keep_reserve=True)
-    os.kill(launcher.reserve.pid, signal.SIGKILL)
-    wait_until(lambda: launcher.reserve.poll() is not None, 5, "the process in reserve is dead")
+    os.kill(launcher.queue.executor.reserve.pid, signal.SIGKILL)
+    wait_until(lambda: not launcher.queue.executor.reserve.is_alive(), 5, "the process in reserve is dead")
     run = launcher.submit(tiny())
     wait_for_state(run, "finished")
 
@@ -184,7 +193,7 @@ def test_process_in_reserve_that_died_is_replaced(open_launcher):
 SERVER = """
 import sys
 from core.settings import config_from_json
-from core.jobs.queue import Launcher
+from core.serving.launcher import Launcher
 from core.workspace import open_workspace
 
 launcher = Launcher(open_workspace(sys.argv[1]), keep_reserve=False)
@@ -259,5 +268,5 @@ def test_resume_pressed_in_two_tabs_at_once_queues_the_run_once(workspace, monke
     with ThreadPoolExecutor(2) as tabs:
         won = [tab.result() for tab in [tabs.submit(press) for _ in range(2)]]
     assert sorted(won) == [False, True]
-    assert launcher.waiting == [run]
+    assert launcher.line() == [run]
     assert kinds_of(run) == ["ended", "queued"]
