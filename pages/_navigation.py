@@ -18,6 +18,7 @@ page = st.navigation(
         st.Page("compare/compare.py", title="Compare"),
         st.Page("predict/predict.py", title="Predict"),
         st.Page("runs/runs.py", title="Runs"),
+        st.Page("activity/activity.py", title="Activity"),
         st.Page("run/run.py", title="Run", visibility="hidden"),
     ],
     position="top",

@@ -11,7 +11,9 @@ from starlette.routing import Route
 from core.data.store.image_store import store_named
 from core.data.store.originals import as_png, original_image, stored_image
 from core.errors import InputError
-from core.export.downloads import export
+from core.export.downloads import export, name_of
+from core.export.kept_exports import kept_export
+from core.runs.directory import find_run
 from core.workspace import open_workspace
 
 PLOTLY_JS = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
@@ -21,10 +23,19 @@ async def plotly_js(request: Request) -> Response:
     return FileResponse(PLOTLY_JS, media_type="text/javascript", headers={"Cache-Control": "public, max-age=86400"})
 
 
+def _kept_export(run_id: str, file: str) -> tuple[str, Path] | None:
+    run = find_run(open_workspace(), run_id)
+    path = kept_export(run, file)
+    return (name_of(run, file), path) if path else None
+
+
 async def download(request: Request) -> Response:
-    """A run or a checkpoint as a file, made piece by piece while it is sent."""
+    """A run or a checkpoint as a file: as a job has made it, else made piece by piece while it is sent."""
     run_id, file = request.path_params["run"], request.path_params["file"]
     try:
+        if found := await asyncio.to_thread(_kept_export, run_id, file):
+            name, path = found
+            return FileResponse(path, media_type="application/octet-stream", filename=name)
         name, pieces = await asyncio.to_thread(export, open_workspace(), run_id, file)
     except InputError as error:
         return PlainTextResponse(str(error), status_code=404)

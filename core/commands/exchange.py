@@ -143,7 +143,7 @@ def export(workspace: Workspace, options: argparse.Namespace) -> Result:
 
 
 def _format(options: argparse.Namespace) -> str:
-    """Raises InputError where a whole run is asked for as weights, or the file_suffix says nothing."""
+    """Raises InputError where a whole run is asked for as weights, or the ending says nothing."""
     suffix = Path(options.to).suffix.lower()
     if not options.checkpoint:
         if options.format in ("pt", "safetensors"):
@@ -159,7 +159,7 @@ def _format(options: argparse.Namespace) -> str:
     if found := options.format or file_suffix:
         return found
     raise InputError(
-        f"--to: the file_suffix of {options.to[:200]!r} does not say which format is wanted.",
+        f"--to: the ending of {options.to[:200]!r} does not say which format is wanted.",
         code="arguments",
         hint=f"Let it end in .zip, .pt or .safetensors, or give --format ({', '.join(FORMATS[:3])}).",
     )

@@ -12,22 +12,22 @@ from core.workspace import Workspace
 
 
 def evaluate(workspace: Workspace, options: argparse.Namespace) -> Result:
-    from core.inference.evaluation import evaluate_checkpoint
+    from core.inference.evaluation import evaluate_checkpoint, to_evaluate
     from core.runs.checkpoints import find_checkpoint
     from core.runs.directory import find_run
     from core.training.events import to_row
 
     run = find_run(workspace, options.run)
     checkpoint = find_checkpoint(run, options.checkpoint)
-    evaluation = evaluate_checkpoint(
-        workspace, run, checkpoint, options.split or run.config.data.evaluate_on, progress(), options.dataset
-    )
+    split = options.split or run.config.data.evaluate_on
+    of = to_evaluate(workspace, run, checkpoint, split, progress(), options.dataset)
+    evaluation = evaluate_checkpoint(of, progress())
     return {
         "run": run.id,
         "checkpoint": checkpoint.name,
-        "dataset": evaluation.store.meta.title,
-        "left_out": evaluation.left_out,
-        **figures_by_class(to_row(evaluation.result), evaluation.class_names),
+        "dataset": of.store.meta.title,
+        "left_out": of.left_out,
+        **figures_by_class(to_row(evaluation.result), of.spec.class_names),
     }
 
 

@@ -47,10 +47,19 @@ def imported_sets(workspace: Workspace) -> dict[str, ImportedSet]:
 def import_images(
     workspace: Workspace, path: Path | str, name: str = "", size_px: int | None = None, fit: str = "crop", is_upload: bool = False
 ) -> ImportedSet:
-    """Remembers a folder or a zip under a name, its own by default. Its pictures stay where they are and are not read yet.
+    """Remembers a folder or a zip under a name, its own by default. Its pictures stay where they are and are not read yet."""
+    entry = new_import(workspace, path, name, size_px, fit, is_upload)
+    if entry != imported_sets(workspace).get(entry.name):
+        put_entry(workspace, entry)
+    return entry
 
-    An upload is moved into the workspace instead, where the same zip lies only once. What is there already is left as it is.
-    Raises InputError if it holds no set.
+
+def new_import(
+    workspace: Workspace, path: Path | str, name: str = "", size_px: int | None = None, fit: str = "crop", is_upload: bool = False
+) -> ImportedSet:
+    """What a folder or a zip would be as a set, which `put_entry` makes it.
+
+    An upload is moved into the workspace, where the same zip lies only once. Raises InputError if it holds no set.
     """
     path = typed_path(str(path))
     listing = list_images(path)
@@ -71,10 +80,7 @@ def import_images(
         os.replace(path, place)
     if before and size_px is None:  # imported again, to see what is new: not to be stored otherwise
         size_px, fit = before.size_px, before.fit
-    entry = ImportedSet(name, str(place), listing.fingerprint, size_px, fit, is_upload)
-    if entry != before:
-        put_entry(workspace, entry)
-    return entry
+    return ImportedSet(name=name, path=str(place), fingerprint=listing.fingerprint, size_px=size_px, fit=fit, is_upload=is_upload)
 
 
 def put_entry(workspace: Workspace, entry: ImportedSet) -> None:
@@ -93,11 +99,16 @@ def remove_import(workspace: Workspace, name: str) -> None:
 
 def drop_entry(workspace: Workspace, name: str) -> None:
     """Forgets a set, and deletes the zip that was uploaded for it unless another set is from it too."""
-    entry = imported_sets(workspace).get(name)
     _file(workspace, name).unlink(missing_ok=True)
-    others = [other.path for other in imported_sets(workspace).values()]
-    if entry and Path(entry.path).parent == workspace.datasets / UPLOADS and entry.path not in others:
-        Path(entry.path).unlink(missing_ok=True)
+    drop_uploads(workspace)
+
+
+def drop_uploads(workspace: Workspace) -> None:
+    """Deletes uploaded zips that no set is from. Not while one is being imported, whose zip lies there before its set does."""
+    used = {entry.path for entry in imported_sets(workspace).values()}
+    for path in (workspace.datasets / UPLOADS).glob("*.zip"):
+        if str(path) not in used:
+            path.unlink(missing_ok=True)
 
 
 def checked_name(name: str) -> str:

@@ -17,7 +17,7 @@ from filelock import FileLock, Timeout
 from core.config import DataConfig, Preprocessing, TrainConfig
 from core.data.catalogue import DATASETS
 from core.data.edits import Edits, applied, current_edits, edits_at
-from core.data.imports import drop_entry, import_images, imported_sets, put_entry
+from core.data.imports import drop_uploads, imported_sets, new_import, put_entry
 from core.data.sources.containers import typed_path
 from core.data.sources.own_images import Listing, list_images, shape_of, source_of
 from core.data.splits import SPLITS, Division, split_indices
@@ -108,19 +108,29 @@ def prepare_store(
     """The store of a set at the size and colour that the description asks for, built first if need be."""
     place = place_of(workspace, dataset)
     fingerprint = _fingerprint(workspace, dataset, place, 0)
-    path = _store_path(workspace, dataset, place, fingerprint, preprocessing)
+    if place is not None:
+        return _store_of(workspace, place, fingerprint, title_of(workspace, dataset), preprocessing, progress)
+    path = _store_path(workspace, dataset, None, fingerprint, preprocessing)
     if store := open_store(path):
         return store
-    if place is None:
-        return build_store(path, _brought_to(DATASETS[dataset].source(workspace.datasets, progress), preprocessing), progress)
+    return build_store(path, _brought_to(DATASETS[dataset].source(workspace.datasets, progress), preprocessing), progress)
+
+
+def _store_of(
+    workspace: Workspace, place: Path, fingerprint: str, title: str, preprocessing: Preprocessing, progress: Progress
+) -> ImageStore:
+    """That of a person's own pictures, as they were when they had this fingerprint."""
+    path = _store_path(workspace, title, place, fingerprint, preprocessing)
+    if store := open_store(path):
+        return store
     listing = _listing(place)  # what is read now must be what the store is named after
     if listing.fingerprint != fingerprint:
         raise InputError(
-            f"The pictures in {place} are not those that '{dataset}' was read from: files were added, removed or changed.",
+            f"The pictures in {place} are not those that '{title}' was read from: files were added, removed or changed.",
             code="dataset",
             hint="Import it again.",
         )
-    return build_store(path, source_of(listing, title_of(workspace, dataset), preprocessing), progress)
+    return build_store(path, source_of(listing, title, preprocessing), progress)
 
 
 def import_set(
@@ -132,20 +142,19 @@ def import_set(
     progress: Progress = no_progress,
     is_upload: bool = False,
 ) -> tuple[str, ImageStore]:
-    """A folder or zip as a set: its name and its store. What can't be read leaves everything as it was before.
-
-    One import at a time: another one of the same set, given up, would take this one back.
+    """A folder or zip as a set: its name and its store. The set is there once all of it is read; what can't be read leaves
+    everything as it was before. One import at a time.
     """
     with _alone(workspace, progress):
-        before = imported_sets(workspace)
-        entry = import_images(workspace, path, name, size_px, fit, is_upload)
+        progress("Looking at what it holds", 0, 0)
         try:
-            return entry.name, prepare_store(workspace, entry.name, own_preprocessing(workspace, entry.name), progress)
-        except BaseException:  # also when the visitor has left the page meanwhile
-            if earlier := before.get(entry.name):
-                put_entry(workspace, earlier)
-            else:
-                drop_entry(workspace, entry.name)
+            entry = new_import(workspace, path, name, size_px, fit, is_upload)
+            fitted = Preprocessing(size_px=entry.size_px, fit=entry.fit)
+            store = _store_of(workspace, Path(entry.path), entry.fingerprint, entry.name, fitted, progress)
+            put_entry(workspace, entry)
+            return entry.name, store
+        except BaseException:
+            drop_uploads(workspace)
             raise
 
 

@@ -9,10 +9,15 @@ from core.export.bundles import checkpoint_zip, run_zip
 from core.export.report import report
 from core.export.weights import WRITERS
 from core.runs.checkpoints import find_checkpoint
-from core.runs.directory import find_run
+from core.runs.directory import Run, find_run
 from core.workspace import Workspace
 
 PIECE_BYTES = 1 << 20
+
+
+def name_of(run: Run, file: str) -> str:
+    """What a browser calls the file."""
+    return f"{run.id}.{file.rpartition('.')[2]}" if file in ("run.zip", "report.html") else f"{run.id}-{file}"
 
 
 def export(workspace: Workspace, run_id: str, file: str) -> tuple[str, Iterator[bytes]]:
@@ -22,18 +27,18 @@ def export(workspace: Workspace, run_id: str, file: str) -> tuple[str, Iterator[
     """
     run = find_run(workspace, run_id)
     if file == "run.zip":
-        return f"{run.id}.zip", run_zip(run)
+        return name_of(run, file), run_zip(run)
     if file == "report.html":
-        return f"{run.id}.html", iter([report(workspace, run).encode()])
+        return name_of(run, file), iter([report(workspace, run).encode()])
     name, _, kind = file.rpartition(".")
     checkpoint = find_checkpoint(run, name)
     if kind == "zip":
-        return f"{run.id}-{checkpoint.name}.zip", checkpoint_zip(checkpoint)
+        return name_of(run, f"{checkpoint.name}.zip"), checkpoint_zip(checkpoint)
     if kind not in WRITERS:
         raise InputError(f"There is no download '{file[:100]}'.", code="file", hint="There are .zip, .pt and .safetensors.")
     content = tempfile.TemporaryFile()  # noqa: SIM115 closed when it has been sent
     WRITERS[kind](checkpoint, content)
-    return f"{run.id}-{checkpoint.name}.{kind}", _pieces(content)
+    return name_of(run, f"{checkpoint.name}.{kind}"), _pieces(content)
 
 
 def _pieces(file: BinaryIO) -> Iterator[bytes]:

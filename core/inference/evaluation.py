@@ -5,7 +5,7 @@ from itertools import count
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from core.config import Preprocessing
 from core.data.edits import current_edits
@@ -24,37 +24,41 @@ ALL = "all"  # every picture of a set, whatever its split
 MAX_LOGIT_BYTES = 256_000_000
 
 
-@dataclass(frozen=True)
-class CheckpointEvaluation:
-    """indices: (N,) the judged pictures in the store; labels: (N,) their classes as the network numbers them.
+@dataclass(frozen=True, kw_only=True)
+class ToEvaluate:
+    """A checkpoint's network and the pictures to evaluate it on. indices: (N,) in the store; labels: (M,) of the whole store, as the
+    network numbers its classes. left_out: pictures of classes that it does not know."""
 
-    logits: (N, K) float32, None where they would take more than 256 MB. left_out: pictures of classes that the network does not know.
-    """
-
-    result: Evaluated
-    class_names: tuple[str, ...]
+    model: nn.Module
+    spec: NetworkSpec
     store: ImageStore
+    split: str
     indices: np.ndarray
     labels: np.ndarray
-    logits: np.ndarray | None
     left_out: int
+    batch_size: int
 
 
-def evaluate_checkpoint(
+@dataclass(frozen=True, kw_only=True)
+class CheckpointEvaluation:
+    """of: what was evaluated. logits: (N, K) float32, None where they would take more than 256 MB."""
+
+    result: Evaluated
+    of: ToEvaluate
+    logits: np.ndarray | None
+
+
+def to_evaluate(
     workspace: Workspace, run: Run, checkpoint: Checkpoint, split: str, progress: Progress = no_progress, dataset: str = ""
-) -> CheckpointEvaluation:
-    """The evaluation of a checkpoint on "train", "validation", "test" or "all". dataset: another than the run's own.
+) -> ToEvaluate:
+    """split: "train", "validation", "test" or "all". dataset: another than the run's own.
 
     Raises InputError if the set has no such split, its classes are others, or its pictures can't be brought to the network's shape.
     """
     model, spec = load_network(checkpoint)
     is_own = dataset in ("", run.config.data.dataset)
-    store = prepare_store(
-        workspace,
-        run.config.data.dataset if is_own else dataset,
-        spec.preprocessing if is_own else fitted_to(spec),
-        progress,
-    )
+    name, preprocessing = (run.config.data.dataset, spec.preprocessing) if is_own else (dataset, fitted_to(spec))
+    store = prepare_store(workspace, name, preprocessing, progress)
     if store.meta.shape != spec.shape:
         raise InputError(
             f"The network takes pictures of {_size(spec.shape)}, those of '{store.meta.title}' are {_size(store.meta.shape)}.",
@@ -62,21 +66,32 @@ def evaluate_checkpoint(
         )
     labels, chosen = _images_of(workspace, run, store, split, dataset, is_own)
     labels, known = _as_numbered(labels, store, spec)
-    left_out = int((~known[chosen]).sum())
-    chosen = chosen[known[chosen]]
-    mean, std = torch.tensor(spec.preprocessing.mean), torch.tensor(spec.preprocessing.std)
-    images = torch.from_numpy(chosen)
-    data = TrainingData(torch.from_numpy(store.images), torch.from_numpy(labels), images, images, mean, std)
-    num_classes = len(spec.class_names)
-    logits: list[Tensor] | None = [] if len(chosen) * num_classes * 4 <= MAX_LOGIT_BYTES else None
-    position = {"epoch": 0, "step": 0, "examples": 0, "seconds": 0.0, "split": split}
-    size = run.config.eval_batch_size
-    events = evaluate(model.to(memory_format=torch.channels_last), data, size, num_classes, logits, **position)
+    return ToEvaluate(
+        model=model.to(memory_format=torch.channels_last),
+        spec=spec,
+        store=store,
+        split=split,
+        indices=chosen[known[chosen]],
+        labels=labels,
+        left_out=int((~known[chosen]).sum()),
+        batch_size=run.config.eval_batch_size,
+    )
+
+
+def evaluate_checkpoint(of: ToEvaluate, progress: Progress = no_progress) -> CheckpointEvaluation:
+    """The forward pass over all of them."""
+    mean, std = torch.tensor(of.spec.preprocessing.mean), torch.tensor(of.spec.preprocessing.std)
+    indices = torch.from_numpy(of.indices)
+    data = TrainingData(torch.from_numpy(of.store.images), torch.from_numpy(of.labels), indices, indices, mean, std)
+    num_classes, total = len(of.spec.class_names), len(of.indices)
+    logits: list[Tensor] | None = [] if total * num_classes * 4 <= MAX_LOGIT_BYTES else None
+    position = {"epoch": 0, "step": 0, "examples": 0, "seconds": 0.0, "split": of.split}
+    events = evaluate(of.model, data, of.batch_size, num_classes, logits, **position)
     for done, event in zip(count(1), events, strict=False):
         if isinstance(event, Evaluated):
             answers = None if logits is None else torch.cat(logits).numpy()
-            return CheckpointEvaluation(event, spec.class_names, store, chosen, labels[chosen], answers, left_out)
-        progress(f"Evaluating on {split}", min(done * size, len(chosen)), len(chosen))
+            return CheckpointEvaluation(result=event, of=of, logits=answers)
+        progress(f"Evaluating on {of.split}", min(done * of.batch_size, total), total)
     raise AssertionError("evaluate ends with its result")
 
 

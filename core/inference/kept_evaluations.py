@@ -1,84 +1,64 @@
 """A checkpoint evaluated by hand on a split of some set, and kept with the run; read again in core/runs/evaluations.py."""
 
-import errno
-import hashlib
-import json
-import os
-import secrets
-import time
-from contextlib import suppress
-from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from core.data.store.image_store import Progress, no_progress
-from core.files import remove_quietly, sealed, write_bytes_atomically
-from core.inference.evaluation import evaluate_checkpoint
-from core.runs.checkpoints import Checkpoint, epoch_of, weights_sum
-from core.runs.directory import Run
-from core.runs.evaluations import About, Evaluation, read_evaluation, sum_of_file
-from core.runs.records import save_array, save_record
+from core.inference.evaluation import ToEvaluate, evaluate_checkpoint, to_evaluate
+from core.jobs.job import Request
+from core.runs.artifacts import Inputs, kept, save_array
+from core.runs.checkpoints import Checkpoint, epoch_of, find_checkpoint, weights_sum
+from core.runs.directory import Run, find_run
+from core.runs.evaluations import EVALUATIONS, Evaluation, evaluation_in
+from core.runs.records import as_record
 from core.workspace import Workspace
-
-ASIDE = ".tmp-"
 
 
 def evaluate_and_keep(
     workspace: Workspace, run: Run, checkpoint: Checkpoint, split: str, dataset: str = "", progress: Progress = no_progress
 ) -> Evaluation:
-    """Judges and keeps; the same weights on the same pictures with the same labels are kept once. Raises InputError as `judge` does."""
-    weights, epoch = weights_sum(checkpoint), epoch_of(checkpoint)
-    evaluated = evaluate_checkpoint(workspace, run, checkpoint, split, progress, dataset)
-    images = np.stack([evaluated.indices, evaluated.labels]).astype(np.uint32)
-    of = hashlib.sha256(json.dumps([weights, evaluated.store.path.name, split]).encode() + images.tobytes()).hexdigest()[:16]
-    folder = run.path / "evaluations"
-    folder.mkdir(exist_ok=True)
-    _sweep(folder)
-    aside = folder / f"{ASIDE}{secrets.token_hex(8)}"
-    aside.mkdir()
-    try:
-        save_record(aside / "record.npy", evaluated.result.predictions)
-        save_array(aside / "pictures.npy", images)
-        if evaluated.logits is not None:
-            save_array(aside / "logits.npy", evaluated.logits)
-        about = About(
-            checkpoint.name,
-            epoch,
-            weights,
-            dataset or run.config.data.dataset,
-            evaluated.store.meta.title,
-            split,
-            evaluated.store.path.name,
-            evaluated.store.meta.checksums["images.npy"],
-            len(evaluated.indices),
-            evaluated.left_out,
-            evaluated.result.accuracy,
-            evaluated.result.loss,
-            time.time(),
-            {path.name: sum_of_file(path) for path in aside.iterdir()},
-        )
-        write_bytes_atomically(aside / "about.json", sealed(asdict(about)))  # last
-        _put(aside, folder / of)
-    finally:
-        remove_quietly(aside)
-    return read_evaluation(folder / of) or Evaluation(folder / of, about)
+    """The same weights on the same pictures with the same labels are evaluated once. Raises InputError as `to_evaluate` does."""
+    of, weights = to_evaluate(workspace, run, checkpoint, split, progress, dataset), weights_sum(checkpoint)
+    images = np.stack([of.indices, of.labels[of.indices]]).astype(np.uint32)
+
+    def make(folder: Path) -> dict[str, Any]:
+        found = evaluate_checkpoint(of, progress)
+        save_array(folder, "record", as_record(found.result.predictions))
+        save_array(folder, "pictures", images)
+        if found.logits is not None:
+            save_array(folder, "logits", found.logits)
+        about = _about(of, dataset or run.config.data.dataset)
+        figures = {"accuracy": found.result.accuracy, "loss": found.result.loss}
+        return {"checkpoint": checkpoint.name, "epoch": epoch_of(checkpoint), "weights": weights, **about, **figures}
+
+    evaluation = evaluation_in(kept(run, EVALUATIONS, Inputs([weights, of.store.path.name, split], [images]), make))
+    assert evaluation, "of the form that is written here"
+    return evaluation
 
 
-def _sweep(folder: Path) -> None:
-    """What was being written when its process was killed, an hour ago at least."""
-    for path in folder.glob(f"{ASIDE}*"):
-        with suppress(OSError):
-            if path.stat().st_mtime < time.time() - 3600:
-                remove_quietly(path)
+def _about(of: ToEvaluate, dataset: str) -> dict[str, Any]:
+    meta = of.store.meta
+    return {
+        "dataset": dataset,
+        "title": meta.title,
+        "split": of.split,
+        "store": of.store.path.name,
+        "pictures": meta.checksums["images.npy"],
+        "num_pictures": len(of.indices),
+        "left_out": of.left_out,
+    }
 
 
-def _put(aside: Path, path: Path) -> None:
-    """Whole, by one rename. One of the same pictures and weights says the same, and stays, unless it is damaged."""
-    if path.exists() and read_evaluation(path) is None:
-        remove_quietly(path)
-    try:
-        os.rename(aside, path)
-    except OSError as error:
-        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
-            raise
+def evaluation_request(run: Run, checkpoint: str, split: str, dataset: str = "") -> Request:
+    on = f"{split} of {dataset}" if dataset else split
+    inputs = {"run": run.id, "checkpoint": checkpoint, "split": split, "dataset": dataset}
+    return Request("evaluate", f"{checkpoint} of {run.id} on {on}", inputs)
+
+
+def work(workspace: Workspace, inputs: dict[str, Any], progress: Progress) -> dict[str, Any]:
+    """The job: says the name of the evaluation."""
+    run = find_run(workspace, inputs["run"])
+    checkpoint = find_checkpoint(run, inputs["checkpoint"])
+    return {"evaluation": evaluate_and_keep(workspace, run, checkpoint, inputs["split"], inputs["dataset"], progress).name}

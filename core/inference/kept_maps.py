@@ -1,108 +1,91 @@
-"""Maps of pictures, kept in the run's folder so that opening one again costs nothing.
+"""Maps of pictures, kept with the run so that opening one again costs nothing."""
 
-Files are named by what they were made from, so that none is ever out of date; one that is damaged is worked out anew.
-"""
-
-import hashlib
-import io
-import zipfile
-from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from core.data.store.image_store import ImageStore, Progress, no_progress
-from core.files import remove_quietly, write_bytes_atomically
+from core.errors import InputError
 from core.inference.embedding import ITERATIONS, MOST_POINTS, Points, points_of, tsne
 from core.inference.predictor import network_of
-from core.runs.checkpoints import Checkpoint, weights_sum
-from core.runs.directory import Run
+from core.insight.run_results import EvaluatedImages, evaluated_named, images_of
+from core.jobs.job import Request
+from core.runs.artifacts import Artifact, ArtifactKind, Inputs, find_kept, kept, save_array
+from core.runs.checkpoints import Checkpoint, find_checkpoint, weights_sum
+from core.runs.directory import Run, find_run
+from core.workspace import Workspace
 
-FORMAT = 1
-MOST_FILES = 24  # of a run, about a megabyte each; the oldest go first
+POINTS = ArtifactKind("artifacts/map", 24)  # about a megabyte each
+TSNE = ArtifactKind("artifacts/tsne", 24)
+ARRAYS = ("positions", "predicted", "scores", "explained")
 
 
-def map_key(checkpoint: Checkpoint, store: ImageStore, indices: np.ndarray, most: int = MOST_POINTS) -> str:
-    """The name of a map: it changes with the weights, the pictures, and how many of them are taken."""
-    facts = (FORMAT, weights_sum(checkpoint), store.meta.checksums["images.npy"], most)
-    return hashlib.sha256(repr(facts).encode() + np.ascontiguousarray(indices).tobytes()).hexdigest()[:24]
+def map_inputs(checkpoint: Checkpoint, store: ImageStore, indices: np.ndarray, most: int = MOST_POINTS) -> Inputs:
+    """What a map is made from: the weights, the pictures, and how many of them are taken."""
+    return Inputs([weights_sum(checkpoint), store.meta.checksums["images.npy"], most], [indices])
 
 
-def kept_points(run: Run, key: str) -> Points | None:
-    arrays = _load(run, f"points-{key}")
-    try:
-        found = Points(
-            arrays["positions"], arrays["predicted"], arrays["scores"], arrays["explained"], *arrays["counts"].tolist()
-        )
-    except (KeyError, TypeError, ValueError):
-        return None
-    n = len(found.positions)
-    return (
-        found
-        if found.scores.ndim == 2 and len(found.scores) == n == len(found.predicted) and found.scores.shape[1] >= 2
-        else None
-    )
+def kept_points(run: Run, inputs: Inputs) -> Points | None:
+    return _points_in(find_kept(run, POINTS, inputs))
 
 
 def points_for(
     run: Run, checkpoint: Checkpoint, store: ImageStore, indices: np.ndarray, most: int, progress: Progress = no_progress
 ) -> Points:
-    """The points of these evaluated pictures, from the folder or worked out now. Raises InputError as points_of does."""
-    key = map_key(checkpoint, store, indices, most)
-    if (found := kept_points(run, key)) is not None:
-        return found
-    model, spec = network_of(checkpoint)
-    points = points_of(model, spec, store.images, indices, most, progress)
-    _keep(
-        run,
-        f"points-{key}",
-        positions=points.positions,
-        predicted=points.predicted,
-        scores=points.scores,
-        explained=points.explained,
-        counts=np.array([points.num_features, points.num_used]),
-    )
+    """The points of these evaluated pictures, kept or worked out now. Raises InputError as points_of does."""
+
+    def make(folder: Path) -> dict[str, Any]:
+        model, spec = network_of(checkpoint)
+        points = points_of(model, spec, store.images, indices, most, progress)
+        for name in ARRAYS:
+            save_array(folder, name, getattr(points, name))
+        return {"num_features": points.num_features, "num_used": points.num_used}
+
+    points = _points_in(kept(run, POINTS, map_inputs(checkpoint, store, indices, most), make))
+    assert points, "of the form that is written here"
     return points
 
 
-def kept_tsne(run: Run, key: str, num_points: int) -> np.ndarray | None:
-    places = _load(run, _tsne_name(key)).get("places")
+def kept_tsne(run: Run, inputs: Inputs, num_points: int) -> np.ndarray | None:
+    artifact = find_kept(run, TSNE, _tsne_inputs(inputs))
+    places = artifact and artifact.array("places")
     return places if places is not None and places.shape == (num_points, 2) and np.isfinite(places).all() else None
 
 
-def tsne_for(run: Run, key: str, points: Points, progress: Progress = no_progress) -> np.ndarray:
-    """The places (n, 2) of these points by t-SNE, from the folder or worked out now."""
-    if (found := kept_tsne(run, key, len(points.positions))) is not None:
-        return found
-    places = tsne(points.scores, progress=progress)
-    _keep(run, _tsne_name(key), places=places)
-    return places
+def tsne_for(run: Run, inputs: Inputs, points: Points, progress: Progress = no_progress) -> np.ndarray:
+    """The places (n, 2) of these points by t-SNE, kept or worked out now."""
 
-
-def _tsne_name(key: str) -> str:
-    return f"tsne-{sum(ITERATIONS)}-{key}"
-
-
-def _folder(run: Run) -> Path:
-    return run.path / "insight"
-
-
-def _load(run: Run, name: str) -> dict[str, np.ndarray]:
-    """The arrays of a file whose checksums hold; empty where there is none, or a damaged one."""
-    try:
-        with np.load(_folder(run) / f"{name}.npz", allow_pickle=False) as arrays:
-            return {array: arrays[array] for array in arrays.files}
-    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile):
+    def make(folder: Path) -> dict[str, Any]:
+        save_array(folder, "places", tsne(points.scores, progress=progress))
         return {}
 
+    return kept(run, TSNE, _tsne_inputs(inputs), make).array("places")
 
-def _keep(run: Run, name: str, **arrays: np.ndarray) -> None:
-    """A file that can't be written is no loss: it is worked out again. A run that was deleted meanwhile stays deleted."""
-    content = io.BytesIO()
-    np.savez(content, **arrays)
-    with suppress(OSError):
-        _folder(run).mkdir(exist_ok=True)
-        write_bytes_atomically(_folder(run) / f"{name}.npz", content.getvalue())
-        there = sorted(_folder(run).glob("*.npz"), key=lambda path: path.stat().st_mtime_ns)
-        for path in there[:-MOST_FILES]:
-            remove_quietly(path)
+
+def _tsne_inputs(inputs: Inputs) -> Inputs:
+    return Inputs([sum(ITERATIONS), inputs.key])
+
+
+def _points_in(artifact: Artifact | None) -> Points | None:
+    if artifact is None:
+        return None
+    arrays: dict[str, Any] = {name: artifact.array(name) for name in ARRAYS}
+    return Points(**arrays, num_features=artifact.facts["num_features"], num_used=artifact.facts["num_used"])
+
+
+def map_request(run: Run, checkpoint: Checkpoint, evaluated: EvaluatedImages, most: int, with_tsne: bool) -> Request:
+    inputs = {"run": run.id, "checkpoint": checkpoint.name, "evaluated": evaluated.reference, "most": most, "tsne": with_tsne}
+    return Request("map", f"{'t-SNE' if with_tsne else 'Map'} of {checkpoint.name} of {run.id}", inputs)
+
+
+def work(workspace: Workspace, inputs: dict[str, Any], progress: Progress) -> None:
+    """The job."""
+    run = find_run(workspace, inputs["run"])
+    checkpoint, evaluated = find_checkpoint(run, inputs["checkpoint"]), evaluated_named(run, inputs["evaluated"])
+    store = images_of(workspace, run, evaluated)
+    if store is None:
+        raise InputError("The pictures that this run was evaluated on are no longer on this machine.", code="dataset")
+    points = points_for(run, checkpoint, store, evaluated.indices, inputs["most"], progress)
+    if inputs["tsne"]:
+        tsne_for(run, map_inputs(checkpoint, store, evaluated.indices, inputs["most"]), points, progress)

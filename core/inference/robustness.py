@@ -1,11 +1,9 @@
 """How a network's accuracy falls as its pictures get worse: every corruption at every strength, on a sample, kept with the run."""
 
-import hashlib
-import json
-from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,17 +12,23 @@ from PIL import Image
 from core.data.store.image_store import ImageStore, Progress, no_progress, open_store
 from core.data.transforms.corruptions import CORRUPTIONS, corrupted
 from core.data.transforms.preprocessing import array_to_image, normalise
-from core.files import sealed, unsealed, write_bytes_atomically
-from core.insight.run_results import EvaluatedImages
-from core.runs.checkpoints import Checkpoint, load_network, weights_sum
-from core.runs.directory import Run
+from core.errors import InputError
+from core.files import unsealed
+from core.insight.run_results import EvaluatedImages, evaluated_named, images_of
+from core.jobs.job import Request
+from core.runs.artifacts import Artifact, ArtifactKind, Inputs, find_kept, kept, list_kept
+from core.runs.checkpoints import Checkpoint, find_checkpoint, load_network, weights_sum
+from core.runs.directory import Run, find_run
 from core.runs.records import spread
+from core.workspace import Workspace
 
 LEVELS = 6  # the first is the picture as it is
+ROBUSTNESS = ArtifactKind("artifacts/robustness", 24)
+BEFORE = "insight"  # the folder in which version 0.1 kept it
 BATCH = 128  # a multiple of four: corruptions go from picture to picture in four directions
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Robustness:
     """right: by corruption, (LEVELS, K) counts of right answers. support: (K,) pictures of each class in the sample."""
 
@@ -51,7 +55,19 @@ class Robustness:
 def measure(
     run: Run, checkpoint: Checkpoint, store: ImageStore, evaluated: EvaluatedImages, count: int, progress: Progress = no_progress
 ) -> Robustness:
-    """Judges the checkpoint on up to count of the judged pictures, spread evenly over them, and keeps the result."""
+    """Evaluates the checkpoint on up to count of the evaluated pictures, spread evenly over them, and keeps the result."""
+
+    def make(folder: Path) -> dict[str, Any]:
+        return asdict(_measured(checkpoint, store, evaluated, count, progress))
+
+    found = _in(kept(run, ROBUSTNESS, _inputs(checkpoint, store, evaluated, count), make))
+    assert found, "of the form that is written here"
+    return found
+
+
+def _measured(
+    checkpoint: Checkpoint, store: ImageStore, evaluated: EvaluatedImages, count: int, progress: Progress
+) -> Robustness:
     model, spec = load_network(checkpoint)
     model = model.to(memory_format=torch.channels_last)
     places = spread(len(evaluated.labels), count)
@@ -73,29 +89,61 @@ def measure(
 
     as_it_is = right_answers(next(iter(CORRUPTIONS)), 0)
     right = {name: [as_it_is, *(right_answers(name, level) for level in range(1, LEVELS))] for name in CORRUPTIONS}
-    measured = Robustness(checkpoint.name, len(places), np.bincount(labels, minlength=num_classes).tolist(), right)
-    path = _path(run, checkpoint, store, evaluated, count)
-    path.parent.mkdir(exist_ok=True)
-    write_bytes_atomically(path, sealed(asdict(measured)))
-    return measured
+    return Robustness(
+        checkpoint=checkpoint.name,
+        num_pictures=len(places),
+        support=np.bincount(labels, minlength=num_classes).tolist(),
+        right=right,
+    )
+
+
+def robustness_request(run: Run, checkpoint: Checkpoint, evaluated: EvaluatedImages, count: int) -> Request:
+    inputs = {"run": run.id, "checkpoint": checkpoint.name, "evaluated": evaluated.reference, "count": count}
+    return Request("robustness", f"{checkpoint.name} of {run.id} on worse pictures", inputs)
+
+
+def work(workspace: Workspace, inputs: dict[str, Any], progress: Progress) -> None:
+    """The job."""
+    run = find_run(workspace, inputs["run"])
+    evaluated = evaluated_named(run, inputs["evaluated"])
+    store = images_of(workspace, run, evaluated)
+    if store is None:
+        raise InputError("The pictures that this run was evaluated on are no longer on this machine.", code="dataset")
+    measure(run, find_checkpoint(run, inputs["checkpoint"]), store, evaluated, inputs["count"], progress)
 
 
 def kept_robustness(
     run: Run, checkpoint: Checkpoint, store: ImageStore, evaluated: EvaluatedImages, count: int
 ) -> Robustness | None:
     """What was measured before with these weights on these pictures."""
-    try:
-        return Robustness(**unsealed(_path(run, checkpoint, store, evaluated, count).read_bytes()))
-    except (OSError, ValueError, TypeError):
-        return None
+    inputs = _inputs(checkpoint, store, evaluated, count)
+    return _in(find_kept(run, ROBUSTNESS, inputs)) or _of_before(run.path / BEFORE / f"robustness-{inputs.key}.json")
 
 
 def last_robustness(run: Run) -> Robustness | None:
     """The last that was measured of the run."""
-    for path in sorted((run.path / "insight").glob("robustness-*.json"), key=lambda path: -path.stat().st_mtime):
-        with suppress(OSError, ValueError, TypeError):  # damaged: it can be measured again
-            return Robustness(**unsealed(path.read_bytes()))
-    return None
+    before = sorted((run.path / BEFORE).glob("robustness-*.json"), key=lambda path: -path.stat().st_mtime)
+    return next(filter(None, [*map(_in, list_kept(run, ROBUSTNESS)), *map(_of_before, before)]), None)
+
+
+def _inputs(checkpoint: Checkpoint, store: ImageStore, evaluated: EvaluatedImages, count: int) -> Inputs:
+    return Inputs([weights_sum(checkpoint), store.path.name, count], [evaluated.indices, evaluated.labels])
+
+
+def _in(artifact: Artifact | None) -> Robustness | None:
+    """None for one that is damaged: it can be measured again."""
+    try:
+        return artifact and Robustness(**artifact.facts)
+    except TypeError:
+        return None
+
+
+def _of_before(path: Path) -> Robustness | None:
+    """As version 0.1 kept it: one sealed file."""
+    try:
+        return Robustness(**unsealed(path.read_bytes()))
+    except (OSError, ValueError, TypeError):
+        return None
 
 
 def worse_and_worse(store: ImageStore, index: int, name: str) -> list[Image.Image]:
@@ -107,12 +155,3 @@ def worse_and_worse(store: ImageStore, index: int, name: str) -> list[Image.Imag
 def _levels(path: Path, index: int, name: str) -> list[Image.Image]:
     pixels = torch.from_numpy(open_store(path).images[index : index + 1])
     return [array_to_image(corrupted(pixels, name, level)[0].numpy()) for level in range(LEVELS)]
-
-
-def _path(run: Run, checkpoint: Checkpoint, store: ImageStore, evaluated: EvaluatedImages, count: int) -> Path:
-    of = (
-        json.dumps([weights_sum(checkpoint), store.path.name, count]).encode()
-        + evaluated.indices.tobytes()
-        + evaluated.labels.tobytes()
-    )
-    return run.path / "insight" / f"robustness-{hashlib.sha256(of).hexdigest()[:16]}.json"

@@ -1,6 +1,6 @@
 """What a run's records say of its evaluated pictures: ready for tables and galleries, without another forward pass."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -21,7 +21,7 @@ from core.insight.calibration import Scaling, scale
 from core.models.network_spec import NetworkSpec
 from core.runs.checkpoints import Checkpoint, find_checkpoint, list_checkpoints, read_file
 from core.runs.directory import Run
-from core.runs.evaluations import Evaluation, checkpoint_of, read_evaluation
+from core.runs.evaluations import Evaluation, checkpoint_of, list_evaluations, read_evaluation
 from core.runs.history import history_of
 from core.runs.records import NUM_SAMPLES, evaluated_images, load_predictions, spread
 from core.training.events import Predictions
@@ -51,6 +51,22 @@ class EvaluatedImages:
     labels: np.ndarray
     predictions: Predictions
     evaluation: Evaluation | None = None
+
+    @property
+    def reference(self) -> dict[str, Any]:
+        """What `evaluated_named` finds it again by."""
+        return {"epoch": self.epoch, "evaluation": self.evaluation.name if self.evaluation else ""}
+
+
+def evaluated_named(run: Run, reference: Mapping[str, Any]) -> EvaluatedImages:
+    """Raises InputError where it is gone."""
+    if name := reference["evaluation"]:
+        found = next((evaluated_by(kept) for kept in list_evaluations(run) if kept.name == name), None)
+    else:
+        found = evaluated_after(run, reference["epoch"])
+    if found is None:
+        raise InputError("The evaluation that this is about is gone.", code="file", hint="Choose another one.")
+    return found
 
 
 def evaluated_after(run: Run, epoch: int) -> EvaluatedImages | None:

@@ -1,5 +1,6 @@
 """A job: a kind of work that takes long, with its inputs, in a folder of its own. Where it stands is worked out, never stored."""
 
+import hashlib
 import json
 import os
 import re
@@ -19,7 +20,6 @@ from filelock import FileLock
 from core.errors import InputError
 from core.files import is_locked, remove_quietly, write_json_atomically
 from core.runs.event_log import append_event, read_tail
-from core.training.events import Event
 from core.workspace import Workspace
 
 State = Literal["queued", "running", "finished", "failed", "cancelled", "interrupted"]
@@ -28,7 +28,14 @@ KEPT_JOBS = 60  # that have ended; what they made is kept elsewhere
 
 
 @dataclass(frozen=True)
-class JobQueued(Event):
+class JobEvent:
+    """A line of a job's events. A vocabulary of its own: a run tells much more."""
+
+    kind: ClassVar[str] = ""
+
+
+@dataclass(frozen=True)
+class JobQueued(JobEvent):
     """server: the lock of the server in whose queue it waits; once nobody holds that, nobody will begin it."""
 
     kind: ClassVar[str] = "queued"
@@ -36,13 +43,13 @@ class JobQueued(Event):
 
 
 @dataclass(frozen=True)
-class JobStarted(Event):
+class JobStarted(JobEvent):
     kind: ClassVar[str] = "started"
     pid: int
 
 
 @dataclass(frozen=True, kw_only=True)
-class JobProgress(Event):
+class JobProgress(JobEvent):
     """total: 0 where it is not known. seconds: since the job began."""
 
     kind: ClassVar[str] = "progress"
@@ -53,7 +60,7 @@ class JobProgress(Event):
 
 
 @dataclass(frozen=True)
-class JobEnded(Event):
+class JobEnded(JobEvent):
     """message: a sentence where it did not finish. result: what the work returned, such as the name of what it made."""
 
     kind: ClassVar[str] = "ended"
@@ -83,6 +90,19 @@ class JobStatus:
     def share(self) -> float:
         """0..1; 0 where the total is not known."""
         return min(1.0, self.done / self.total) if self.total else 0.0
+
+
+@dataclass(frozen=True)
+class Request:
+    """Work that somebody wants done. inputs: what JSON can hold; the same ones mean the same work. title: for lists."""
+
+    kind: str
+    title: str
+    inputs: Mapping[str, Any]
+
+    @property
+    def key(self) -> str:
+        return hashlib.sha256(json.dumps([self.kind, self.inputs], sort_keys=True).encode()).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -141,16 +161,15 @@ class Job:
             return None
 
 
-def create_job(
-    workspace: Workspace, kind: str, inputs: Mapping[str, Any], *, title: str, key: str, server: str = "", owner: str = ""
-) -> Job:
-    """A new job's folder. Nothing has started yet. inputs: what JSON can hold. Raises OSError."""
+def create_job(workspace: Workspace, request: Request, *, server: str = "", owner: str = "") -> Job:
+    """A new job's folder. Nothing has started yet. Raises OSError."""
     _prune(workspace)
+    kind = request.kind
     job = Job(kind, workspace.jobs / f"{time.strftime('%Y%m%d-%H%M%S')}-{kind}-{secrets.token_hex(4)}")
     aside = Job(kind, workspace.jobs / f".new-{job.id}")
     try:
         aside.path.mkdir()
-        content = {"kind": kind, "title": title, "inputs": dict(inputs), "key": key, "owner": owner}
+        content = {"kind": kind, "title": request.title, "inputs": dict(request.inputs), "key": request.key, "owner": owner}
         write_json_atomically(aside.path / "job.json", content)
         append_event(aside.events, JobQueued(server))
         aside.path.rename(job.path)

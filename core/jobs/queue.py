@@ -9,14 +9,13 @@ import threading
 import time
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import Any
 
 from filelock import FileLock
 
 from core.errors import InputError
 from core.files import disk_error, write_json_atomically
 from core.jobs.executor import LocalProcesses, Worker
-from core.jobs.job import Job, JobStatus, create_job, server_lock
+from core.jobs.job import Job, JobStatus, Request, create_job, find_job, server_lock
 from core.jobs.kinds import JobKind
 from core.jobs.slots import Slot, first_free
 from core.runs.directory import read_json
@@ -51,18 +50,23 @@ class Queue:
         self.executor.fill_reserve()
         self._thread.start()
 
-    def submit(self, kind: str, inputs: Mapping[str, Any], *, title: str, key: str, owner: str = "") -> Job:
+    def submit(self, request: Request, owner: str = "") -> Job:
         """A job for this work, or the one that is doing the same already, whoever asked for that. Raises InputError."""
         with self.changed:
-            for job in [*self.active, *self.waiting]:
-                if job.kind == kind and job.key == key and not job.is_unwanted_since:
-                    return job
+            if job := self.doing(request):
+                return job
             try:
-                job = create_job(self.workspace, kind, inputs, title=title, key=key, server=self.server, owner=owner)
+                job = create_job(self.workspace, request, server=self.server, owner=owner)
             except OSError as error:
                 raise disk_error(error) from error
             self.put_in_line(job)
             return job
+
+    def doing(self, request: Request) -> Job | None:
+        """The job that does this work or waits for it."""
+        with self.changed:
+            alike = (job for job in [*self.active, *self.waiting] if job.kind == request.kind and job.key == request.key)
+            return next((job for job in alike if not job.is_unwanted_since), None)
 
     def put_in_line(self, job: Job) -> None:
         with self.changed:
@@ -97,6 +101,23 @@ class Queue:
     def going_on(self, kind: str) -> list[Job]:
         with self.changed:
             return [job for job in self.active if job.kind == kind]
+
+    def find(self, job_id: str) -> Job | None:
+        """A job of this queue that goes on or waits."""
+        with self.changed:
+            return next((job for job in [*self.active, *self.waiting] if job.id == job_id), None)
+
+    def ended(self, job_id: str) -> JobStatus | None:
+        """How a job that is no longer in this queue stands; None where it was removed meanwhile."""
+        try:
+            return self.status(find_job(self.workspace, job_id))
+        except InputError:
+            return None
+
+    def wait(self, job: Job, timeout_s: float) -> bool:
+        """Whether it has ended, by then at the latest."""
+        with self.changed:
+            return self.changed.wait_for(lambda: job not in self.active and job not in self.waiting, timeout_s)
 
     def status(self, job: Job) -> JobStatus:
         return self.kinds[job.kind].status(self.workspace, job)

@@ -1,19 +1,19 @@
 """Evaluations made by hand and kept with the run: a checkpoint on a split of some set, with what was said of each picture."""
 
-import hashlib
-from contextlib import suppress
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
 from core.errors import InputError
-from core.files import remove_folder, unsealed
+from core.runs.artifacts import Artifact, ArtifactKind, list_kept, read_artifact, remove_kept
 from core.runs.checkpoints import Checkpoint, find_checkpoint, weights_sum
 from core.runs.directory import Run
-from core.runs.records import load_record
+from core.runs.records import predictions_in
 from core.training.events import Predictions
+
+EVALUATIONS = ArtifactKind("evaluations", None)
 
 
 @dataclass(frozen=True)
@@ -43,8 +43,12 @@ class About:
 class Evaluation:
     """What is read of it raises InputError where a file is not as it was written."""
 
-    path: Path
+    kept: Artifact
     about: About
+
+    @property
+    def path(self) -> Path:
+        return self.kept.path
 
     @property
     def name(self) -> str:
@@ -52,64 +56,35 @@ class Evaluation:
 
     @cached_property
     def predictions(self) -> Predictions:
-        found = load_record(self._sound("record.npy"))
-        if found is None:  # removed this very moment
-            raise self._refusal("record.npy")
-        return found
+        return predictions_in(self.kept.array("record"))
 
     @cached_property
     def images(self) -> tuple[np.ndarray, np.ndarray]:
         """(indices into the store, labels as the network numbers its classes), each (N,) int64."""
-        indices, labels = self._array("pictures.npy").astype(np.int64)
+        indices, labels = self.kept.array("pictures").astype(np.int64)
         return indices, labels
 
     @cached_property
     def logits(self) -> np.ndarray | None:
         """(N, K) float32, None where they would have been too large to keep."""
-        return self._array("logits.npy") if "logits.npy" in self.about.sums else None
-
-    def _array(self, file: str) -> np.ndarray:
-        try:
-            return np.load(self._sound(file))
-        except OSError:
-            raise self._refusal(file) from None
-
-    def _sound(self, file: str) -> Path:
-        path = self.path / file
-        try:
-            if _sum_of(path, path.stat().st_mtime_ns) == self.about.sums[file]:
-                return path
-        except OSError:
-            pass
-        raise self._refusal(file)
-
-    def _refusal(self, file: str) -> InputError:
-        return InputError(
-            f"The kept evaluation's {file} is not as it was written.", code="file", hint="Remove it and evaluate again."
-        )
-
-
-@lru_cache(maxsize=64)
-def _sum_of(path: Path, changed_ns: int) -> str:
-    return sum_of_file(path)
-
-
-def sum_of_file(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+        return self.kept.array("logits") if "logits.npy" in self.about.sums else None
 
 
 def list_evaluations(run: Run) -> list[Evaluation]:
     """Those that are whole, the newest first."""
-    found = filter(None, map(read_evaluation, (run.path / "evaluations").glob("[0-9a-f]*")))
-    return sorted(found, key=lambda evaluation: -evaluation.about.made_s)
+    return list(filter(None, map(evaluation_in, list_kept(run, EVALUATIONS))))
+
+
+def evaluation_in(artifact: Artifact | None) -> Evaluation | None:
+    """None where it is half removed, or damaged: it can be made again."""
+    try:
+        return artifact and Evaluation(artifact, About(**artifact.facts, made_s=artifact.made_s, sums=artifact.sums))
+    except TypeError:
+        return None
 
 
 def read_evaluation(path: Path) -> Evaluation | None:
-    """None where it is half removed, or damaged: it can be made again."""
-    try:
-        return Evaluation(path, About(**unsealed((path / "about.json").read_bytes())))
-    except (OSError, ValueError, TypeError, KeyError):
-        return None
+    return evaluation_in(read_artifact(path))
 
 
 def checkpoint_of(run: Run, evaluation: Evaluation) -> Checkpoint | None:
@@ -123,5 +98,4 @@ def checkpoint_of(run: Run, evaluation: Evaluation) -> Checkpoint | None:
 
 def remove_evaluation(evaluation: Evaluation) -> None:
     """Nothing where somebody else has removed it already."""
-    with suppress(FileNotFoundError):
-        remove_folder(evaluation.path)
+    remove_kept(evaluation.kept)

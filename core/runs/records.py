@@ -56,21 +56,26 @@ def load_predictions(run: Run, epoch: int) -> Predictions | None:
 
 
 def save_record(path: Path, predictions: Predictions) -> None:
+    save_array(path, as_record(predictions))
+
+
+def as_record(predictions: Predictions) -> np.ndarray:
+    """(N,) with a field for each of what is known of a picture."""
     rank = [] if predictions.rank is None else [("rank", "u1")]
     fields = [("predicted", predictions.predicted.dtype), ("confidence", "<f2"), ("true_probability", "<f2"), *rank]
     record = np.empty(len(predictions.predicted), fields)
     for name, _ in fields:
         record[name] = getattr(predictions, name)
-    save_array(path, record)
+    return record
 
 
 def load_record(path: Path) -> Predictions | None:
     record = _array(path)
-    return (
-        None
-        if record is None or record.dtype.names is None
-        else Predictions(**{name: record[name] for name in record.dtype.names})
-    )
+    return None if record is None or record.dtype.names is None else predictions_in(record)
+
+
+def predictions_in(record: np.ndarray) -> Predictions:
+    return Predictions(**{name: record[name] for name in record.dtype.names})
 
 
 def save_filters(run: Run, epoch: int, filters: np.ndarray) -> None:

@@ -6,10 +6,11 @@ from core.data.browse import Browser
 from core.data.catalogue import DATASETS
 from core.data.edits import current_edits
 from core.data.imports import imported_sets, remove_import
-from core.data.sets import own_preprocessing, own_store, prepare_store
+from core.data.sets import own_store
 from core.data.store.image_store import ImageStore
 from core.data.store.originals import original_image, stored_image
 from core.errors import InputError
+from core.serving.data_work import store_request
 from core.wording import counted, large
 from pages.data.images import set_images
 from pages.data.import_form import FITTED, import_form
@@ -17,9 +18,10 @@ from pages.data.report import report_of, set_report
 from pages.data.splits import set_splits
 from pages.data.statistics import set_figures
 from pages.data.transform_lab import transform_lab
-from pages.shared.actions import do, with_bar
+from pages.shared.actions import do
 from pages.shared.session import workspace
 from pages.shared.text import escaped
+from pages.shared.work import begin, work_on
 from pages.train.settings_form import begin_with_set
 
 VIEWS = ("Report", "Pictures", "Figures", "Splits", "Transforms")
@@ -121,9 +123,10 @@ def read_images(name: str) -> None:
     record = DATASETS.get(name)
     size = record.download_mb if record and not (workspace().datasets / record.folder).is_dir() else 0
     st.info(f"Its pictures are not here yet. {f'{size} MB are downloaded once.' if size else 'They are read once.'}")
-    if not st.button("Get the pictures" if size else "Read the pictures", type="primary", key="read-set"):
-        return
-    if with_bar(lambda progress: prepare_store(workspace(), name, own_preprocessing(workspace(), name), progress)):
+    request = store_request(name, record.title if record else name)
+    if st.button("Get the pictures" if size else "Read the pictures", type="primary", key="read-set"):
+        do(lambda: begin(request))
+    if (ended := work_on(request)) and ended.state == "finished":
         st.rerun()
 
 

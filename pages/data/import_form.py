@@ -5,11 +5,11 @@ from pathlib import Path
 
 import streamlit as st
 
-from core.data.sets import import_set
-from core.data.store.image_store import Progress
 from core.files import write_new
-from pages.shared.actions import with_bar
-from pages.shared.session import workspace
+from core.serving.data_work import import_request
+from pages.shared.actions import do
+from pages.shared.session import launcher, workspace
+from pages.shared.work import begin, is_going_on, show, work_on
 
 FITTED = {"crop": "the middle cut out", "pad": "black bars added", "stretch": "stretched"}
 LAYOUTS = """
@@ -21,7 +21,7 @@ LAYOUTS = """
 
 
 def import_form() -> None:
-    """Asks for a zip or a path and imports it. Opens the set's report once it is here."""
+    """Asks for a zip or a path and has it imported."""
     state = st.session_state
     number = state.get("imports", 0)
     st.markdown("**Your own pictures**")
@@ -35,6 +35,7 @@ def import_form() -> None:
         path = st.text_input("Or the path of a folder or zip", key=f"path-{number}", placeholder="/home/me/pictures/flowers")
         with st.expander("How the pictures may lie in it", key="layouts"):
             st.markdown(LAYOUTS)
+    importing()
     if file is None and not path.strip():
         return
     name, size, fit = st.columns(3)
@@ -60,22 +61,32 @@ def import_form() -> None:
         help="How a picture fills the square: its middle cut out, black bars added, or stretched.",
     )
     if st.button("Import", type="primary", key=f"import-{number}"):
-        _import(file, path, chosen_name, chosen_size, chosen_fit)
+        do(lambda: _begin(file, path, chosen_name, chosen_size, chosen_fit))
 
 
-def _import(file, path: str, name: str, size_px: int | None, fit: str) -> None:
-    def take(progress: Progress) -> None:
-        progress("Looking at what it holds", 0, 0)
-        if file is None:
-            imported, _ = import_set(workspace(), path.strip(), name, size_px, fit, progress)
-        else:
-            with tempfile.TemporaryDirectory(prefix="upload-", dir=workspace().home) as folder:
-                target = Path(folder) / "upload.zip"
-                write_new(target, file.getbuffer())
-                imported, _ = import_set(workspace(), target, name, size_px, fit, progress, is_upload=True)
-        st.query_params["set"] = imported
+def _begin(file, path: str, name: str, size_px: int | None, fit: str) -> None:
+    """An upload is put into a folder of its own first, for the process that reads it."""
+    place = Path(path.strip())
+    if file is not None:
+        place = Path(tempfile.mkdtemp(prefix="upload-", dir=workspace().home)) / "upload.zip"
+        write_new(place, file.getbuffer())
+    begin(request := import_request(place, name, size_px, fit, is_upload=file is not None))
+    st.session_state["importing"] = {"key": request.key, **request.inputs}
 
-    if with_bar(take):
-        st.session_state["imports"] = st.session_state.get("imports", 0) + 1
-        st.session_state["notice"] = f"{st.query_params['set']} is imported."
-        st.rerun()
+
+def importing() -> None:
+    """The imports that go on, whoever asked for them. Opens the set's report once the one asked for here is done."""
+    state = st.session_state
+    if asked := state.get("importing"):
+        inputs = {name: value for name, value in asked.items() if name != "key"}
+        ended = work_on(import_request(inputs.pop("path"), **inputs))
+        if is_going_on(ended):
+            return
+        state.pop("importing")
+        if ended and ended.state == "finished" and ended.result:
+            state["imports"] = state.get("imports", 0) + 1
+            state["notice"] = f"{ended.result['dataset']} is imported."
+            st.query_params["set"] = str(ended.result["dataset"])
+            st.rerun()
+    for job in launcher().queue.going_on("import"):
+        show(job)

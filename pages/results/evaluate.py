@@ -7,23 +7,27 @@ from core.data.imports import imported_sets
 from core.data.sets import splits_of, title_of
 from core.errors import InputError
 from core.inference.evaluation import ALL
-from core.inference.kept_evaluations import evaluate_and_keep
+from core.inference.kept_evaluations import evaluation_request
 from core.insight.run_results import EvaluatedImages, evaluated_by
+from core.jobs.job import Request
 from core.runs.checkpoints import find_checkpoint
 from core.runs.directory import Run
 from core.runs.evaluations import Evaluation, list_evaluations, remove_evaluation
 from core.runs.records import load_division
 from core.wording import percent
 from pages.results.checkpoint_choice import checkpoint_titles
-from pages.shared.actions import do, with_bar
-from pages.shared.session import workspace
+from pages.shared.actions import do
+from pages.shared.session import launcher, workspace
 from pages.shared.text import escaped
+from pages.shared.work import begin, is_going_on, work_on
 
 
 def evaluation_choice(run: Run) -> None:
     """Which evaluation the views show, and a way to make others."""
     kept = {evaluation.name: evaluation for evaluation in list_evaluations(run)}
     key = _key(run)
+    if made := st.session_state.pop("evaluation-made", None):
+        st.session_state[made[0]] = made[1]
     if st.session_state.get(key, "") not in ("", *kept):
         st.session_state[key] = ""
     if kept:
@@ -99,20 +103,33 @@ def said_of(evaluation: Evaluation) -> str:
 
 
 def carry_out(run: Run) -> None:
-    """Makes the evaluation that was asked for. Outside of what updates itself, which would break a long one off."""
-    asked = st.session_state.pop("to-evaluate", None)
-    if asked is None or asked[0] != run.id:
+    """Has the evaluation made that was asked for, and shows the one that is being made, also to who comes later."""
+    state = st.session_state
+    if (asked := state.pop("to-evaluate", None)) and asked[0] == run.id:
+        _, name, split, dataset = asked
+        request = evaluation_request(run, find_checkpoint(run, name).name, split, dataset)
+        state["evaluating"] = {"run": run.id, "checkpoint": request.inputs["checkpoint"], "split": split, "dataset": dataset}
+        do(lambda: begin(request))
+    wanted = state.get("evaluating")
+    if wanted and wanted["run"] == run.id:
+        ended = work_on(evaluation_request(run, wanted["checkpoint"], wanted["split"], wanted["dataset"]))
+        if is_going_on(ended):
+            return
+        state.pop("evaluating")
+        if ended and ended.state == "finished" and ended.result:
+            _show(run, str(ended.result["evaluation"]))
         return
-    _, name, split, dataset = asked
-    made: list[Evaluation] = []
+    for job in launcher().queue.going_on("evaluate"):  # asked for in another tab, or before a reload
+        if job.inputs["run"] == run.id:
+            state["evaluating"] = job.inputs
+            work_on(Request(job.kind, job.title, job.inputs))
 
-    def evaluate(progress) -> None:
-        made.append(evaluate_and_keep(workspace(), run, find_checkpoint(run, name), split, dataset, progress))
 
-    if with_bar(evaluate):
-        st.session_state[_key(run)] = made[0].name
-        st.session_state["evaluations-made"] = st.session_state.get("evaluations-made", 0) + 1  # a new one stands closed
-        do(lambda: None, notice=f"Kept: {in_short(made[0])}.")
+def _show(run: Run, name: str) -> None:
+    made = next((kept for kept in list_evaluations(run) if kept.name == name), None)
+    st.session_state["evaluation-made"] = (_key(run), name)  # chosen before its list is drawn anew
+    st.session_state["evaluations-made"] = st.session_state.get("evaluations-made", 0) + 1  # a new one stands closed
+    do(lambda: None, notice=f"Kept: {in_short(made)}." if made else "")
 
 
 def _splits(run: Run, dataset: str) -> list[str]:

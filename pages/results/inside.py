@@ -13,7 +13,7 @@ from core.figures import inside as figures
 from core.figures.runs import probability_bars
 from core.inference import layers as look
 from core.inference import saliency
-from core.inference.kept_occlusion import covered_key, keep_covered, kept_covered
+from core.inference.kept_occlusion import Covering, kept_occlusion, occlusion_for, occlusion_request
 from core.inference.layers import Layer
 from core.inference.predictor import Prediction, network_of, predict
 from core.insight.run_results import EvaluatedImages, image_at, images_of
@@ -22,11 +22,12 @@ from core.runs.checkpoints import Checkpoint
 from core.runs.directory import Run
 from core.wording import counted, percent
 from pages.results.checkpoint_choice import checkpoint_choice
-from pages.shared.actions import with_bar
+from pages.shared.actions import do
 from pages.shared.enlarged import enlarged
 from pages.shared.session import workspace
 from pages.shared.text import escaped
 from pages.shared.upload import uploaded_image
+from pages.shared.work import begin, work_on
 
 SIDE_PX = 260
 TOP_K = 5
@@ -50,7 +51,7 @@ def inside(run: Run, evaluated: EvaluatedImages, names: list[str]) -> None:
         return
     layers = look.layers_of(spec)
     what_it_says(said)
-    evidence(checkpoint, model, spec, layers, said)
+    evidence(run, checkpoint, model, spec, layers, said)
     what_a_layer_does(model, spec, layers, said)
 
 
@@ -108,7 +109,9 @@ def what_it_says(said: Prediction) -> None:
         )
 
 
-def evidence(checkpoint: Checkpoint, model: object, spec: NetworkSpec, layers: Sequence[Layer], said: Prediction) -> None:
+def evidence(
+    run: Run, checkpoint: Checkpoint, model: object, spec: NetworkSpec, layers: Sequence[Layer], said: Prediction
+) -> None:
     """Grad-CAM and occlusion for one class."""
     st.subheader("Where it finds the evidence")
     predicted = int(said.probabilities.argmax())
@@ -131,7 +134,7 @@ def evidence(checkpoint: Checkpoint, model: object, spec: NetworkSpec, layers: S
     with left:
         grad_cam(model, spec, layer, said, target)
     with right:
-        covering(checkpoint, model, spec, said, target)
+        covering(run, checkpoint, said, target)
 
 
 def layer_of_evidence(layers: Sequence[Layer]) -> Layer | None:
@@ -172,7 +175,7 @@ def grad_cam(model: object, spec: NetworkSpec, layer: Layer | None, said: Predic
     )
 
 
-def covering(checkpoint: Checkpoint, model: object, spec: NetworkSpec, said: Prediction, target: int) -> None:
+def covering(run: Run, checkpoint: Checkpoint, said: Prediction, target: int) -> None:
     """Occlusion: at once where it is quick or was done before, else by a button, since it costs hundreds of passes."""
     st.markdown("**Occlusion**")
     _, height, width = said.seen.shape
@@ -189,31 +192,18 @@ def covering(checkpoint: Checkpoint, model: object, spec: NetworkSpec, said: Pre
         else 0
     )
     patch, stride = sizes[choice]
-    temperature = said.calibration.temperature
-    key = covered_key(checkpoint, said.seen, target, patch, stride, temperature)
-    fall, place = kept_covered(key), st.empty()
+    how = Covering(target, patch, stride, said.calibration.temperature)
+    fall = kept_occlusion(run, checkpoint, said.seen, how)
+    if fall is None and saliency.is_quick(height, width, patch, stride):
+        fall = occlusion_for(run, checkpoint, said.seen, how)
     if fall is None:
-        if not saliency.is_quick(height, width, patch, stride):
-            with place.container():
-                asked = st.button(f"Cover {saliency.num_windows(height, width, patch, stride):,} squares", key="inside-cover")
-                st.caption(
-                    "Shows by how much the probability falls when a square is covered. The picture is judged once for each."
-                )
-            if not asked:
-                return
-        with place.container():
-            done = with_bar(
-                lambda progress: keep_covered(key, cover(model, spec, said, target, patch, stride, temperature, progress))
-            )
-        if not done:
-            return
-        place.empty()
-        fall = kept_covered(key)
+        request = occlusion_request(run, checkpoint, said.seen, how)
+        if st.button(f"Cover {saliency.num_windows(height, width, patch, stride):,} squares", key="inside-cover"):
+            do(lambda: begin(request))
+        st.caption("Shows by how much the probability falls when a square is covered. The picture is judged once for each.")
+        work_on(request)
+        return
     show_covered(said, target, fall, patch)
-
-
-def cover(model, spec, said, target, patch, stride, temperature, progress) -> np.ndarray:
-    return saliency.occlusion(model, look.as_input(said.seen[None], spec), target, patch, stride, temperature, progress)
 
 
 def show_covered(said: Prediction, target: int, fall: np.ndarray, patch: int) -> None:

@@ -1,17 +1,16 @@
 """A map of the evaluated pictures: those that are alike to the network lie together."""
 
-from collections.abc import Callable
-
 import numpy as np
 import streamlit as st
 
 from core.data.store.image_store import ImageStore
 from core.errors import InputError
 from core.figures import inside as figures
-from core.inference.background import Work, work_named, work_on
 from core.inference.embedding import FEWEST_POINTS, MOST_POINTS, Points
-from core.inference.kept_maps import kept_points, kept_tsne, map_key, points_for, tsne_for
+from core.inference.kept_maps import kept_points, kept_tsne, map_inputs, map_request, points_for
 from core.insight.run_results import EvaluatedImages, images_of
+from core.jobs.job import Request
+from core.runs.artifacts import Inputs
 from core.runs.checkpoints import Checkpoint
 from core.runs.directory import Run
 from core.wording import percent
@@ -20,11 +19,13 @@ from pages.components.live_chart import live_chart
 from pages.results.checkpoint_choice import checkpoint_choice
 from pages.results.epoch_slider import is_playing
 from pages.results.evaluated_image import open_image
+from pages.shared.actions import do
 from pages.shared.session import workspace
 from pages.shared.text import escaped
+from pages.shared.work import begin, is_going_on, work_on
 
+AT_ONCE_PIXELS = 300_000  # of all pictures together: well within a second, so that it needs no job
 QUICK_PIXELS = 6_000_000  # of all pictures together: a few seconds for the networks that fit them
-SOON_S = 0.5  # waited for without a word
 SAMPLES = (500, 1_000, 2_000, MOST_POINTS)
 
 
@@ -42,15 +43,17 @@ def embedding_map(run: Run, evaluated: EvaluatedImages, names: list[str]) -> Non
             return
         most = sample_choice(store, len(evaluated.labels))
     try:
-        key = map_key(checkpoint, store, evaluated.indices, most)
-        points = kept_points(run, key) or worked_out(run, checkpoint, store, evaluated, most, key)
+        inputs = map_inputs(checkpoint, store, evaluated.indices, most)
+        points = kept_points(run, inputs) or worked_out(run, checkpoint, store, evaluated, most, inputs)
         if points is None:
             return
         with st.container(horizontal=True, vertical_alignment="bottom"):
             st.session_state.setdefault("map-projection", "PCA")
+            if st.session_state.pop("map-back-to-pca", False):  # t-SNE was cancelled
+                st.session_state["map-projection"] = "PCA"
             projection = st.segmented_control("Projection", ["PCA", "t-SNE"], key="map-projection", required=True)
             groups = colours(evaluated.labels[points.positions], points.predicted, names)
-        places = tsne_places(run, key, points) if projection == "t-SNE" else points.scores[:, :2]
+        places = tsne_places(run, checkpoint, evaluated, most, inputs, points) if projection == "t-SNE" else points.scores[:, :2]
         if places is None:
             return
     except InputError as error:
@@ -59,7 +62,15 @@ def embedding_map(run: Run, evaluated: EvaluatedImages, names: list[str]) -> Non
     say_what_it_is(projection, points, len(evaluated.labels))
     axes = tuple(f"Component {i + 1} ({percent(float(points.explained[i]))} of the variance)" for i in range(2))
     show(
-        run, store, evaluated, points, places, groups, axes if projection == "PCA" else ("", ""), f"map-{projection}-{key}", names
+        run,
+        store,
+        evaluated,
+        points,
+        places,
+        groups,
+        axes if projection == "PCA" else ("", ""),
+        f"map-{projection}-{inputs.key}",
+        names,
     )
 
 
@@ -84,56 +95,49 @@ def pixels(store: ImageStore) -> int:
 
 
 def worked_out(
-    run: Run, checkpoint: Checkpoint, store: ImageStore, evaluated: EvaluatedImages, most: int, key: str
+    run: Run, checkpoint: Checkpoint, store: ImageStore, evaluated: EvaluatedImages, most: int, inputs: Inputs
 ) -> Points | None:
-    """The network passes over the pictures: at once where that takes seconds, else when asked to."""
+    """The network passes over the pictures: here where that takes a moment, as a job where it takes seconds, else when asked to."""
     count = min(most, len(evaluated.labels))
-    is_quick = count * pixels(store) <= QUICK_PIXELS
-    work = work_named(key)
-    if work is None and not is_quick:
-        asked = st.button(f"Make a map of {count:,} pictures", type="primary", key="make-map")
-        if not asked:
-            st.caption(
-                "The network passes over each picture once. For pictures of this size that takes a while; the map is kept."
-            )
-            return None
-    work = work or work_on(key, lambda progress: points_for(run, checkpoint, store, evaluated.indices, most, progress))
-    return awaited(work, None if is_quick else work.cancel)
+    if count * pixels(store) <= AT_ONCE_PIXELS:
+        return points_for(run, checkpoint, store, evaluated.indices, most)
+    request = map_request(run, checkpoint, evaluated, most, with_tsne=False)
+    if is_begun(request, by_itself=count * pixels(store) <= QUICK_PIXELS):
+        return None
+    if st.button(f"Make a map of {count:,} pictures", type="primary", key="make-map"):
+        do(lambda: begin(request))
+    st.caption("The network passes over each picture once. For pictures of this size that takes a while; the map is kept.")
+    return kept_points(run, inputs)
 
 
-def tsne_places(run: Run, key: str, points: Points) -> np.ndarray | None:
-    if (known := kept_tsne(run, key, len(points.positions))) is not None:
+def tsne_places(
+    run: Run, checkpoint: Checkpoint, evaluated: EvaluatedImages, most: int, inputs: Inputs, points: Points
+) -> np.ndarray | None:
+    if (known := kept_tsne(run, inputs, len(points.positions))) is not None:
         return known
     if is_playing(run):
         st.info("t-SNE takes longer than an epoch is shown. Stop playing to have it worked out, or choose PCA.")
         return None
-    name = f"tsne-{key}"
-    work = work_named(name) or work_on(name, lambda progress: tsne_for(run, key, points, progress))
-
-    def cancel() -> None:
-        work.cancel()
-        st.session_state["map-projection"] = "PCA"
-
-    return awaited(work, cancel)
+    request = map_request(run, checkpoint, evaluated, most, with_tsne=True)
+    if is_begun(request, by_itself=True):
+        return None
+    if st.button("Work out t-SNE", key="make-tsne"):
+        do(lambda: begin(request))
+    return kept_tsne(run, inputs, len(points.positions))
 
 
-def awaited(work: Work, cancel: Callable[[], None] | None):
-    """The result of work that ends soon; else None, and its progress until the page shows the result."""
-    if work.wait(SOON_S):
-        return work.result()
-    st.fragment(progress, run_every=0.5)(work, cancel)
-    return None
-
-
-def progress(work: Work, cancel: Callable[[], None] | None) -> None:
-    if work.wait(0):
-        st.rerun()
-    st.progress(
-        min(1.0, work.done / work.total) if work.total else 0.0,
-        f"{work.what}, {work.done:,} of {work.total:,}" if work.total else work.what,
-    )
-    if cancel and st.button("Cancel", key="cancel-map", on_click=cancel):
-        st.rerun()
+def is_begun(request: Request, by_itself: bool) -> bool:
+    """Whether the work goes on, which is shown. What was cancelled or has failed is not begun again by itself."""
+    state = st.session_state
+    ended = work_on(request)
+    if ended is None and by_itself and state.get("map-given-up") != request.key:
+        do(lambda: begin(request))
+    if ended and not ended.is_active:
+        state["map-given-up"] = request.key
+        if ended.state == "cancelled" and request.inputs["tsne"]:
+            state["map-back-to-pca"] = True
+            st.rerun()
+    return is_going_on(ended)
 
 
 def colours(labels: np.ndarray, predicted: np.ndarray, names: list[str]) -> list[figures.Group]:

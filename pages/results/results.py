@@ -23,6 +23,7 @@ from pages.results.gallery import gallery
 from pages.results.inside import inside
 from pages.results.map import embedding_map
 from pages.results.robustness import robustness
+from pages.shared.export import made_export
 from pages.shared.run_row import badge, titles_of
 from pages.shared.session import choose_run, chosen_run, workspace
 from pages.shared.text import escaped
@@ -151,12 +152,8 @@ with st.container(horizontal=True, vertical_alignment="bottom"):
         evaluation_choice(run)
         if st.button("Compare with…", key="compare-this"):
             compare_runs([run.id])
-        st.link_button(
-            "Report",
-            f"trainscope/runs/{run.id}/report.html",
-            key="report",
-            help="All of it as one HTML file, which needs no server.",
-        )
+        about = "All of it as one HTML file, which needs no server."
+        made_export(run, "report.html", "Report", "Download the report", key="report", help=about)
 if run:
     carry_out(run)
     state = status_of(run)

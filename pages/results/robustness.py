@@ -5,16 +5,17 @@ import streamlit as st
 from core.data.transforms.corruptions import CORRUPTIONS
 from core.errors import InputError
 from core.figures.robustness import robustness_curve
-from core.inference.robustness import Robustness, kept_robustness, measure, worse_and_worse
+from core.inference.robustness import Robustness, kept_robustness, robustness_request, worse_and_worse
 from core.insight.run_results import EvaluatedImages, checkpoint_for, images_of
 from core.runs.directory import Run
 from core.wording import percent
 from pages.components.live_chart import live_chart
-from pages.shared.actions import with_bar
+from pages.shared.actions import do
 from pages.shared.enlarged import enlarged
 from pages.shared.gallery_choice import ANY
 from pages.shared.session import workspace
 from pages.shared.text import escaped
+from pages.shared.work import begin, is_going_on, work_on
 
 SAMPLES = (200, 500, 2000, 10_000)
 
@@ -52,8 +53,11 @@ def robustness(run: Run, evaluated: EvaluatedImages, names: list[str]) -> None:
             key="bench-class",
             width=240,
         )
-    if is_asked and with_bar(lambda progress: measure(run, checkpoint, store, evaluated, count, progress)):
-        st.rerun()
+    request = robustness_request(run, checkpoint, evaluated, count)
+    if is_asked:
+        do(lambda: begin(request))
+    if is_going_on(work_on(request)):
+        return
     measured = kept_robustness(run, checkpoint, store, evaluated, count)
     if measured is None:
         st.info(

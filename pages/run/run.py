@@ -17,6 +17,7 @@ from pages.compare.family import family_tree
 from pages.run.delete import delete_button
 from pages.shared.actions import do
 from pages.shared.continue_fields import go_on_fields
+from pages.shared.export import export_link, run_export
 from pages.shared.run_row import badge, subject_of, title_of, when_of
 from pages.shared.session import choose_run, chosen_run, go_to, launcher, workspace
 from pages.shared.text import escaped
@@ -179,7 +180,7 @@ def checkpoints(run: Run, status: Status, history: History) -> None:
             choose_run(None)
             st.switch_page("train/train.py")
         for label, kind in (("Download it", "zip"), ("Weights as .pt", "pt"), ("as .safetensors", "safetensors")):
-            st.link_button(label, f"trainscope/runs/{run.id}/{name}.{kind}", key=f"download-{kind}", help=DOWNLOADS[kind])
+            export_link(run, f"{name}.{kind}", label, key=f"download-{kind}", help=DOWNLOADS[kind])
         if not status.is_active:
             with st.popover("Remove", key="prune"):
                 if st.button(f"Remove {name}", key="remove-checkpoint"):
@@ -207,7 +208,7 @@ def marked(run: Run, pointer: str) -> str:
 
 def downloads(run: Run) -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.link_button("Download the whole run", f"trainscope/runs/{run.id}/run.zip", key="download-run")
+        run_export(run)
         st.caption("Curves, records and checkpoints in one zip, which opens in another installation.", width="content")
 
 

@@ -5,7 +5,6 @@ from typing import Any
 
 import streamlit as st
 
-from core.data.store.image_store import Progress
 from core.errors import InputError
 from core.files import disk_error
 from core.running.actions import DamagedCheckpoint
@@ -33,26 +32,6 @@ def do(action: Callable[[], object], notice: str = "", to: str | None = None) ->
         if to:
             st.switch_page(to, query_params={"run": st.session_state["run"]} if st.session_state.get("run") else None)
     st.rerun()
-
-
-def with_bar(action: Callable[[Progress], object]) -> bool:
-    """Does what takes its time behind a bar that moves. Whether it was done; else why not is said where the bar was."""
-    bar = st.progress(0.0, "Beginning")
-
-    def show(what: str, done: int, total: int) -> None:
-        bar.progress(min(1.0, done / total) if total else 1.0, escaped(f"{what}, {done:,} of {total:,}" if total else what))
-
-    try:
-        action(show)
-    except InputError as error:
-        reason = str(error)
-    except OSError as error:
-        reason = str(disk_error(error))
-    else:
-        return True
-    bar.empty()
-    st.error(escaped(reason))
-    return False
 
 
 def show_messages() -> None:

@@ -10,17 +10,18 @@ from core.data.imports import imported_sets
 from core.data.transforms.lab import Composition
 from core.data.transforms.presets import list_presets
 from core.errors import InputError
-from core.intake.pretrained import make_pretrained_ready
 from core.models.catalogue import MODELS
 from core.recipes import RECIPES, recipe_named
 from core.running.branch import config_to_branch
 from core.running.recipe_start import start_from, suited_to
 from core.runs.directory import Run, find_run
+from core.serving.data_work import weights_request
 from core.settings import Setting, changed, get, parse_numbers, sections
 from pages.shared.actions import do
 from pages.shared.run_row import title_of
 from pages.shared.session import workspace
 from pages.shared.text import escaped, in_words
+from pages.shared.work import begin, work_on
 
 # Kept in the session: the recipe's name, and what was changed since, by path. A counter renews the widgets with the recipe.
 
@@ -117,13 +118,16 @@ def _recipe_choice() -> None:
     if start.note:
         with st.container(horizontal=True, vertical_alignment="center", border=True, key="without-weights"):
             st.markdown(escaped(start.note), width="stretch")
-            if st.button("Get the weights", key="get-weights"):
-                get_weights(recipe.config)
+            get_weights(recipe.config.model.name, key="get-weights")
 
 
-def get_weights(config: TrainConfig) -> None:
-    with st.spinner("Downloading the weights"):
-        do(lambda: make_pretrained_ready(workspace(), config), "The weights are here.")
+def get_weights(model: str, key: str) -> None:
+    """A button that has pretrained weights downloaded, and how far that is."""
+    request = weights_request(model)
+    if st.button("Get the weights", key=key):
+        do(lambda: begin(request))
+    if (ended := work_on(request)) and ended.state == "finished":
+        do(lambda: None, "The weights are here.")
 
 
 def begin_with(run: Run, checkpoint: str = "") -> None:

@@ -69,8 +69,8 @@ def preview(config: TrainConfig, is_busy: bool) -> None:
     about_the_set(config)
     if config.model.weights == "pretrained" and not parent_of_new_run() and not are_at_hand(workspace(), config.model.name):
         st.warning(escaped(str(missing(workspace(), config.model.name))))
-        if config.model.name in PRETRAINED and st.button("Get the weights", key="get-weights-now"):
-            get_weights(config)
+        if config.model.name in PRETRAINED:
+            get_weights(config.model.name, key="get-weights-now")
         return
     st.markdown(what_will_happen(config, plan, is_busy))
     if parent := parent_of_new_run():

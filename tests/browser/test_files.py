@@ -16,7 +16,7 @@ from core.runs.notes import Notes, read_notes, write_notes
 from core.runs.status import status_of
 from core.workspace import open_workspace
 from tests.browser.conftest import Server, choose, run_shown, start_server, view
-from tests.core.jobs.test_queue import tiny
+from tests.core.serving.test_launcher import tiny
 from tests.fixtures.waiting import until
 
 

@@ -15,7 +15,7 @@ from core.runs.records import evaluated_images
 from core.settings import changed
 from core.workspace import Workspace
 from pages.shared.text import escaped
-from tests.core.jobs.test_queue import tiny
+from tests.core.serving.test_launcher import tiny
 from tests.pages.test_pages import texts, visit, workspace  # noqa: F401 a fixture
 
 

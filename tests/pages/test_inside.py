@@ -2,7 +2,6 @@
 
 import io
 import shutil
-from collections import OrderedDict
 from threading import Event
 
 import pytest
@@ -10,25 +9,20 @@ from PIL import Image
 from streamlit.testing.v1 import AppTest
 
 from core.errors import InputError
+from core.inference.kept_maps import TSNE
 from core.inference.predictor import predict
 from core.insight.run_results import evaluated_after, evaluated_image
 from core.recipes import recipe_named
 from core.running.session import train_in
+from core.runs.artifacts import list_kept
 from core.runs.checkpoints import find_checkpoint
 from core.runs.directory import Run, create_run
 from core.runs.history import history_of
 from core.settings import changed
 from core.workspace import Workspace
-from tests.core.jobs.test_queue import tiny
+from tests.core.serving.test_launcher import tiny
 from tests.fixtures.waiting import until
 from tests.pages.test_pages import finished, texts, visit, workspace  # noqa: F401 fixtures
-
-
-@pytest.fixture(autouse=True)
-def nothing_worked_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Runs of the same configuration have the same weights, and what is known of them is known of all."""
-    monkeypatch.setattr("core.inference.background._works", OrderedDict())
-    monkeypatch.setattr("core.inference.kept_occlusion._covered", OrderedDict())
 
 
 def inside(run: Run) -> AppTest:
@@ -197,7 +191,7 @@ def test_the_map_shows_all_pictures_by_class_outcome_or_one_class(finished: Run)
     assert len(evaluated.labels) == 359
     app.segmented_control(key="map-projection").set_value("t-SNE").run()
     settled(app, "t-SNE: near points are alike")
-    assert len(list((finished.path / "insight").glob("tsne-*.npz"))) == 1
+    assert len(list_kept(finished, TSNE)) == 1
 
 
 def test_a_picture_of_the_map_opens_large(finished: Run) -> None:  # noqa: F811
@@ -211,6 +205,7 @@ def test_a_picture_of_the_map_opens_large(finished: Run) -> None:  # noqa: F811
 def test_a_map_of_large_pictures_waits_for_a_click(finished: Run, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
     import pages.results.map
 
+    monkeypatch.setattr(pages.results.map, "AT_ONCE_PIXELS", 100)
     monkeypatch.setattr(pages.results.map, "QUICK_PIXELS", 100)
     app = view(finished, "Map")
     assert "The network passes over each picture once" in texts(app)
@@ -218,24 +213,23 @@ def test_a_map_of_large_pictures_waits_for_a_click(finished: Run, monkeypatch: p
     settled(app, "All 359 evaluated pictures")
 
 
-def test_work_in_the_background_can_be_cancelled_and_its_failure_is_told(finished: Run, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
-    import pages.results.map
-
+def test_work_that_takes_long_can_be_cancelled_and_its_failure_is_told(finished: Run, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
     may_end = Event()
 
-    def slow(run, key, points, progress):
+    def slow(run, inputs, points, progress):
         while not may_end.wait(0.02):
             progress("t-SNE, iterations", 10, 750)
         raise InputError("It could not be done.")
 
-    monkeypatch.setattr(pages.results.map, "tsne_for", slow)
+    monkeypatch.setattr("core.inference.kept_maps.tsne_for", slow)
     app = settled(view(finished, "Map"), "PCA: the two directions")
     app.segmented_control(key="map-projection").set_value("t-SNE").run()
     assert "PCA: the two directions" not in texts(app)
-    app.button(key="cancel-map").click().run()
-    assert app.segmented_control(key="map-projection").value == "PCA"
+    next(button for button in app.button if button.label == "Cancel").click().run()
     settled(app, "PCA: the two directions")
+    assert app.segmented_control(key="map-projection").value == "PCA"
     app.segmented_control(key="map-projection").set_value("t-SNE").run()
+    app.button(key="make-tsne").click().run()
     may_end.set()
     settled(app, "It could not be done")
 

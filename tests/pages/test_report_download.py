@@ -19,7 +19,7 @@ from core.runs.directory import create_run
 from core.runs.notes import Notes, write_notes
 from pages._routes import ROUTES
 from tests.core.inference.test_evaluations import images
-from tests.core.jobs.test_queue import tiny
+from tests.core.serving.test_launcher import tiny
 
 HOSTILE = "</script><img src=x onerror=alert(1)>{{7*7}}@x"
 

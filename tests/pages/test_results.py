@@ -16,7 +16,7 @@ from core.runs.directory import Run, create_run
 from core.runs.evaluations import list_evaluations
 from core.runs.pins import MOST, pin, pins_of, unpin
 from core.workspace import Workspace
-from tests.core.jobs.test_queue import tiny
+from tests.core.serving.test_launcher import tiny
 from tests.pages.test_pages import texts, visit, workspace  # noqa: F401 a fixture
 
 

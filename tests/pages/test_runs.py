@@ -15,7 +15,7 @@ from core.runs.status import status_of
 from core.serving.launcher import launcher_for
 from core.workspace import Workspace
 from pages.train.live import FAST_S, _pace
-from tests.core.jobs.test_queue import tiny
+from tests.core.serving.test_launcher import tiny
 from tests.pages.test_pages import texts, visit, workspace  # noqa: F401 a fixture
 
 

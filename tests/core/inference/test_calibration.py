@@ -24,7 +24,7 @@ from core.running.session import train_in
 from core.runs.calibration import PLAIN, Calibration, calibration_of, save_calibration
 from core.runs.checkpoints import find_checkpoint, list_checkpoints
 from core.runs.directory import create_run
-from tests.core.jobs.test_queue import tiny
+from tests.core.serving.test_launcher import tiny
 
 
 def drawn(seed: int = 0, count: int = 4000, classes: int = 5, sharpness: float = 1.0) -> tuple[np.ndarray, np.ndarray]:

@@ -1,7 +1,5 @@
 """Maps of pictures: features as a walk through the layers gives them, PCA as scikit-learn's, t-SNE the same each time, files that heal."""
 
-import os
-
 import numpy as np
 import pytest
 import torch
@@ -15,7 +13,7 @@ from core.inference.embedding import MOST_COMPONENTS, features, points_of, princ
 from core.inference.kept_maps import (
     kept_points,
     kept_tsne,
-    map_key,
+    map_inputs,
     points_for,
     tsne_for,
 )
@@ -23,12 +21,13 @@ from core.inference.layers import as_input
 from core.insight.run_results import store_of
 from core.models.catalogue import MODELS
 from core.running.session import train_in
+from core.runs.artifacts import ArtifactKind
 from core.runs.checkpoints import find_checkpoint
 from core.runs.directory import Run, create_run
 from core.runs.records import evaluated_images, load_predictions
 from core.workspace import Workspace, open_workspace
 from tests.core.inference.test_layers import network
-from tests.core.jobs.test_queue import tiny
+from tests.core.serving.test_launcher import tiny
 
 
 @pytest.fixture(autouse=True)
@@ -143,7 +142,7 @@ def test_points_say_what_the_evaluation_said_and_a_sample_is_even(home, run):
 def test_what_was_worked_out_is_read_again_and_anew_where_it_is_damaged(home, run, monkeypatch):
     store, (indices, _) = store_of(home, run), evaluated_images(run)
     checkpoint = find_checkpoint(run, "last")
-    key = map_key(checkpoint, store, indices, 200)
+    key = map_inputs(checkpoint, store, indices, 200)
     points = points_for(run, checkpoint, store, indices, 200)
     places = tsne_for(run, key, points)
     again = kept_points(run, key)
@@ -151,15 +150,15 @@ def test_what_was_worked_out_is_read_again_and_anew_where_it_is_damaged(home, ru
     assert (again.num_features, again.num_used) == (points.num_features, points.num_used)
     assert np.array_equal(kept_tsne(run, key, 200), places)
     assert kept_tsne(run, key, 199) is None
-    assert not (run.path / "checkpoints" / "insight").exists()
-    for path in (run.path / "insight").iterdir():
+    assert not (run.path / "checkpoints" / "artifacts").exists()
+    for path in (run.path / "artifacts").rglob("*.npy"):
         content = bytearray(path.read_bytes())
         content[len(content) // 2] ^= 1
         path.write_bytes(content)
     assert kept_points(run, key) is None
     assert kept_tsne(run, key, 200) is None
     for rubbish in (b"", b"PK\x05\x06", b"not a map"):
-        for path in (run.path / "insight").iterdir():
+        for path in (run.path / "artifacts").rglob("*.npy"):
             path.write_bytes(rubbish)
         assert kept_points(run, key) is None
     assert points_for(run, checkpoint, store, indices, 200).scores.tobytes() == points.scores.tobytes()
@@ -170,27 +169,27 @@ def test_key_changes_with_weights_pictures_and_sample(home, run):
     store, (indices, _) = store_of(home, run), evaluated_images(run)
     first, last = find_checkpoint(run, "epoch-0001"), find_checkpoint(run, "last")
     keys = {
-        map_key(last, store, indices, 100),
-        map_key(first, store, indices, 100),
-        map_key(last, store, indices, 101),
-        map_key(last, store, indices[:-1], 100),
+        map_inputs(last, store, indices, 100).key,
+        map_inputs(first, store, indices, 100).key,
+        map_inputs(last, store, indices, 101).key,
+        map_inputs(last, store, indices[:-1], 100).key,
     }
     assert len(keys) == 4
-    assert map_key(find_checkpoint(run, "best"), store, indices, 100) in keys
+    assert map_inputs(find_checkpoint(run, "best"), store, indices, 100).key in keys
 
 
-def test_only_so_many_files_are_kept_and_none_in_a_deleted_run(home, run, tmp_path, monkeypatch):
-    monkeypatch.setattr(kept_maps, "MOST_FILES", 2)
+def test_only_so_many_maps_are_kept_and_none_in_a_deleted_run(home, run, tmp_path, monkeypatch):
+    monkeypatch.setattr(kept_maps, "POINTS", ArtifactKind("artifacts/few", 2))
     store, (indices, _) = store_of(home, run), evaluated_images(run)
     checkpoint = find_checkpoint(run, "last")
     for most in (50, 60, 70):
         points_for(run, checkpoint, store, indices, most)
-        for path in (run.path / "insight").iterdir():  # the oldest is told by its file's time
-            os.utime(path, ns=(path.stat().st_atime_ns, path.stat().st_mtime_ns - 10**9))
-    assert len(list((run.path / "insight").iterdir())) == 2
-    assert kept_points(run, map_key(checkpoint, store, indices, 50)) is None
+    assert len(list((run.path / "artifacts/few").iterdir())) == 2
+    assert kept_points(run, map_inputs(checkpoint, store, indices, 50)) is None
+    assert kept_points(run, map_inputs(checkpoint, store, indices, 70)) is not None
     gone = Run(tmp_path / "gone")
-    kept_maps._keep(gone, "points-x", scores=np.zeros(3))
+    with pytest.raises(FileNotFoundError):
+        points_for(gone, checkpoint, store, indices, 50)
     assert not gone.path.exists()
 
 

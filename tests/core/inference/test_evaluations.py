@@ -33,7 +33,7 @@ from core.runs.checkpoints import find_checkpoint, list_checkpoints
 from core.runs.directory import create_run
 from core.runs.evaluations import checkpoint_of, list_evaluations, remove_evaluation
 from core.runs.records import evaluated_images, load_division, load_filters, load_predictions, save_array
-from tests.core.jobs.test_queue import tiny
+from tests.core.serving.test_launcher import tiny
 
 
 @pytest.fixture

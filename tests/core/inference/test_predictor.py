@@ -11,7 +11,7 @@ from core.data.sets import find_store
 from core.data.sources.decoding import decode_image
 from core.data.transforms.preprocessing import array_to_image
 from core.errors import InputError
-from core.inference.evaluation import evaluate_checkpoint
+from core.inference.evaluation import evaluate_checkpoint, to_evaluate
 from core.inference.predictor import predict
 from core.insight.metrics import confusion_matrix
 from core.insight.run_results import evaluated_after, samples
@@ -113,7 +113,7 @@ def test_weights_file_is_readable_by_any_safetensors_reader(run):
 
 @pytest.mark.parametrize("split", ["train", "validation"])
 def test_judging_afterwards_gives_the_figures_of_the_training(workspace, run, split):
-    evaluated = evaluate_checkpoint(workspace, run, find_checkpoint(run, "last"), split).result
+    evaluated = evaluate_checkpoint(to_evaluate(workspace, run, find_checkpoint(run, "last"), split)).result
     assert sum(evaluated.correct) / sum(evaluated.support) == pytest.approx(evaluated.accuracy)
     if split == "validation":
         last = [row for row in EventReader(run.events).read() if row["kind"] == "evaluation"][-1]

@@ -12,7 +12,7 @@ from core.insight.run_results import evaluated_after, images_of
 from core.running.session import train_in
 from core.runs.checkpoints import find_checkpoint
 from core.runs.directory import create_run
-from tests.core.jobs.test_queue import tiny
+from tests.core.serving.test_launcher import tiny
 
 SHAPES = [(7, 1, 8, 8), (5, 3, 32, 32), (3, 3, 64, 48), (1, 1, 4, 4)]
 
@@ -94,7 +94,7 @@ def test_sample_is_spread_over_all_and_damaged_file_measured_anew(workspace, eva
     store, last = images_of(workspace, run, evaluated), find_checkpoint(run, "last")
     measured = measure(run, last, store, evaluated, 50)
     assert measured.num_pictures == sum(measured.support) == 50
-    (file,) = (run.path / "insight").glob("robustness-*.json")
+    (file,) = (run.path / "artifacts/robustness").glob("*/about.json")
     file.write_bytes(file.read_bytes().replace(b"1", b"2", 1))
     assert kept_robustness(run, last, store, evaluated, 50) is None
     assert [image.size for image in worse_and_worse(store, 0, "blur")] == [(8, 8)] * LEVELS

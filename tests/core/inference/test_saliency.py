@@ -5,8 +5,8 @@ import pytest
 import torch
 from captum.attr import LayerAttribution, LayerGradCam, Occlusion
 
-from core.inference import kept_occlusion
-from core.inference.kept_occlusion import covered_key, keep_covered, kept_covered
+from core.inference import kept_occlusion as module
+from core.inference.kept_occlusion import OCCLUSIONS, Covering, kept_occlusion, occlusion_for
 from core.inference.layers import as_input, layers_of
 from core.inference.saliency import (
     at_image_size,
@@ -18,8 +18,12 @@ from core.inference.saliency import (
     occlusion,
     patch_sizes,
 )
-from core.runs.checkpoints import Checkpoint
+from core.running.session import train_in
+from core.runs.artifacts import ArtifactKind, list_kept
+from core.runs.checkpoints import list_checkpoints
+from core.runs.directory import create_run
 from tests.core.inference.test_layers import network, random_image
+from tests.core.serving.test_launcher import tiny
 
 NETWORKS = {
     "mnist-first-cnn": {"side": 28, "channels": 1},
@@ -139,14 +143,18 @@ def test_progress_that_raises_stops_the_work():
         occlusion(model, as_input(random_image(spec), spec), 0, 2, 1, progress=stop)
 
 
-def test_covered_maps_are_kept_in_memory_and_bounded(tmp_path, monkeypatch):
-    monkeypatch.setattr(kept_occlusion, "MOST_COVERED", 3)
-    monkeypatch.setattr(kept_occlusion, "weights_sum", lambda checkpoint: checkpoint.name)
+def test_what_covering_showed_is_kept_with_the_run_by_what_it_was_made_from_and_bounded(workspace, monkeypatch):
+    run = create_run(workspace, tiny(epochs=2, checkpoint={"every_epochs": 1}))
+    train_in(workspace, run)
     seen = np.zeros((1, 8, 8), np.uint8)
-    one, other = Checkpoint(tmp_path / "epoch-0001"), Checkpoint(tmp_path / "epoch-0002")
-    keys = [covered_key(one, seen, target, 2, 1, 1.0) for target in range(5)]
-    assert len({*keys, covered_key(other, seen, 0, 2, 1, 1.0), covered_key(one, seen + 1, 0, 2, 1, 1.0)}) == 7
-    for number, key in enumerate(keys):
-        keep_covered(key, np.full((8, 8), number))
-    assert kept_covered(keys[0]) is None
-    assert kept_covered(keys[4])[0, 0] == 4
+    one, other = list_checkpoints(run)[-2:]
+    asked = [(one, seen, Covering(target, 2, 1, 1.0)) for target in range(5)]
+    asked += [(other, seen, Covering(0, 2, 1, 1.0)), (one, seen + 1, Covering(0, 2, 1, 1.0))]
+    made = [occlusion_for(run, *what) for what in asked]
+    assert len(list_kept(run, OCCLUSIONS)) == 7
+    for what, fall in zip(asked, made, strict=True):
+        np.testing.assert_array_equal(kept_occlusion(run, *what), fall)
+    monkeypatch.setattr(module, "OCCLUSIONS", ArtifactKind("artifacts/occlusion", 3))
+    occlusion_for(run, one, seen, Covering(0, 3, 1, 1.0))
+    assert len(list_kept(run, OCCLUSIONS)) == 3
+    assert kept_occlusion(run, *asked[0]) is None

@@ -35,7 +35,7 @@ from core.settings import changed
 from core.training.events import Predictions
 from core.workspace import Workspace, open_workspace
 from tests.core.figures.test_figures import history
-from tests.core.jobs.test_queue import tiny
+from tests.core.serving.test_launcher import tiny
 
 # --- the test of chance
 

@@ -15,7 +15,7 @@ from core.runs.directory import Run, create_run, delete_run
 from core.runs.index import _listed
 from core.settings import changed
 from core.workspace import Workspace
-from tests.core.jobs.test_queue import tiny
+from tests.core.serving.test_launcher import tiny
 
 
 def drawn(seed: int, count: int = 60) -> dict[str, str]:

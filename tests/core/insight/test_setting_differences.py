@@ -10,7 +10,7 @@ from core.runs.directory import create_run
 from core.runs.history import history_of
 from core.settings import changed, get, sections
 from core.workspace import Workspace
-from tests.core.jobs.test_queue import tiny
+from tests.core.serving.test_launcher import tiny
 
 
 def setups(*changes: dict) -> list[Setup]:

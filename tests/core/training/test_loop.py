@@ -153,7 +153,7 @@ def test_learning_rate_of_each_record_is_the_schedule_s(data):
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
 @pytest.mark.parametrize("model", ["mlp", "mnist-batchnorm-cnn"])
 def test_run_equals_a_plain_pytorch_loop(data, model, smoothing):
-    """The tutorials' loop written out, over the same order of originals: losses, weights and evaluation."""
+    """The tutorials' loop written out, over the same order of pictures: losses, weights and evaluation."""
     config = config_with(model={"name": model, "width": 0.5}, log_every=1, loss={"label_smoothing": smoothing})
     state = fresh(config)
     ours = events_of(config, data, state)

@@ -165,7 +165,9 @@ def test_closing_pauses_the_training_within_two_seconds_and_leaves_no_process(op
     assert status_of(training).state == "paused"
     assert status_of(waiting).state == "queued"
     assert not is_alive(worker)
-    assert not [thread.name for thread in threading.enumerate() if thread.name in ("queue", "restore") or thread.name.startswith("job-")]
+    assert not [
+        thread.name for thread in threading.enumerate() if thread.name in ("queue", "restore") or thread.name.startswith("job-")
+    ]
 
     open_launcher()  # the next server: what trained goes on by itself, what waited waits behind it
     wait_for_state(training, "running")

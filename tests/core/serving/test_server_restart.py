@@ -18,7 +18,7 @@ from core.runs.status import status_of
 from core.serving.launcher import Launcher
 from core.training.events import Ended, Queued
 from core.workspace import Workspace
-from tests.core.jobs.test_queue import (
+from tests.core.serving.test_launcher import (
     ENDLESS,
     SERVER,
     START_S,
