@@ -7,7 +7,7 @@ import textwrap
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from core.commands import exchange, images, lists, results, training
+from core.commands import exchange, images, jobs, lists, results, training
 from core.config import CHANGEABLE, SECTIONS, VARIANTS
 from core.errors import InputError
 from core.files import disk_error
@@ -175,6 +175,13 @@ def build_parser() -> argparse.ArgumentParser:
     sub.add_argument(
         "--set", metavar="NAME=VALUE", action="append", required=True, help=f"one of {', '.join(CHANGEABLE)}; may be repeated"
     )
+
+    sub = add("jobs", jobs.list_jobs, jobs.show_jobs, "List what takes long: trainings and other work that goes on or waits.")
+    sub.add_argument("--all", action="store_true", help="also work that has ended lately")
+    sub = add(
+        "cancel", jobs.cancel, jobs.show_cancelled, "End a job, whichever process does it; a training is stopped and saved."
+    )
+    sub.add_argument("job", metavar="JOB", help="its id, as `jobs` lists it, or that of a run")
 
     sub = add(
         "load",

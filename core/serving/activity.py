@@ -29,7 +29,10 @@ def activities(workspace: Workspace, most_ended: int = 0) -> list[Activity]:
     """
     active, ended = [], []
     for activity in _all(workspace):
-        (active if activity.status.is_active else ended).append(activity)
+        if activity.status.is_active:
+            active.append(activity)
+        elif activity.job.kind != "train":
+            ended.append(activity)
     active.sort(key=lambda activity: (activity.status.state != "running", activity.job.id[:15]))
     return [*active, *ended[:most_ended]]
 

@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from filelock import FileLock
 from PIL import Image
 from safetensors.torch import load_file
 from sklearn.datasets import load_digits
@@ -24,6 +25,7 @@ from sklearn.datasets import load_digits
 from core.commands import parser
 from core.commands.training import training_result
 from core.data.catalogue import DATASETS
+from core.jobs.job import JobProgress, JobStarted, Request, create_job, server_lock
 from core.models.catalogue import MODELS
 from core.recipes import RECIPES
 from core.running.session import train_in
@@ -307,6 +309,28 @@ def test_ctrl_c_saves_and_pauses_and_resume_finishes(home):
     assert [row["epoch"] for row in result["history"]] == list(range(101))
 
 
+def test_jobs_lists_what_goes_on_and_cancel_ends_it(home):
+    workspace = open_workspace(home.path)
+    run = create_run(workspace, config_from({}))
+    append_event(run.events, Queued())
+    job = create_job(workspace, Request("evaluate", "last of a run", {"run": run.id}), server="here")
+    with FileLock(server_lock(workspace, "here")):  # the server in whose queue it waits
+        rows = {row["job"]: row for row in home.run("jobs")["jobs"]}
+        assert set(rows) == {run.id, job.id}
+        assert rows[run.id]["kind"] == "train" and rows[run.id]["status"] == "queued"
+        assert (rows[job.id]["title"], rows[job.id]["status"]) == ("last of a run", "queued")
+        assert home.run("cancel", job.id) == {
+            "job": job.id,
+            "status": "cancelled",
+            "message": "Taken out of the queue before it began.",
+        }
+    assert home.run("cancel", run.id)["status"] == "stopped"
+    assert home.run("jobs")["jobs"] == []
+    assert [row["job"] for row in home.run("jobs", "--all")["jobs"]] == [job.id]
+    assert home.run("cancel", job.id, expect=2)["error"]["code"] == "not-running"
+    assert home.run("cancel", "../../etc", expect=2)["error"]["code"] == "job"
+
+
 # --- what they refuse
 
 REFUSED = {
@@ -491,6 +515,17 @@ def answers(tmp_path_factory) -> dict[str, list[dict]]:
         run = create_run(open_workspace(home.path), config_from({}))
         append_event(run.events, Queued())
         home.run("runs")
+        workspace = open_workspace(home.path)
+        job = create_job(workspace, Request("evaluate", "a test", {"run": run.id}))
+        with job.lock:
+            append_event(job.events, JobStarted(1))
+            for done in (0, 50):
+                append_event(job.events, JobProgress(what="Counting", done=done, total=100, seconds=done / 10))
+            home.run("jobs")
+        home.run("jobs", "--all")
+        home.run("cancel", run.id)
+        run = create_run(open_workspace(home.path), config_from({}))
+        append_event(run.events, Queued())
         home.run("stop", run.id)
         home.run("train", *TINY, "--set", "data.dataset=pets", "--set", "data.evaluate_on=test", "--set", "batch_size=3")
         (folder / "train").rename(folder / "moved")  # a run that fails before anything is known
