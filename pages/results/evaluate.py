@@ -9,7 +9,6 @@ from core.errors import InputError
 from core.inference.evaluation import ALL
 from core.inference.kept_evaluations import evaluation_request
 from core.insight.run_results import EvaluatedImages, evaluated_by
-from core.jobs.job import Request
 from core.runs.checkpoints import find_checkpoint
 from core.runs.directory import Run
 from core.runs.evaluations import Evaluation, list_evaluations, remove_evaluation
@@ -17,9 +16,9 @@ from core.runs.records import load_division
 from core.wording import percent
 from pages.results.checkpoint_choice import checkpoint_titles
 from pages.shared.actions import do
-from pages.shared.session import launcher, workspace
+from pages.shared.session import workspace
 from pages.shared.text import escaped
-from pages.shared.work import begin, is_going_on, work_on
+from pages.shared.work import begin, going_on_for, is_going_on, work_on
 
 
 def evaluation_choice(run: Run) -> None:
@@ -119,10 +118,9 @@ def carry_out(run: Run) -> None:
         if ended and ended.state == "finished" and ended.result:
             _show(run, str(ended.result["evaluation"]))
         return
-    for job in launcher().queue.going_on("evaluate"):  # asked for in another tab, or before a reload
-        if job.inputs["run"] == run.id:
-            state["evaluating"] = job.inputs
-            work_on(Request(job.kind, job.title, job.inputs))
+    if at_work := going_on_for("evaluate", run):
+        state["evaluating"] = at_work.inputs
+        work_on(at_work)
 
 
 def _show(run: Run, name: str) -> None:

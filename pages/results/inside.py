@@ -27,7 +27,7 @@ from pages.shared.enlarged import enlarged
 from pages.shared.session import workspace
 from pages.shared.text import escaped
 from pages.shared.upload import uploaded_image
-from pages.shared.work import begin, work_on
+from pages.shared.work import begin, going_on_for, work_on
 
 SIDE_PX = 260
 TOP_K = 5
@@ -201,7 +201,7 @@ def covering(run: Run, checkpoint: Checkpoint, said: Prediction, target: int) ->
         if st.button(f"Cover {saliency.num_windows(height, width, patch, stride):,} squares", key="inside-cover"):
             do(lambda: begin(request))
         st.caption("Shows by how much the probability falls when a square is covered. The picture is judged once for each.")
-        work_on(request)
+        work_on(going_on_for("occlusion", run) or request)
         return
     show_covered(said, target, fall, patch)
 

@@ -22,7 +22,7 @@ from pages.results.evaluated_image import open_image
 from pages.shared.actions import do
 from pages.shared.session import workspace
 from pages.shared.text import escaped
-from pages.shared.work import begin, is_going_on, work_on
+from pages.shared.work import begin, going_on_for, is_going_on, work_on
 
 AT_ONCE_PIXELS = 300_000  # of all pictures together: well within a second, so that it needs no job
 QUICK_PIXELS = 6_000_000  # of all pictures together: a few seconds for the networks that fit them
@@ -41,6 +41,8 @@ def embedding_map(run: Run, evaluated: EvaluatedImages, names: list[str]) -> Non
         checkpoint = checkpoint_choice(run, evaluated, "map")
         if checkpoint is None:
             return
+        if (at_work := going_on_for("map", run)) and at_work.inputs["checkpoint"] == checkpoint.name:
+            st.session_state[f"map-most-{store.path.name}"] = at_work.inputs["most"]
         most = sample_choice(store, len(evaluated.labels))
     try:
         inputs = map_inputs(checkpoint, store, evaluated.indices, most)

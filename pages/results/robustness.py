@@ -15,7 +15,7 @@ from pages.shared.enlarged import enlarged
 from pages.shared.gallery_choice import ANY
 from pages.shared.session import workspace
 from pages.shared.text import escaped
-from pages.shared.work import begin, is_going_on, work_on
+from pages.shared.work import begin, going_on_for, is_going_on, work_on
 
 SAMPLES = (200, 500, 2000, 10_000)
 
@@ -32,6 +32,8 @@ def robustness(run: Run, evaluated: EvaluatedImages, names: list[str]) -> None:
         return
     total = len(evaluated.labels)
     sizes = [size for size in SAMPLES if size < total] + [min(total, SAMPLES[-1])]
+    if (at_work := going_on_for("robustness", run)) and at_work.inputs["count"] in sizes:
+        st.session_state[f"bench-size-{total}"] = at_work.inputs["count"]
     with st.container(horizontal=True, vertical_alignment="bottom"):
         count = st.selectbox(
             "Pictures",
@@ -56,7 +58,7 @@ def robustness(run: Run, evaluated: EvaluatedImages, names: list[str]) -> None:
     request = robustness_request(run, checkpoint, evaluated, count)
     if is_asked:
         do(lambda: begin(request))
-    if is_going_on(work_on(request)):
+    if is_going_on(work_on(at_work or request)):
         return
     measured = kept_robustness(run, checkpoint, store, evaluated, count)
     if measured is None:

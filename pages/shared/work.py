@@ -3,6 +3,7 @@
 import streamlit as st
 
 from core.jobs.job import Job, JobStatus, Request
+from core.runs.directory import Run
 from core.wording import rough_duration
 from pages.shared.actions import do
 from pages.shared.session import launcher
@@ -37,6 +38,15 @@ def work_on(request: Request) -> JobStatus | None:
     else:
         st.error(escaped(status.message))
     return status
+
+
+def going_on_for(kind: str, run: Run) -> Request | None:
+    """The work of this kind that goes on for a run or waits: asked for in another tab, or before the page was loaded anew."""
+    queue = launcher().queue
+    for job in [*queue.going_on(kind), *queue.line(kind)]:
+        if job.inputs["run"] == run.id and not job.is_unwanted_since:
+            return Request(job.kind, job.title, job.inputs)
+    return None
 
 
 def is_going_on(status: JobStatus | None) -> bool:
