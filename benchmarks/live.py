@@ -117,7 +117,7 @@ def worker_cpu_s() -> float:
 
 def speed_of(run: Run) -> float:
     """Training pictures per second of the last two epochs; the first holds the change of pages."""
-    rows = [row for row in history_of(run).evaluations if row["epoch"] >= 1]
+    rows = [row for row in history_of(run).evaluations if row.epoch >= 1]
     return (rows[-1]["examples"] - rows[0]["examples"]) / (rows[-1]["seconds"] - rows[0]["seconds"])
 
 

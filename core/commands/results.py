@@ -3,19 +3,21 @@
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from core.commands.output import Result, progress
 from core.errors import InputError
 from core.wording import percent
 from core.workspace import Workspace
 
+if TYPE_CHECKING:
+    from core.training.events import Evaluated
+
 
 def evaluate(workspace: Workspace, options: argparse.Namespace) -> Result:
     from core.inference.evaluation import evaluate_checkpoint, to_evaluate
     from core.runs.checkpoints import find_checkpoint
     from core.runs.directory import find_run
-    from core.training.events import to_row
 
     run = find_run(workspace, options.run)
     checkpoint = find_checkpoint(run, options.checkpoint)
@@ -27,7 +29,7 @@ def evaluate(workspace: Workspace, options: argparse.Namespace) -> Result:
         "checkpoint": checkpoint.name,
         "dataset": of.store.meta.title,
         "left_out": of.left_out,
-        **figures_by_class(to_row(evaluation.result), of.spec.class_names),
+        **figures_by_class(evaluation.result, of.spec.class_names),
     }
 
 
@@ -70,12 +72,12 @@ def show_predictions(result: Result) -> None:
             print(f"{row['file']}: {doubt}" + ", ".join(f"{c['class']} {percent(c['probability'])}" for c in row["classes"]))
 
 
-def figures_by_class(row: dict[str, Any], class_names: Sequence[str]) -> Result:
+def figures_by_class(evaluated: "Evaluated", class_names: Sequence[str]) -> Result:
     per_class = [
         {"class": name, "accuracy": right / support if support else None, "correct": right, "support": support}
-        for name, right, support in zip(class_names, row["correct"], row["support"], strict=True)
+        for name, right, support in zip(class_names, evaluated.correct, evaluated.support, strict=True)
     ]
-    return {"split": row["split"], "accuracy": row["accuracy"], "loss": row["loss"], "per_class": per_class}
+    return {"split": evaluated.split, "accuracy": evaluated.accuracy, "loss": evaluated.loss, "per_class": per_class}
 
 
 def show_classes(figures: Result) -> None:

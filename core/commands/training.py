@@ -106,31 +106,31 @@ def training_result(run) -> Result:
     steps, last = history.steps, history.last_evaluation
     last_of_epoch = {epoch: i for i, epoch in enumerate(steps["epoch"])}
     epochs = []
-    for row in history.evaluations:
-        i = last_of_epoch.get(row["epoch"])
+    for event in history.evaluations:
+        i = last_of_epoch.get(event.epoch)
         epochs.append(
             {
-                "epoch": row["epoch"],
-                "step": row["step"],
-                "examples": row["examples"],
-                "seconds": row["seconds"],
-                "loss": row["loss"],
-                "accuracy": row["accuracy"],
-                "split": row["split"],
+                "epoch": event.epoch,
+                "step": event.step,
+                "examples": event.examples,
+                "seconds": event.seconds,
+                "loss": event.loss,
+                "accuracy": event.accuracy,
+                "split": event.split,
                 "train_loss": _finite(steps["loss"], i),
                 "train_accuracy": _finite(steps["accuracy"], i),
             }
         )
-    started = history.started or {}
+    started = history.started
     return {
         "run": run.id,
         "path": str(run.path),
         "status": status.state,
         "message": status.message,
-        "device": started.get("device"),
-        "precision": started.get("precision"),
+        "device": started.device if started else None,
+        "precision": started.precision if started else None,
         "history": epochs,
-        "final": figures_by_class(last, started["class_names"]) if last else None,
+        "final": figures_by_class(last, started.class_names) if last and started else None,
         "seconds": status.seconds,
         "images_per_s": _mean_speed(steps),
     }

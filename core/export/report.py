@@ -85,26 +85,26 @@ def _head(run: Run, history: History) -> dict[str, Any]:
     overview = [("Time", duration(status.seconds))]
     if last:
         overview = [
-            (f"{last['split'].capitalize()} accuracy", percent(last["accuracy"], 2)),
-            ("Loss", "–" if last["loss"] is None else f"{last['loss']:.4f}"),
-            *([("Best accuracy", f"{percent(best['accuracy'], 2)}, epoch {best['epoch']}")] if best else []),
-            ("Epochs", f"{last['epoch']} of {history.config(run.config).epochs}"),
+            (f"{last.split.capitalize()} accuracy", percent(last.accuracy, 2)),
+            ("Loss", "–" if last.loss is None else f"{last.loss:.4f}"),
+            *([("Best accuracy", f"{percent(best.accuracy, 2)}, epoch {best.epoch}")] if best else []),
+            ("Epochs", f"{last.epoch} of {history.config(run.config).epochs}"),
             *overview,
         ]
     date = run.id.split("-")[0]
-    started = history.started or {}
-    versions = ", ".join(f"{name} {version}" for name, version in started.get("versions", {}).items())
+    started = history.started
+    versions = ", ".join(f"{name} {version}" for name, version in (started.versions if started else {}).items())
     return {
         "title": notes.name or label_of(run),
         "note": notes.note,
         "state": f"{status.state}: {status.message}",
-        "subject": f"{run.config.model.name} on {started.get('dataset') or readable(run.config.data.dataset)}",
+        "subject": f"{run.config.model.name} on {started.dataset if started else readable(run.config.data.dataset)}",
         "when": f"{date[:4]}-{date[4:6]}-{date[6:]}",
         "overview": overview,
         "judged_on": "Not judged yet.",
         "colour": COLOURS["test"],
         "story": timeline(history),
-        "versions": f"{run.id}, {started.get('device', '')} {started.get('precision', '')}. {versions}. {exactness(history)} "
+        "versions": f"{run.id}, {f'{started.device} {started.precision}' if started else ''}. {versions}. {exactness(history)} "
         f"Made on {time.strftime('%Y-%m-%d %H:%M')} by Trainscope.",
     }
 
@@ -119,10 +119,10 @@ def _settings(run: Run, history: History) -> dict[str, Any]:
 
 
 def _evaluated(workspace: Workspace, run: Run, history: History, charts: _Charts) -> dict[str, Any]:
-    last, names = history.last_evaluation, history.started["class_names"]
+    last, names = history.last_evaluation, history.started.class_names
     content: dict[str, Any] = {
-        "judged_on": f"Judged on {history.started['num_evaluated']:,} pictures of the {last['split']} split after epoch {last['epoch']}.",
-        "colour": colour_of(last["split"]),
+        "judged_on": f"Judged on {history.started.num_evaluated:,} pictures of the {last.split} split after epoch {last.epoch}.",
+        "colour": colour_of(last.split),
         "curves": [charts.place(figures.loss_curve(history)), charts.place(figures.accuracy_curve(history))],
         "evaluations": [
             {
@@ -136,10 +136,10 @@ def _evaluated(workspace: Workspace, run: Run, history: History, charts: _Charts
             for about in (kept.about for kept in list_evaluations(run))
         ],
     }
-    evaluated = evaluated_after(run, last["epoch"])
+    evaluated = evaluated_after(run, last.epoch)
     if evaluated is None:
         return content
-    learning = learning_of(records_of(run, [row["epoch"] for row in history.evaluations]), evaluated.labels)
+    learning = learning_of(records_of(run, [row.epoch for row in history.evaluations]), evaluated.labels)
     content |= _classes(evaluated, names) | _confusions(evaluated, names, charts) | _calibration(run, evaluated, charts)
     if measured := last_robustness(run):
         content["robustness"] = {

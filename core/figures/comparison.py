@@ -36,7 +36,7 @@ def overlaid(
     value = "%{y:.2%}" if what == "accuracy" else "%{y:.4f}"
     for place, ((letter, _, history), name) in enumerate(zip(histories, names, strict=True)):
         colour, dash, symbol = look_of(place)
-        split = history.started["evaluated_split"] if history.started else "evaluated"
+        split = history.started.evaluated_split if history.started else "evaluated"
         if with_train:
             points = step_points(history, what, x, max_points=MAX_POINTS)
             figure.add_scatter(

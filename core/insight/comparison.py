@@ -16,6 +16,7 @@ from core.insight.run_results import EvaluatedImages, evaluated_after, store_of
 from core.runs.directory import Run
 from core.runs.history import history_of
 from core.runs.records import evaluated_images
+from core.training.events import Started
 from core.wording import counted, percent
 from core.workspace import Workspace
 
@@ -46,12 +47,12 @@ def match(workspace: Workspace, a: Run, b: Run) -> Matching:
     """The pictures that both were judged on. Raises InputError where that can't be told, or where there are none."""
     started_a, started_b = (_started(run) for run in (a, b))
     (indices_a, labels_a), (indices_b, labels_b) = (_evaluated(run) for run in (a, b))
-    names = list(dict.fromkeys([*started_a["class_names"], *started_b["class_names"]]))
+    names = list(dict.fromkeys([*started_a.class_names, *started_b.class_names]))
     number = {name: k for k, name in enumerate(names)}
-    of_a, of_b = (np.array([number[name] for name in row["class_names"]]) for row in (started_a, started_b))
+    of_a, of_b = (np.array([number[name] for name in started.class_names]) for started in (started_a, started_b))
     _check_classes(a, labels_a, of_a)
     _check_classes(b, labels_b, of_b)
-    if started_a.get("pictures") and started_a.get("pictures") == started_b.get("pictures"):
+    if started_a.pictures and started_a.pictures == started_b.pictures:
         in_a, in_b = _common(indices_a, indices_b)
     else:
         in_a, in_b = _common_of_stores(_store(workspace, a), indices_a, _store(workspace, b), indices_b)
@@ -241,7 +242,7 @@ def _p_in_words(p: float) -> str:
     return f"McNemar's exact test, p = {p:.{6 if abs(p - TOLD_APART) < 0.001 else 3}g}"
 
 
-def _started(run: Run) -> dict:
+def _started(run: Run) -> Started:
     started = history_of(run).started
     if started is None:
         raise InputError(f"{run.id} has not begun yet, so there is nothing to compare.", code="comparison")
@@ -313,5 +314,5 @@ def _answers(evaluated: EvaluatedImages, positions: np.ndarray, of: np.ndarray) 
     )
 
 
-def _evaluated_on(started: dict) -> str:
-    return f"the {started['num_evaluated']:,} of the {started['evaluated_split']} split of {started['dataset']}"
+def _evaluated_on(started: Started) -> str:
+    return f"the {started.num_evaluated:,} of the {started.evaluated_split} split of {started.dataset}"

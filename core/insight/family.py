@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from core.errors import InputError
 from core.insight.setting_differences import NONE, Difference, differences, setup_of
-from core.runs.index import Entry, entries
+from core.runs.index import ListedRun, entries
 from core.workspace import Workspace
 
 MOST = 100
@@ -20,7 +20,7 @@ class Member:
     """One run of a family. entry: None where it is gone. depth: 0 for those whose parent is not shown. change: against its parent."""
 
     id: str
-    entry: Entry | None
+    entry: ListedRun | None
     depth: int
     change: str
 
@@ -87,7 +87,7 @@ def as_tree(parents: Mapping[str, str], ids: set[str]) -> list[tuple[str, int]]:
     return rows
 
 
-def _change(workspace: Workspace, by_id: Mapping[str, Entry], id: str, parent: str) -> str:
+def _change(workspace: Workspace, by_id: Mapping[str, ListedRun], id: str, parent: str) -> str:
     """What a run changed against its parent: "from epoch-0003: Learning rate 0.1 → 0.01"."""
     try:
         child = setup_of(workspace, by_id[id].run)

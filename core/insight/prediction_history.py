@@ -25,7 +25,7 @@ def prediction_history(run: Run, position: int) -> PredictionHistory:
 
     A record that is missing leaves a gap.
     """
-    epochs = [row["epoch"] for row in history_of(run).evaluations]
+    epochs = [row.epoch for row in history_of(run).evaluations]
     found = [evaluated for place in spread(len(epochs), MOST_EPOCHS) if (evaluated := evaluated_after(run, epochs[place]))]
     return PredictionHistory(
         [evaluated.epoch for evaluated in found],
@@ -38,5 +38,5 @@ def learning_until(run: Run, evaluated: EvaluatedImages) -> Learning | None:
     """How the pictures were learned up to the epoch; None for those of an evaluation made by hand, which have no course."""
     if evaluated.evaluation:
         return None
-    epochs = [row["epoch"] for row in history_of(run).evaluations if row["epoch"] <= evaluated.epoch]
+    epochs = [row.epoch for row in history_of(run).evaluations if row.epoch <= evaluated.epoch]
     return learning_of(records_of(run, epochs), evaluated.labels)

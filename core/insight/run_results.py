@@ -24,7 +24,7 @@ from core.runs.directory import Run
 from core.runs.evaluations import Evaluation, checkpoint_of, list_evaluations, read_evaluation
 from core.runs.history import history_of
 from core.runs.records import NUM_SAMPLES, evaluated_images, load_predictions, spread
-from core.training.events import Predictions
+from core.training.events import Predictions, Started
 from core.workspace import Workspace
 
 
@@ -81,7 +81,7 @@ def evaluated_after(run: Run, epoch: int) -> EvaluatedImages | None:
 def class_names_of(run: Run) -> list[str]:
     """The classes that the network tells apart; of a run that never trained here, those of its checkpoint."""
     if started := history_of(run).started:
-        return started["class_names"]
+        return started.class_names
     return list(NetworkSpec.model_validate_json(read_file(find_checkpoint(run, "last"), "network.json")).class_names)
 
 
@@ -112,7 +112,7 @@ def _sum_of_images(run: Run, evaluated: EvaluatedImages) -> str:
     """The checksum of the store they lie in; of a run of before this was noted, its id."""
     if evaluated.evaluation:
         return evaluated.evaluation.about.pictures
-    return (history_of(run).started or {}).get("pictures") or run.id
+    return (started.pictures if (started := history_of(run).started) else "") or run.id
 
 
 def scaling_of(evaluation: Evaluation) -> Scaling | None:
@@ -180,17 +180,17 @@ def store_of(workspace: Workspace, run: Run) -> ImageStore | None:
     if started is None:
         return None
     dataset = run.config.data.dataset
-    store = store_named(workspace, started.get("store", ""))
+    store = store_named(workspace, started.store)
     if store is None and (dataset in DATASETS or dataset in imported_sets(workspace)):
         store = find_store(workspace, dataset, run.config.preprocessing)
     return store if store and _holds_the_images_of(store, run, started) else None
 
 
-def _holds_the_images_of(store: ImageStore, run: Run, started: dict[str, Any]) -> bool:
+def _holds_the_images_of(store: ImageStore, run: Run, started: Started) -> bool:
     indices, labels = evaluated_images(run)
-    if store.meta.class_names != started["class_names"] or (indices >= len(store.labels)).any():
+    if store.meta.class_names != started.class_names or (indices >= len(store.labels)).any():
         return False
-    if checksum := started.get("pictures"):
+    if checksum := started.pictures:
         return store.meta.checksums["images.npy"] == checksum
     return np.array_equal(store.labels[indices], labels)  # a run of before this was noted
 

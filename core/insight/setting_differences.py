@@ -8,8 +8,7 @@ from core.config import SECTIONS, VARIANTS, TrainConfig
 from core.data.store.image_store import store_named
 from core.running.session import resolved
 from core.runs.directory import Run
-from core.runs.event_log import rows_of_kind
-from core.runs.history import History
+from core.runs.history import History, story_of
 from core.settings import Setting, get, sections
 from core.workspace import Workspace
 
@@ -50,11 +49,9 @@ def setup_of(workspace: Workspace, run: Run, history: History | None = None) -> 
     Raises InputError if the configuration is damaged.
     """
     if history is None:
-        history = History()
-        for row in rows_of_kind(run.events, "started", "changed"):
-            history.add(row)
+        history = story_of(run)
     given = history.config(run.config)
-    store = store_named(workspace, (history.started or {}).get("store", ""))
+    store = store_named(workspace, history.started.store if history.started else "")
     channels = {len(values) for values in (given.preprocessing.mean, given.preprocessing.std) if values}
     fits = store is not None and channels <= {store.meta.shape[0]}
     return Setup(given, resolved(given, store) if fits else given)

@@ -40,6 +40,7 @@ class Queue:
         self.changed = threading.Condition()
         self.is_closed = False
         self._thread = threading.Thread(target=self._serve, name="queue", daemon=True)
+        self._watching: set[threading.Thread] = set()
         self._lock: FileLock | None = None
 
     def open(self) -> None:
@@ -138,14 +139,17 @@ class Queue:
         self.executor.close()
         for worker in workers:
             worker.end()
-        with self.changed:  # the threads that saw them through write down how they ended
-            self.changed.wait_for(lambda: not self.active, timeout=LOOK_S)
-        if self._thread.is_alive():
-            self._thread.join(LOOK_S)
+        for thread in self.threads:  # they write down how the work ended
+            if thread.is_alive():
+                thread.join(LOOK_S)
         if self._lock:
             self._lock.release()
             with suppress(OSError):
                 server_lock(self.workspace, self.server).unlink()
+
+    @property
+    def threads(self) -> list[threading.Thread]:
+        return [self._thread, *self._watching]
 
     def note(self) -> None:
         """Writes down what goes on and waits, beside what other servers of the workspace have. Called with the condition held."""
@@ -217,7 +221,9 @@ class Queue:
         self.active[job] = worker
         if slot:
             self.slots[job] = slot
-        threading.Thread(target=self._see_through, args=(job, worker, slot), name=f"job-{job.id}", daemon=True).start()
+        watching = threading.Thread(target=self._see_through, args=(job, worker, slot), name=f"job-{job.id}", daemon=True)
+        self._watching = {thread for thread in self._watching if thread.is_alive()} | {watching}
+        watching.start()
 
     def _see_through(self, job: Job, worker: Worker, slot: Slot | None) -> None:
         code: int | None = 1

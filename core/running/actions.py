@@ -46,7 +46,7 @@ def _end(run: Run, command: str, state: str, while_waiting: str) -> None:
     if status.state == "queued" and not run.is_held():
         append_event(
             run.events,
-            Ended(state, while_waiting, cause="hand", epoch=status.epoch, seconds=status.seconds, accuracy=status.accuracy),
+            Ended(state, while_waiting, cause="hand", **status.facts),
         )
 
 

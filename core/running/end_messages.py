@@ -2,14 +2,14 @@
 
 import errno
 import os
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterable
 
 import torch
 
 from core.config import TrainConfig
 from core.runs.control import Command
 from core.training.divergence import Diverged
+from core.training.events import Changed
 from core.training.loop import TrainState
 from core.wording import percent, size
 
@@ -28,9 +28,9 @@ def left(reason: str, cause: str, step: int) -> str:
     return f"{what} at step {step:,}, and saved." if step else f"{what} before the first step."
 
 
-def calmer_rate(lr: float, changes: Sequence[dict[str, Any]]) -> float:
+def calmer_rate(lr: float, changes: Iterable[Changed]) -> float:
     """The learning rate to try after a divergence: that before the last of these changes of it if it was lower, else a tenth."""
-    before = [row["before"] for row in changes if row["setting"] == "optimizer.lr"]
+    before = [change.before for change in changes if change.setting == "optimizer.lr"]
     return before[-1] if before and before[-1] < lr else lr / 10
 
 

@@ -21,7 +21,7 @@ from core.runs.checkpoints import (
     sound_before,
 )
 from core.runs.directory import Run, disk_use
-from core.runs.event_log import rows_of_kind
+from core.runs.history import story_of
 from core.training.divergence import Diverged
 from core.training.events import CheckpointSaved
 from core.training.loop import TrainState
@@ -84,12 +84,7 @@ class Saver:
 
     def cut_off(self, state: TrainState) -> CheckpointSaved | None:
         """The event of the checkpoint gone on from, if the session that saved it was killed before it could say so."""
-        told: dict[str, int] = {}
-        for row in rows_of_kind(self.run.events, "started", "checkpoint"):
-            if row["kind"] == "started":
-                told = {name: step for name, step in told.items() if step <= row["from_step"]}
-            else:
-                told[row["name"]] = row["step"]
+        told = {event.name for event in story_of(self.run).checkpoints}
         return self._event(state) if self.last and state.step and self.last.name not in told else None
 
     def _point(self, state: TrainState) -> None:

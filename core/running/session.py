@@ -31,7 +31,8 @@ from core.runs.checkpoints import SPARE_BYTES, has_checkpoint
 from core.runs.control import Commands, take_back
 from core.runs.directory import Run
 from core.runs.environment import current_environment, versions, why_inexact
-from core.runs.event_log import EventWriter, rows_of_kind
+from core.runs.event_log import EventWriter
+from core.runs.history import story_of
 from core.runs.records import (
     evaluated_images,
     load_division,
@@ -40,7 +41,7 @@ from core.runs.records import (
     save_filters,
     save_predictions,
 )
-from core.runs.status import last_row
+from core.runs.status import last_event
 from core.settings import changed, get
 from core.training.batches import load_training_data
 from core.training.divergence import Diverged
@@ -51,6 +52,7 @@ from core.training.events import (
     Evaluated,
     Event,
     Preparing,
+    Queued,
     Started,
     StepLogged,
     ThreadsChanged,
@@ -87,7 +89,7 @@ class Session:
         self.state: TrainState | None = None
         self.saver: Saver | None = None
         # changes of earlier sessions that lie after the checkpoint: they take effect where they did before
-        self.due: list[dict[str, Any]] = []
+        self.due: list[Changed] = []
         self.last_change = 0
         self.tensorboard = None
 
@@ -188,6 +190,9 @@ class Session:
                 store=store.path.name,
                 pictures=store.meta.checksums["images.npy"],
                 inexact=why_inexact(before, environment) if state.step else "",
+                epoch=_evaluated_epoch(state),
+                accuracy=state.accuracy,
+                seconds=state.seconds,
             )
         )
         if saved := self.saver.cut_off(state):
@@ -235,7 +240,8 @@ class Session:
             np.array_equal(indices, evaluated) and np.array_equal(labels, division.labels[evaluated])
         )
         before = load_division(self.run)
-        earlier = next(reversed(list(rows_of_kind(self.run.events, "started"))), {}).get("pictures", "")
+        started = story_of(self.run).started
+        earlier = started.pictures if started else ""
         is_other |= earlier not in ("", store.meta.checksums["images.npy"])
         if is_other or (before is not None and not is_same(before, division)):
             raise InputError(
@@ -249,24 +255,24 @@ class Session:
         sweep(self.run.records, ".tmp-")
         resumed = self.saver.load(state, from_checkpoint)
         self.last_change = resumed.last_change
-        changes = {row["number"]: row for row in rows_of_kind(self.run.events, "changed")}
-        self.due = [row for number, row in sorted(changes.items()) if number > self.last_change]
+        changes = story_of(self.run).all_changes()
+        self.due = [change for number, change in sorted(changes.items()) if number > self.last_change]
         sent = {command.setting for command in self.commands.waiting() if command.kind == "change"}
         if sent and from_checkpoint != "last":  # whoever goes back to change something does not want the old changes again
             self.due = []
         # a setting that is changed now is not changed again to what it was: that may be what the run had failed by
-        self.due = [row for row in self.due if row["setting"] not in sent]
+        self.due = [change for change in self.due if change.setting not in sent]
         return resumed.environment
 
     def _replay(self) -> None:
         """Changes that were made after the checkpoint take effect where they did before, so that going on stays exact."""
         while self.due:
-            row = self.due[0]
+            change = self.due[0]
             here = (self.state.step, self.state.is_evaluated)
-            if here < (row["step"], row["after_evaluation"]):
+            if here < (change.step, change.after_evaluation):
                 return
             self.due.pop(0)
-            self._change(row["number"], row["setting"], row["after"])
+            self._change(change.number, change.setting, change.after)
 
     def _listen_now(self) -> None:
         self._replay()
@@ -363,10 +369,10 @@ def train_in(
 def train_queued(workspace: Workspace, run: Run, should_pause: Callable[[], bool]) -> Ended | None:
     """The same for a run that waits in the queue; None if it waits no longer, because it was taken out or somebody was quicker."""
     with _held(run):
-        last = last_row(run)
-        if last is None or last["kind"] != "queued":
+        last = last_event(run)
+        if not isinstance(last, Queued):
             return None
-        return _train_held(workspace, run, should_pause, lambda event: None, last["from_checkpoint"], "server")
+        return _train_held(workspace, run, should_pause, lambda event: None, last.from_checkpoint, "server")
 
 
 @contextmanager
@@ -422,7 +428,7 @@ def _trained(session: Session, from_checkpoint: str) -> Ended:
             return session.ended(leave.reason, end_messages.left(leave.reason, leave.cause, step), leave.cause)
     except Diverged as error:
         lr = session.state.config.optimizer.lr
-        calmer = end_messages.calmer_rate(lr, rows_of_kind(session.run.events, "changed"))
+        calmer = end_messages.calmer_rate(lr, story_of(session.run).all_changes().values())
         return session.ended("failed", end_messages.diverged(error, lr, calmer, session.kept), "diverged")
     except InputError as error:
         return session.ended("failed", str(error))
@@ -431,6 +437,11 @@ def _trained(session: Session, from_checkpoint: str) -> Ended:
             raise
         logging.exception("out of memory")
         return session.ended("failed", end_messages.out_of_memory(session.run.config, session.state, session.kept))
+
+
+def _evaluated_epoch(state: TrainState) -> int:
+    """The epoch of the last evaluation by then."""
+    return state.epoch if state.is_evaluated or state.step_in_epoch else max(state.epoch - 1, 0)
 
 
 def resolved(config: TrainConfig, store: ImageStore) -> TrainConfig:

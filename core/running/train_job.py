@@ -12,8 +12,8 @@ from core.runs.checkpoints import find_checkpoint, position_of
 from core.runs.directory import Run
 from core.runs.event_log import append_event
 from core.runs.history import history_of
-from core.runs.status import last_row, status_of
-from core.training.events import Ended
+from core.runs.status import last_event, status_of
+from core.training.events import Ended, Preparing
 from core.workspace import Workspace
 
 
@@ -41,11 +41,11 @@ def _status(workspace: Workspace, job: Job) -> JobStatus:
     history = history_of(run)
     started, preparing, steps = history.started, history.preparing, history.steps["step"]
     if preparing or not started:
-        told = preparing or {"what": "Starting", "done": 0, "total": 0}
-        return JobStatus(state="running", what=told["what"], done=told["done"], total=told["total"], seconds=status.seconds)
+        told = preparing or Preparing("Starting", 0, 0)
+        return JobStatus(state="running", what=told.what, done=told.done, total=told.total, seconds=status.seconds)
     epochs = status.epochs or run.config.epochs
-    done, total = steps[-1] if steps else 0, epochs * started["steps_per_epoch"]
-    first, began = started["from_step"], history.steps["seconds"]
+    done, total = steps[-1] if steps else 0, epochs * started.steps_per_epoch
+    first, began = started.from_step, history.steps["seconds"]
     pace = (done - first) / (began[-1] - began[0]) if len(began) > 1 and began[-1] > began[0] and done > first else 0
     left_s = (total - done) / pace if pace else None
     what = f"Epoch {min(status.epoch + 1, epochs)} of {epochs}"
@@ -57,8 +57,7 @@ def _note_end(workspace: Workspace, job: Job, code: int | None) -> None:
     run = run_of(job)
     lock = run.hold(timeout_s=2)
     try:
-        last = last_row(run)
-        if last is None or last["kind"] != "ended":
+        if not isinstance(last_event(run), Ended):
             append_event(run.events, _end_of_worker(run, code))
     finally:
         lock.release()
@@ -68,7 +67,8 @@ def _end_of_worker(run: Run, code: int | None) -> Ended:
     """How a process that said nothing came to its end; None: it could not be started."""
     status = status_of(run)
     if code is None:
-        return Ended("interrupted", "Its process could not be started: no memory, or no more processes. Resume it later.")
+        message = "Its process could not be started: no memory, or no more processes. Resume it later."
+        return Ended("interrupted", message, **status.facts)
     if code < 0:
         name = signal.Signals(-code).name
         cause = f"The training process was killed by {name}"
@@ -79,7 +79,7 @@ def _end_of_worker(run: Run, code: int | None) -> Ended:
     else:
         cause = f"The training process ended by itself with status {code}; worker.log in the run's folder may say why"
     message = f"{cause}. {_what_is_left(run)}"
-    return Ended("interrupted", message, epoch=status.epoch, seconds=status.seconds, accuracy=status.accuracy)
+    return Ended("interrupted", message, **status.facts)
 
 
 def _what_is_left(run: Run) -> str:

@@ -9,7 +9,7 @@ from filelock import FileLock
 
 from core.files import write_json_atomically
 from core.runs.directory import Run, read_json
-from core.runs.event_log import rows_of_kind
+from core.runs.history import story_of
 
 Kind = Literal["stop", "pause", "change"]
 
@@ -98,7 +98,7 @@ def _read(run: Run) -> tuple[int, list[Command]]:
     except (ValueError, KeyError, TypeError):
         logging.exception("control.json of %s is damaged; commands in it are lost", run.id)
     # none yet, lost, or left behind where the run was exported: numbers go on after those that its history knows
-    return max((row["number"] for row in rows_of_kind(run.events, "changed")), default=0), []
+    return max(story_of(run).all_changes(), default=0), []
 
 
 def _write(run: Run, number: int, waiting: list[Command]) -> None:

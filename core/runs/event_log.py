@@ -14,6 +14,7 @@ from core.files import write_all
 from core.training.events import Event, to_row
 
 PIECE_BYTES = 4_000_000
+STEP_MARK = b'"kind":"step"'
 CRC_LENGTH = len(',"crc":"00000000"}')
 
 
@@ -105,6 +106,11 @@ class EventReader:
         except FileNotFoundError:
             return
 
+    def take_dropped(self) -> int:
+        """The damaged lines since the last call."""
+        dropped, self.dropped = self.dropped, 0
+        return dropped
+
     def _decoded(self, lines: list[bytes]) -> list[dict[str, Any]]:
         rows = [row for line in lines if (row := decode_line(line)) is not None]
         self.dropped += len(lines) - len(rows)
@@ -133,15 +139,16 @@ def _last_piece(path: Path, size: int = 65_536) -> dict[str, Any] | None:
         return decode_line(file.read().rpartition(b"\n")[2])
 
 
-def rows_of_kind(path: Path, *kinds: str) -> list[dict[str, Any]]:
-    """All rows of these rare kinds, in their order; the others are passed over unread, so a million steps cost little."""
-    marks = tuple(f'"kind":"{kind}"'.encode() for kind in kinds)
+def rare_rows(path: Path) -> Iterator[dict[str, Any]]:
+    """All rows but the step records, which are passed over unread, so that a million of them cost little."""
     try:
         with path.open("rb") as file:
-            lines = [line.rstrip(b"\n") for line in file if any(mark in line for mark in marks)]
+            for line in file:
+                is_whole = line.endswith(b"\n")  # else it is being written
+                if is_whole and STEP_MARK not in line and (row := decode_line(line[:-1])) is not None:
+                    yield row
     except FileNotFoundError:
-        return []
-    return [row for line in lines if (row := decode_line(line)) is not None and row["kind"] in kinds]
+        return
 
 
 def _finite(row: dict[str, Any]) -> dict[str, Any]:

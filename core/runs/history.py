@@ -1,19 +1,37 @@
-"""A run's course as columns, read from its events file bit by bit; what charts and tables are made from."""
+"""The one reading of a run: its events folded into columns, evaluations, checkpoints, changes and the summary that lists show.
+
+Whatever is said of a run (status, charts, lists, what a resume goes on from) is a view of this fold.
+"""
 
 import math
 import threading
 from array import array
 from bisect import bisect_right
-from collections import OrderedDict
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from core.config import TrainConfig
 from core.runs.directory import Run
-from core.runs.event_log import EventReader
+from core.runs.event_log import EventReader, rare_rows
+from core.runs.summary import Summary
 from core.settings import changed
+from core.training.events import (
+    Changed,
+    CheckpointSaved,
+    Ended,
+    Evaluated,
+    Logged,
+    Preparing,
+    Queued,
+    Started,
+    ThreadsChanged,
+    from_row,
+)
 from core.training.threads import available_cores
 
 # q: whole numbers, d: floats, NaN where a value was not finite; a million records take 64 MB
@@ -31,71 +49,101 @@ STEP_COLUMNS = {
 
 @dataclass
 class History:
-    """steps: an array for each of STEP_COLUMNS, one entry a record. evaluations: rows, one per evaluated epoch from 0.
+    """steps: an array for each of STEP_COLUMNS, one entry a record. evaluations: one per evaluated epoch from 0.
 
-    started, ended: the last such row, None where there is none. changes: settings changed on the way. story: every start,
-    change and end, superseded ones too, in the order of time. A resume supersedes what came after its checkpoint.
-    inexact: (step, reason) of each time that going on may have changed the last bits. wavered_at: the step at which the
-    number of threads first followed the load of the machine, which does so too.
+    started, preparing, ended: the last such event, None where there is none or it counts no longer. changes: settings changed on the
+    way. story: every start, change and end, superseded ones too, in the order of time. A resume supersedes what came after its
+    checkpoint. inexact: (step, reason) of each time that going on may have changed the last bits. wavered_at: the step at which the
+    number of threads first followed the load of the machine, which does so too. dropped: lines that are damaged, or no events.
     """
 
     steps: dict[str, array] = field(default_factory=lambda: {name: array(code) for name, code in STEP_COLUMNS.items()})
-    evaluations: list[dict[str, Any]] = field(default_factory=list)
-    checkpoints: list[dict[str, Any]] = field(default_factory=list)
-    changes: list[dict[str, Any]] = field(default_factory=list)
-    story: list[dict[str, Any]] = field(default_factory=list)
-    started: dict[str, Any] | None = None
-    preparing: dict[str, Any] | None = None
-    ended: dict[str, Any] | None = None
+    evaluations: list[Evaluated] = field(default_factory=list)
+    checkpoints: list[CheckpointSaved] = field(default_factory=list)
+    changes: list[Changed] = field(default_factory=list)
+    story: list[Logged] = field(default_factory=list)
+    started: Started | None = None
+    preparing: Preparing | None = None
+    ended: Ended | None = None
     threads: int = 1
     wavered_at: int | None = None
     inexact: list[tuple[int, str]] = field(default_factory=list)
     dropped: int = 0
+    summary: Summary = field(default_factory=Summary)
 
-    def add(self, row: dict[str, Any]) -> None:
-        if row["kind"] in ("queued", "started", "changed", "ended"):
-            self.story.append(row)
-        match row["kind"]:
-            case "step":
-                for name in STEP_COLUMNS:
-                    self.steps[name].append(math.nan if row[name] is None else row[name])
-            case "evaluation":
-                while self.evaluations and self.evaluations[-1]["epoch"] >= row["epoch"]:
-                    self.evaluations.pop()  # judged again after a resume
-                self.evaluations.append(row)
-            case "checkpoint":
-                self.checkpoints = [other for other in self.checkpoints if other["name"] != row["name"]]
-                self.checkpoints.append(row)
-            case "changed":
-                self.changes = [*(other for other in self.changes if other["number"] != row["number"]), row]
-            case "preparing":
-                self.preparing = row
-            case "started":
-                self._forget_after(row["from_step"])
-                self.started, self.preparing, self.ended, self.threads = row, None, None, row["threads"]
-                if row["inexact"]:
-                    self.inexact.append((row["from_step"], row["inexact"]))
-            case "threads":
-                self.threads = row["threads"]
-                self.wavered_at = row["step"] if self.wavered_at is None else self.wavered_at
-            case "queued":
+    def add_rows(self, rows: Iterable[Mapping[str, Any]]) -> None:
+        """Rows of the events file in their order. Step records go straight into the columns: there may be a million."""
+        for row in rows:
+            if row.get("kind") == "step":
+                self._add_step(row)
+            elif logged := from_row(row):
+                self.add(logged)
+            else:
+                self.dropped += 1
+
+    def _add_step(self, row: Mapping[str, Any]) -> None:
+        values = [row.get(name) for name in STEP_COLUMNS]
+        try:
+            for column, value in zip(self.steps.values(), values, strict=True):
+                column.append(math.nan if value is None else value)
+        except TypeError:  # no number: not as the loop writes it
+            shortest = min(map(len, self.steps.values()))
+            for column in self.steps.values():
+                del column[shortest:]
+            self.dropped += 1
+            return
+        self.summary.step_at(self.steps["seconds"][-1])
+
+    def add(self, logged: Logged) -> None:
+        event = logged.event
+        if isinstance(event, (Queued, Started, Changed, Ended)):
+            self.story.append(logged)
+        self.summary.add(event)
+        match event:
+            case Evaluated():
+                while self.evaluations and self.evaluations[-1].epoch >= event.epoch:
+                    self.evaluations.pop()  # evaluated again after a resume
+                self.evaluations.append(event)
+            case CheckpointSaved():
+                self.checkpoints = [other for other in self.checkpoints if other.name != event.name]
+                self.checkpoints.append(event)
+            case Changed():
+                self.changes = [*(other for other in self.changes if other.number != event.number), event]
+            case Preparing():
+                self.preparing = event
+            case Started():
+                self._forget_after(event.from_step)
+                self.started, self.preparing, self.ended, self.threads = event, None, None, event.threads
+                if event.inexact:
+                    self.inexact.append((event.from_step, event.inexact))
+                last = self.last_evaluation
+                if not self.summary.is_told:
+                    self.summary.go_back(last.epoch if last else 0, last.accuracy if last else None)
+            case ThreadsChanged():
+                self.threads = event.threads
+                self.wavered_at = event.step if self.wavered_at is None else self.wavered_at
+            case Queued():
                 self.ended = None
-            case "ended":
-                self.ended, self.preparing = row, None
+            case Ended():
+                self.ended, self.preparing = event, None
 
     def _forget_after(self, step: int) -> None:
         kept = bisect_right(self.steps["step"], step)
         for column in self.steps.values():
             del column[kept:]
-        self.evaluations = [row for row in self.evaluations if row["step"] <= step]
-        self.checkpoints = [row for row in self.checkpoints if row["step"] <= step]
-        self.changes = [row for row in self.changes if row["step"] <= step]
+        self.evaluations = [event for event in self.evaluations if event.step <= step]
+        self.checkpoints = [event for event in self.checkpoints if event.step <= step]
+        self.changes = [event for event in self.changes if event.step <= step]
         self.inexact = [(since, why) for since, why in self.inexact if since <= step]
         self.wavered_at = self.wavered_at if self.wavered_at is not None and self.wavered_at <= step else None
 
     def config(self, config: TrainConfig) -> TrainConfig:
         """The configuration as it stands after all changes."""
-        return changed(config, {row["setting"]: row["after"] for row in self.changes}) if self.changes else config
+        return changed(config, {event.setting: event.after for event in self.changes}) if self.changes else config
+
+    def all_changes(self) -> dict[int, Changed]:
+        """By number, those too that a resume has superseded: going on takes them again where they lie."""
+        return {logged.event.number: logged.event for logged in self.story if isinstance(logged.event, Changed)}
 
     def columns(self, *names: str) -> list[np.ndarray]:
         """The step records' columns as float arrays of equal length, NaN where a value was not finite."""
@@ -108,31 +156,42 @@ class History:
         return self.threads if self.threads >= available_cores() else 0
 
     @property
-    def last_evaluation(self) -> dict[str, Any] | None:
+    def last_evaluation(self) -> Evaluated | None:
         return self.evaluations[-1] if self.evaluations else None
 
     @property
-    def best_evaluation(self) -> dict[str, Any] | None:
+    def best_evaluation(self) -> Evaluated | None:
         """The most accurate one after training began, the earliest of equals."""
-        trained = [row for row in self.evaluations if row["epoch"] > 0]
-        return max(trained, key=lambda row: (row["accuracy"], -row["epoch"]), default=None)
+        trained = [event for event in self.evaluations if event.epoch > 0]
+        return max(trained, key=lambda event: (event.accuracy, -event.epoch), default=None)
 
 
-CACHED_RUNS = 32
-_cache: OrderedDict[str, tuple[EventReader, History]] = OrderedDict()
-_lock = threading.Lock()
+class _Growing:
+    """A history kept up with its file, by one reader for all sessions of a server."""
+
+    def __init__(self, path: Path) -> None:
+        self.reader, self.history, self.lock = EventReader(path), History(), threading.Lock()
+
+    def now(self) -> History:
+        with self.lock:
+            for rows in self.reader.pieces():
+                self.history.add_rows(rows)
+                self.history.dropped += self.reader.take_dropped()
+            return self.history
+
+
+@lru_cache(maxsize=32)
+def _growing(path: Path) -> _Growing:
+    return _Growing(path)
 
 
 def history_of(run: Run) -> History:
-    """The history up to now. One reader a run serves all sessions of a server; each call reads only what is new."""
-    with _lock:
-        key = str(run.path)
-        reader, history = _cache.pop(key, None) or (EventReader(run.events), History())
-        for rows in reader.pieces():
-            for row in rows:
-                history.add(row)
-        history.dropped = reader.dropped
-        _cache[key] = (reader, history)
-        while len(_cache) > CACHED_RUNS:
-            _cache.popitem(last=False)
+    """The history up to now. Each call reads only what is new."""
+    return _growing(run.events).now()
+
+
+def story_of(run: Run) -> History:
+    """The history without its step records, read in a moment whatever its length."""
+    history = History()
+    history.add_rows(rare_rows(run.events))
     return history

@@ -15,15 +15,17 @@ from typing import Any
 from core.runs.directory import Run, list_runs
 from core.runs.event_log import decode_line
 from core.runs.notes import read_notes
-from core.runs.status import status_of
+from core.runs.status import Status, status_of, status_told
+from core.runs.summary import Summary
+from core.training.events import Ended, from_row
 from core.workspace import Workspace
 
 FRESH_S = 1.0  # pages that ask again within this get the same figures, unless runs came or went
 TAIL_BYTES = 2048
 
 
-@dataclass(frozen=True)
-class Entry:
+@dataclass(frozen=True, kw_only=True)
+class ListedRun:
     """One run. title: its name, or what was trained. accuracy: of the last evaluation. parent: the run its weights came from."""
 
     run: Run
@@ -46,15 +48,15 @@ class Entry:
 @dataclass
 class _Kept:
     signature: tuple[Any, ...]
-    entry: Entry
+    entry: ListedRun
 
 
 _kept: dict[Workspace, dict[str, _Kept]] = {}
-_listed: dict[Workspace, tuple[float, list[Run], list[Entry]]] = {}
+_listed: dict[Workspace, tuple[float, list[Run], list[ListedRun]]] = {}
 _lock = threading.Lock()
 
 
-def entries(workspace: Workspace) -> list[Entry]:
+def entries(workspace: Workspace) -> list[ListedRun]:
     """Every run, the newest first."""
     with _lock:
         runs = list_runs(workspace)
@@ -74,30 +76,23 @@ def _entry(run: Run, before: _Kept | None) -> _Kept:
         return before
     notes = read_notes(run)
     config = _config(run)
-    last = _last_words(f"{run.path}/events.jsonl")
-    if last is not None:
-        state, message, seconds, cause = last["reason"], last["message"], last["seconds"], last.get("cause", "")
-        epoch, epochs, accuracy = last["epoch"], last["epochs"], last["accuracy"]
-    else:
-        status = status_of(run)
-        state, message, seconds, cause = status.state, status.message, status.seconds, status.cause
-        epoch, epochs, accuracy = status.epoch, status.epochs, status.accuracy
-    entry = Entry(
-        run,
-        notes.name or label_of(run),
-        notes.tags,
-        notes.note,
-        state,
-        message,
-        cause,
-        config["recipe"],
-        config["dataset"],
-        config["model"],
-        epoch,
-        config["epochs"] if epochs is None else epochs,
-        accuracy,
-        seconds,
-        config["parent"],
+    status = _last_words(f"{run.path}/events.jsonl") or status_of(run)
+    entry = ListedRun(
+        run=run,
+        title=notes.name or label_of(run),
+        tags=notes.tags,
+        note=notes.note,
+        state=status.state,
+        message=status.message,
+        cause=status.cause,
+        recipe=config["recipe"],
+        dataset=config["dataset"],
+        model=config["model"],
+        epoch=status.epoch,
+        epochs=config["epochs"] if status.epochs is None else status.epochs,
+        accuracy=status.accuracy,
+        seconds=status.seconds,
+        parent=config["parent"],
     )
     return _Kept(signature, entry)
 
@@ -135,8 +130,8 @@ def _config(run: Run) -> dict[str, Any]:
         return DAMAGED
 
 
-def _last_words(path: str) -> dict[str, Any] | None:
-    """The last line of the events if it tells the run's end, with all that a list shows."""
+def _last_words(path: str) -> Status | None:
+    """From the last line of the events alone if it tells the run's end, with all that a list shows."""
     try:
         with open(path, "rb") as file:
             size = file.seek(0, 2)
@@ -147,10 +142,15 @@ def _last_words(path: str) -> dict[str, Any] | None:
     if not tail.endswith(b"\n"):
         return None
     row = decode_line(tail[tail.rfind(b"\n", 0, -1) + 1 : -1])
-    return row if row and row["kind"] == "ended" and row["accuracy"] is not None else None
+    logged = from_row(row) if row else None
+    if logged is None or not isinstance(logged.event, Ended):
+        return None
+    summary = Summary()
+    summary.add(logged.event)
+    return status_told(summary, is_held=False) if summary.is_told else None
 
 
-SORTS: dict[str, tuple[str, Callable[[Entry], Any], bool]] = {
+SORTS: dict[str, tuple[str, Callable[[ListedRun], Any], bool]] = {
     "newest": ("Newest first", lambda e: e.run.id, True),
     "oldest": ("Oldest first", lambda e: e.run.id, False),
     "accuracy": ("Most accurate first", lambda e: -1.0 if e.accuracy is None else e.accuracy, True),
@@ -159,7 +159,7 @@ SORTS: dict[str, tuple[str, Callable[[Entry], Any], bool]] = {
 }
 
 
-def select(listed: Sequence[Entry], text: str = "", states: Sequence[str] = (), sort: str = "newest") -> list[Entry]:
+def select(listed: Sequence[ListedRun], text: str = "", states: Sequence[str] = (), sort: str = "newest") -> list[ListedRun]:
     """Those in one of the states (all if none is given) in which every word of the text occurs: in title, tags, note, id, data or model."""
     words = text.casefold().split()
     found = [entry for entry in listed if not states or entry.state in states]
@@ -169,7 +169,7 @@ def select(listed: Sequence[Entry], text: str = "", states: Sequence[str] = (), 
     return sorted(found, key=key, reverse=is_descending)
 
 
-def _text(entry: Entry) -> str:
+def _text(entry: ListedRun) -> str:
     date, clock, *_ = entry.run.id.split("-")
     when = f"{int(date[6:])} {month_abbr[int(date[4:6])]} {clock[:2]}:{clock[2:4]}"
     return " ".join(

@@ -1,30 +1,39 @@
-"""Where a run stands, worked out from its last events and its lock; nothing here is stored."""
+"""Where a run stands: a view of the summary of its history, and of its lock; nothing here is stored."""
 
 import threading
-from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
 from typing import Any, Literal
 
 from core.runs.directory import Run
-from core.runs.event_log import EventReader, rows_of_kind
+from core.runs.event_log import EventReader
+from core.runs.history import story_of
+from core.runs.summary import Summary
+from core.training.events import Ended, Event, Queued, from_row
 
 State = Literal["queued", "running", "paused", "stopped", "finished", "failed", "interrupted"]
 GONE = "The training process is gone without a word: killed, or the computer went down. What it had saved is kept."
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Status:
     """message: the sentence for a run that has ended, else empty. accuracy: of the last evaluation, 0..1. epochs: asked for
     as it stands, None before the start. cause: of a pause, as in events.Ended."""
 
     state: State
-    message: str
-    epoch: int
-    accuracy: float | None
-    seconds: float
+    message: str = ""
+    epoch: int = 0
+    accuracy: float | None = None
+    seconds: float = 0.0
     epochs: int | None = None
     cause: str = ""
     is_unexplained: bool = False  # interrupted without a word by its process or its server
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What an end that others write down says of where the run stands."""
+        return {"epoch": self.epoch, "accuracy": self.accuracy, "seconds": self.seconds, "epochs": self.epochs}
 
     @property
     def is_active(self) -> bool:
@@ -34,75 +43,92 @@ class Status:
 def status_of(run: Run) -> Status:
     is_held = run.is_held()  # before the events are read: a trainer writes "ended" before it lets go
     try:
-        last, *progress = _summary(run)
+        summary = summary_of(run)
     except OSError as error:
-        return Status("interrupted", f"Its files can't be read ({error.strerror}).", 0, None, 0.0)
-    if last is None:
-        return Status("running" if is_held else "interrupted", "" if is_held else "It was never started.", *progress)
-    if last["kind"] == "ended":
-        return Status(last["reason"], last["message"], *progress, last.get("cause", ""))
-    if last["kind"] == "queued":
-        return Status("queued", "", *progress)
-    return Status("running", "", *progress) if is_held else Status("interrupted", GONE, *progress, is_unexplained=True)
+        return Status(state="interrupted", message=f"Its files can't be read ({error.strerror}).")
+    return status_told(summary, is_held)
 
 
-def last_row(run: Run) -> dict[str, Any] | None:
+def status_told(summary: Summary, is_held: bool) -> Status:
+    """is_held: whether a living process trains the run."""
+    where: dict[str, Any] = {
+        "epoch": summary.epoch,
+        "accuracy": summary.accuracy,
+        "seconds": summary.seconds,
+        "epochs": summary.epochs,
+    }
+    match summary.last:
+        case None:
+            message = "" if is_held else "It was never started."
+            return Status(state="running" if is_held else "interrupted", message=message, **where)
+        case Ended(reason=reason, message=message, cause=cause):
+            return Status(state=reason, message=message, cause=cause, **where)
+        case Queued():
+            return Status(state="queued", **where)
+    if is_held:
+        return Status(state="running", **where)
+    return Status(state="interrupted", message=GONE, is_unexplained=True, **where)
+
+
+def last_event(run: Run) -> Event | None:
     """The last event that tells the state; None before the first. For whoever holds the run's lock, to whom it seems held."""
-    return _summary(run)[0]
+    return summary_of(run).last
 
 
 MOST_TAIL_BYTES = 1_000_000
+CACHED_RUNS = 20_000
 
 
-class _Reading:
-    """A run's events in short, kept up with its file: at first as much of its end as is needed, then what is new."""
+class _Growing:
+    """A run's summary, kept up with its file: at first as much of its end as is needed, then what is new."""
 
-    def __init__(self, run: Run) -> None:
-        size = run.events.stat().st_size if run.events.exists() else 0
+    def __init__(self, path: Path) -> None:
+        self.path, self.lock = path, threading.Lock()
+        self.summary, self.reader = Summary(), EventReader(path)
+
+    def now(self) -> Summary:
+        with self.lock:
+            if self.reader.offset == 0:
+                self._begin()
+            else:
+                self._catch_up()
+            if not self.summary.is_told:  # never evaluated, an epoch of many records, or a resume of an older version
+                of_all = story_of(Run(self.path.parent)).summary
+                self.summary.go_back(of_all.epoch, of_all.accuracy)
+                self.summary.epochs = self.summary.epochs or of_all.epochs
+                self.summary.seconds = self.summary.seconds or of_all.seconds
+            return replace(self.summary)
+
+    def _begin(self) -> None:
+        size = self.path.stat().st_size if self.path.exists() else 0
         length = 4096
         while True:
-            self.last: dict[str, Any] | None = None
-            self.epoch, self.accuracy, self.seconds, self.epochs = 0, None, 0.0, None
-            self.reader = EventReader(run.events, offset=max(0, size - length))
-            self.catch_up()
-            if length >= size or self.accuracy is not None:
+            self.summary, self.reader = Summary(), EventReader(self.path, offset=max(0, size - length))
+            self._catch_up()
+            if self.summary.is_told:
                 return
-            if length > MOST_TAIL_BYTES:
-                self._find_evaluation(run)
+            if (
+                length >= size or length > MOST_TAIL_BYTES
+            ):  # never evaluated, an epoch of many records, or an older version's resume
+                of_all = story_of(Run(self.path.parent)).summary
+                self.summary.go_back(of_all.epoch, of_all.accuracy)
+                self.summary.epochs = self.summary.epochs or of_all.epochs
+                self.summary.seconds = self.summary.seconds or of_all.seconds
                 return
             length *= 8
 
-    def _find_evaluation(self, run: Run) -> None:
-        """The last evaluation, where an epoch's records are longer than the tail."""
-        for row in rows_of_kind(run.events, "evaluation")[-1:]:
-            self.epoch, self.accuracy, self.epochs = row["epoch"], row["accuracy"], self.epochs or row.get("epochs")
-
-    def catch_up(self) -> None:
-        for row in self.reader.read():
-            if row["kind"] not in ("checkpoint", "threads"):
-                self.last = row
-            self.seconds = max(self.seconds, row.get("seconds", 0.0))
-            self.epochs = row.get("epochs") or self.epochs
-            if row["kind"] == "changed" and row["setting"] == "epochs":
-                self.epochs = row["after"]
-            if row["kind"] in ("evaluation", "ended") and row["accuracy"] is not None:
-                self.epoch, self.accuracy = row["epoch"], row["accuracy"]
+    def _catch_up(self) -> None:
+        for rows in self.reader.pieces():
+            for row in rows:
+                if logged := from_row(row):
+                    self.summary.add(logged.event)
 
 
-CACHED_RUNS = 20_000
-_cache: OrderedDict[str, _Reading] = OrderedDict()
-_lock = threading.Lock()
+@lru_cache(maxsize=CACHED_RUNS)
+def _growing(path: Path) -> _Growing:
+    return _Growing(path)
 
 
-def _summary(run: Run) -> tuple[dict[str, Any] | None, int, float | None, float, int | None]:
-    """(last event that tells the state, epochs judged, accuracy of the last evaluation, seconds trained, epochs asked for)."""
-    with _lock:
-        reading = _cache.pop(str(run.path), None)
-        if reading is None:
-            reading = _Reading(run)
-        else:
-            reading.catch_up()
-        _cache[str(run.path)] = reading
-        if len(_cache) > CACHED_RUNS:
-            _cache.popitem(last=False)
-        return reading.last, reading.epoch, reading.accuracy, reading.seconds, reading.epochs
+def summary_of(run: Run) -> Summary:
+    """The summary of the run's history, worked out from the end of its events."""
+    return _growing(run.events).now()

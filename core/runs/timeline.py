@@ -1,10 +1,10 @@
 """A run's life as lines for people: when it began, went on, was changed and ended, and how each time."""
 
 import time
-from typing import Any
 
 from core.runs.history import History
 from core.settings import all_settings
+from core.training.events import Changed, Ended, Queued, Started
 
 TITLES = {item.path: item.title for item in all_settings()}
 
@@ -13,23 +13,25 @@ def timeline(history: History) -> list[dict[str, str]]:
     """{"time", "step", "what"} as text, in the order of time; step is empty before the first."""
     lines: list[dict[str, str]] = []
     is_known: set[int] = set()
-    for row in history.story:
-        match row["kind"]:
-            case "queued":
-                what = "Put in line" + ("" if row["from_checkpoint"] == "last" else f", to go on from {row['from_checkpoint']}")
-            case "started" if row["from_step"] == 0:
-                what = f"Began on {row['device']} in {row['precision']}, {_threads(row['threads'])}"
-            case "started":
-                how = f"the last bits may differ: {row['inexact']}" if row["inexact"] else "exactly where it was saved"
-                what = f"Went on after step {row['from_step']:,}, {how}"
-            case "changed":
-                again = ", as before the interruption" if row["number"] in is_known else ""
-                is_known.add(row["number"])
-                what = change_in_words(row) + again
+    for logged in history.story:
+        step: int | None = None
+        match event := logged.event:
+            case Queued():
+                what = "Put in line" + ("" if event.from_checkpoint == "last" else f", to go on from {event.from_checkpoint}")
+            case Started(from_step=step):
+                how = f"the last bits may differ: {event.inexact}" if event.inexact else "exactly where it was saved"
+                what = f"Went on after step {step:,}, {how}"
+                if step == 0:
+                    what = f"Began on {event.device} in {event.precision}, {_threads(event.threads)}"
+            case Changed(step=step):
+                again = ", as before the interruption" if event.number in is_known else ""
+                is_known.add(event.number)
+                what = change_in_words(event) + again
+            case Ended(step=step):
+                what = event.message
             case _:
-                what = row["message"]
-        step = row.get("step", row.get("from_step"))
-        when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(row["time"]))
+                continue
+        when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(logged.time))
         lines.append({"time": when, "step": "" if step is None else f"{step:,}", "what": what})
     if history.wavered_at is not None:
         lines.append(
@@ -38,10 +40,10 @@ def timeline(history: History) -> list[dict[str, str]]:
     return lines
 
 
-def change_in_words(row: dict[str, Any]) -> str:
+def change_in_words(change: Changed) -> str:
     """A change, with what it was before: "Learning rate changed from 0.1 to 0.01"."""
-    before, after = (f"{value:g}" if isinstance(value, float) else str(value) for value in (row["before"], row["after"]))
-    return f"{TITLES.get(row['setting'], row['setting'])} changed from {before} to {after}"
+    before, after = (f"{value:g}" if isinstance(value, float) else str(value) for value in (change.before, change.after))
+    return f"{TITLES.get(change.setting, change.setting)} changed from {before} to {after}"
 
 
 def exactness(history: History) -> str:

@@ -109,6 +109,11 @@ class Launcher:
         if self._restoring.is_alive():
             self._restoring.join(GRACE_S)
 
+    @property
+    def threads(self) -> list[threading.Thread]:
+        """Those of this server's own."""
+        return [self._restoring, *self.queue.threads]
+
     def restore(self) -> None:
         """Takes over what an earlier server left, and sweeps up after it."""
         sweep(self.workspace.runs, ".deleted-")

@@ -3,7 +3,9 @@
 Each event is a frozen record; `to_row` makes the JSON object that the events file keeps.
 """
 
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from functools import cache
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -48,7 +50,8 @@ class Preparing(Event):
 class Started(Event):
     """What was chosen and found at the start, or at a resume.
 
-    from_step: 0 at the start. store: the folder's name of the pictures it learns from, in the workspace; pictures: their
+    from_step: 0 at the start. epoch, accuracy, seconds: where it goes on from; epoch is None where an older version did not say.
+    store: the folder's name of the pictures it learns from, in the workspace; pictures: their
     checksum. inexact: why going on
     may differ in the last bits from never having been interrupted; empty if it won't.
     """
@@ -72,6 +75,9 @@ class Started(Event):
     inexact: str = ""
     store: str = ""
     pictures: str = ""
+    epoch: int | None = None
+    accuracy: float | None = None
+    seconds: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -138,6 +144,7 @@ class Predictions:
 class Evaluated(Event):
     """epoch: epochs finished, 0 before training. correct: right predictions of each class. The record goes to its own file.
 
+    predictions: None where it was read again.
     epochs: asked for as it stands. patience_left: epochs without improvement that early stopping still allows, None where it is off.
     """
 
@@ -151,7 +158,7 @@ class Evaluated(Event):
     accuracy: float
     correct: list[int]
     support: list[int]
-    predictions: Predictions
+    predictions: Predictions | None = None
     epochs: int | None = None
     patience_left: int | None = None
 
@@ -192,3 +199,32 @@ def to_row(event: Event) -> dict[str, Any]:
     row = {"kind": event.kind, **asdict(event)}
     row.pop("predictions", None)
     return row
+
+
+@dataclass(frozen=True)
+class Logged:
+    """An event as it was read again. time: when it was written, in seconds since 1970."""
+
+    number: int
+    time: float
+    event: Event
+
+
+def from_row(row: Mapping[str, Any]) -> Logged | None:
+    """The other way. Fields that later versions write are passed over; None for what is no event of a kind known here, or lacks a field."""
+    try:
+        event = _kinds()[row["kind"]]
+        known = {name: row[name] for name in _names(event) if name in row}
+        return Logged(row["n"], row["time"], event(**known))
+    except (KeyError, TypeError):
+        return None
+
+
+@cache
+def _kinds() -> dict[str, type[Event]]:
+    return {event.kind: event for event in Event.__subclasses__()}
+
+
+@cache
+def _names(event: type[Event]) -> tuple[str, ...]:
+    return tuple(field.name for field in fields(event))

@@ -8,7 +8,7 @@ import streamlit as st
 from core.errors import InputError
 from core.figures.comparison import MOST_RUNS
 from core.runs.directory import Run, find_run
-from core.runs.index import Entry, entries
+from core.runs.index import ListedRun, entries
 from pages.shared.run_row import titles_of
 from pages.shared.session import workspace
 from pages.shared.text import escaped
@@ -61,7 +61,7 @@ def choose_contenders() -> list[Contender]:
     return _sound(by_id, ids, titles)
 
 
-def _take_choice(by_id: Mapping[str, Entry]) -> None:
+def _take_choice(by_id: Mapping[str, ListedRun]) -> None:
     """What the address names, unless this page wrote it there itself; else what was chosen before, at first the run chosen elsewhere."""
     state, named = st.session_state, st.query_params.get("runs", "")
     if named and named != state.get("compare-address"):
@@ -90,7 +90,7 @@ def _forget_missing() -> None:
     st.session_state.pop("compare-missing", None)
 
 
-def _sound(by_id: dict[str, Entry], ids: Sequence[str], titles: dict[str, str]) -> list[Contender]:
+def _sound(by_id: dict[str, ListedRun], ids: Sequence[str], titles: dict[str, str]) -> list[Contender]:
     found = []
     for id in ids:
         try:

@@ -55,7 +55,7 @@ def _run_choice(label: str, by_letter: dict[str, Contender], first: str, key: st
 
 def _epoch_choice(contender: Contender, side: str) -> str | int:
     """ "last", "best", or an epoch's number."""
-    epochs = [row["epoch"] for row in history_of(contender.run).evaluations]
+    epochs = [row.epoch for row in history_of(contender.run).evaluations]
     words = {"last": "Last epoch", "best": "Best epoch"}
     return st.selectbox(
         f"After which epoch of {contender.letter}",
@@ -73,7 +73,7 @@ def _number(contender: Contender, choice: str | int) -> int:
         raise InputError(
             f"{contender.letter} has not been judged {'after an epoch ' if choice == 'best' else ''}yet.", code="comparison"
         )
-    return choice if isinstance(choice, int) else row["epoch"]
+    return choice if isinstance(choice, int) else row.epoch
 
 
 def compare_now(a: Contender, epoch_a: str | int, b: Contender, epoch_b: str | int) -> Comparison:

@@ -83,7 +83,7 @@ def say_overall(report: ClassReport, evaluated: EvaluatedImages, names: list[str
 
 def against(run: Run, evaluated: EvaluatedImages, names: list[str]) -> ClassReport | None:
     """The figures of another epoch or run to compare with, classes matched by name."""
-    epochs = [row["epoch"] for row in history_of(run).evaluations if evaluated.evaluation or row["epoch"] != evaluated.epoch]
+    epochs = [row.epoch for row in history_of(run).evaluations if evaluated.evaluation or row.epoch != evaluated.epoch]
     titles = titles_of([entry for entry in entries(workspace())[:MOST_RUNS] if entry.run.id != run.id])
     options = ["", *(f"epoch {epoch}" for epoch in reversed(epochs)), *titles]
     key = f"against-{run.id}"
@@ -121,7 +121,7 @@ def _evaluated(run: Run, epoch: int | None) -> EvaluatedImages | None:
     evaluations = history_of(run).evaluations
     if epoch is None and not evaluations:
         return None
-    return evaluated_after(run, evaluations[-1]["epoch"] if epoch is None else epoch)
+    return evaluated_after(run, evaluations[-1].epoch if epoch is None else epoch)
 
 
 def table_rows(report: ClassReport, before: ClassReport | None) -> list[dict]:

@@ -67,7 +67,7 @@ def epoch_machine(run: Run, evaluated: EvaluatedImages, names: list[str]) -> Non
 
 def _mistaken_at_last(run: Run, evaluated: EvaluatedImages, num_classes: int) -> np.ndarray:
     """The same classes at every epoch, so that nothing jumps."""
-    last = history_of(run).evaluations[-1]["epoch"]
+    last = history_of(run).evaluations[-1].epoch
     at_last = records_of(run, [last]).get(last, evaluated.predictions)
     return most_mistaken(evaluated.labels, at_last.predicted, num_classes, MOST_CLASSES)
 

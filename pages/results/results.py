@@ -96,9 +96,9 @@ def results(run: Run, shown_state: str) -> None:
     )
     if view == "Curves":
         curves(run, history)
-        sample_images(run, history.last_evaluation["epoch"], names)
+        sample_images(run, history.last_evaluation.epoch, names)
         return
-    evaluated = kept or evaluated_after(run, chosen_epoch(run, [row["epoch"] for row in history.evaluations]))
+    evaluated = kept or evaluated_after(run, chosen_epoch(run, [row.epoch for row in history.evaluations]))
     if evaluated is None:
         st.warning("The record of this evaluation is missing from the run's folder; its classes and pictures can't be shown.")
     else:
@@ -116,22 +116,22 @@ def nothing_yet(run: Run, status: Status) -> str:
 def overview(run: Run, history: History, status: Status) -> None:
     last, best = history.last_evaluation, history.best_evaluation
     with st.container(horizontal=True, gap="large"):
-        st.metric(f"{last['split'].capitalize()} accuracy", percent(last["accuracy"], 2), width="content")
-        st.metric("Loss", f"{last['loss']:.4f}" if last["loss"] is not None else "–", width="content")
+        st.metric(f"{last.split.capitalize()} accuracy", percent(last.accuracy, 2), width="content")
+        st.metric("Loss", f"{last.loss:.4f}" if last.loss is not None else "–", width="content")
         if best:
             st.metric(
                 "Best accuracy",
-                percent(best["accuracy"], 2),
-                f"epoch {best['epoch']}",
+                percent(best.accuracy, 2),
+                f"epoch {best.epoch}",
                 delta_color="off",
                 delta_arrow="off",
                 width="content",
             )
-        st.metric("Epochs", f"{last['epoch']:,} of {history.config(run.config).epochs:,}", width="content")
+        st.metric("Epochs", f"{last.epoch:,} of {history.config(run.config).epochs:,}", width="content")
         st.metric("Time", duration(status.seconds), width="content")
     st.caption(
-        f"Judged on {history.started['num_evaluated']:,} pictures of the {last['split']} split of "
-        f"{escaped(history.started['dataset'])}, after epoch {last['epoch']}.{edits_of_run(run)}"
+        f"Judged on {history.started.num_evaluated:,} pictures of the {last.split} split of "
+        f"{escaped(history.started.dataset)}, after epoch {last.epoch}.{edits_of_run(run)}"
     )
 
 

@@ -154,7 +154,7 @@ def checkpoints(run: Run, status: Status, history: History) -> None:
         st.info("None yet. The first is saved after the first epoch, or after half a minute.")
         return
     pointed = {name: marked(run, name) for name in ("best", "last")}
-    accuracies = {f"epoch-{row['epoch']:04d}": row["accuracy"] for row in history.evaluations}
+    accuracies = {f"epoch-{row.epoch:04d}": row.accuracy for row in history.evaluations}
     rows = [
         {
             "Checkpoint": name,

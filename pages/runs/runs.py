@@ -4,7 +4,7 @@ import streamlit as st
 
 from core.figures.comparison import MOST_RUNS
 from core.runs.directory import Run
-from core.runs.index import SORTS, Entry, entries, select
+from core.runs.index import SORTS, ListedRun, entries, select
 from core.runs.status import Status
 from pages.compare.choice import compare_runs
 from pages.run.delete import delete_button
@@ -17,7 +17,7 @@ from pages.shared.text import escaped
 PER_PAGE = 20
 
 
-def chosen_entries() -> list[Entry]:
+def chosen_entries() -> list[ListedRun]:
     """The runs that search and filter leave, in the chosen order."""
     listed = entries(workspace())
     with st.container(horizontal=True, vertical_alignment="bottom"):

@@ -8,7 +8,7 @@ import streamlit as st
 
 from core.errors import InputError
 from core.runs.directory import Run
-from core.runs.index import Entry, label_of
+from core.runs.index import ListedRun, label_of
 from core.runs.notes import read_notes
 from core.runs.status import Status, status_of
 from core.wording import duration, percent
@@ -31,7 +31,7 @@ def title_of(run: Run) -> str:
     return f"\u2068{read_notes(run).name or label_of(run)}\u2069 · {when_of(run)}"
 
 
-def titles_of(listed: Sequence[Entry]) -> dict[str, str]:
+def titles_of(listed: Sequence[ListedRun]) -> dict[str, str]:
     """By id, as `title_of`; the same title twice is told apart by the end of its id, for a list's options are known by their words."""
     titles = {entry.run.id: f"\u2068{entry.title}\u2069 · {when_of(entry.run)}" for entry in listed}
     counts = Counter(titles.values())

@@ -127,7 +127,7 @@ def _panel(run: Run, shown_state: str, every: float | None) -> None:
         return
     _figures_row(run, status, history)
     if not history.steps["step"] and not status.is_active:  # it will have no curves
-        class_accuracy_table(history.evaluations[-1], history.started["class_names"])
+        class_accuracy_table(history.evaluations[-1], history.started.class_names)
         return
     _chart_choices()
     state = st.session_state
@@ -146,10 +146,10 @@ def _panel(run: Run, shown_state: str, every: float | None) -> None:
         st.markdown("**Learning rate**")
         live_chart(figures.lr_curve(history, x, log), key=f"lr-{run.id}", alt="Learning rate over the course of the run")
     with right:
-        st.markdown(f"**Accuracy of each class**, after epoch {history.evaluations[-1]['epoch']}")
-        class_accuracy_table(history.evaluations[-1], history.started["class_names"])
+        st.markdown(f"**Accuracy of each class**, after epoch {history.evaluations[-1].epoch}")
+        class_accuracy_table(history.evaluations[-1], history.started.class_names)
     for number, row in list(enumerate(history.changes, start=1))[-SHOWN_CHANGES:]:
-        st.caption(f"**{number}** &nbsp; Step {row['step']:,}: {escaped(change_in_words(row))}.")
+        st.caption(f"**{number}** &nbsp; Step {row.step:,}: {escaped(change_in_words(row))}.")
     if words := exactness(history):
         st.caption(escaped(words))
 
@@ -168,9 +168,9 @@ def _sentence(run: Run, status: Status, history: History) -> None:
     elif status.state == "running" and not history.started:
         if history.preparing:
             preparing = history.preparing
-            st.info(f"{preparing['what']} …")
-            if preparing["total"]:
-                st.progress(min(preparing["done"] / preparing["total"], 1.0))
+            st.info(f"{preparing.what} …")
+            if preparing.total:
+                st.progress(min(preparing.done / preparing.total, 1.0))
         else:
             st.info("Starting …")
     elif status.state == "running" and not history.evaluations:
@@ -179,7 +179,7 @@ def _sentence(run: Run, status: Status, history: History) -> None:
         st.error(escaped(status.message))
     elif not status.is_active:
         best = history.best_evaluation
-        found = f" Best {best['split']} accuracy: {percent(best['accuracy'], 2)}, after epoch {best['epoch']}." if best else ""
+        found = f" Best {best.split} accuracy: {percent(best.accuracy, 2)}, after epoch {best.epoch}." if best else ""
         (st.success if status.state == "finished" else st.info)(escaped(status.message + found))
     if history.dropped:
         st.warning(f"{history.dropped} lines of the run's history are damaged and were left out.")
@@ -187,23 +187,23 @@ def _sentence(run: Run, status: Status, history: History) -> None:
 
 def _figures_row(run: Run, status: Status, history: History) -> None:
     config, started, steps, last = history.config(run.config), history.started, history.steps, history.last_evaluation
-    step = max(steps["step"][-1] if steps["step"] else 0, last["step"], history.ended["step"] if history.ended else 0)
-    total = started["steps_per_epoch"] * config.epochs
+    step = max(steps["step"][-1] if steps["step"] else 0, last.step, history.ended.step if history.ended else 0)
+    total = started.steps_per_epoch * config.epochs
     seconds = steps["seconds"][-1] if steps["step"] else 0.0
     facts = [
         (
             "Epoch",
-            f"{min(step // started['steps_per_epoch'] + 1, config.epochs) if status.is_active else last['epoch']} of {config.epochs:,}",
+            f"{min(step // started.steps_per_epoch + 1, config.epochs) if status.is_active else last.epoch} of {config.epochs:,}",
         )
     ]
     facts.append(("Step", f"{step:,} of {total:,}"))
-    facts.append((f"{last['split'].capitalize()} accuracy", percent(last["accuracy"], 2)))
+    facts.append((f"{last.split.capitalize()} accuracy", percent(last.accuracy, 2)))
     facts.append(("Speed", speed(_recent(steps["images_per_s"]))))
     if status.state == "running":
         facts.append(("Time left", duration((total - step) * seconds / step) if step else "–"))
-    if config.early_stopping.patience and last["patience_left"] is not None:
-        left = last["patience_left"]
-        watched = f"{last['split']} {config.early_stopping.watch}"
+    if config.early_stopping.patience and last.patience_left is not None:
+        left = last.patience_left
+        watched = f"{last.split} {config.early_stopping.watch}"
         facts.append((f"Patience left ({watched})", f"{left} {'epoch' if left == 1 else 'epochs'}"))
     facts.append(("Time", duration(status.seconds)))
     with st.container(horizontal=True, gap="medium", key="figures"):
@@ -211,10 +211,10 @@ def _figures_row(run: Run, status: Status, history: History) -> None:
             st.metric(label, value, width="content")
     st.progress(min(step / total, 1.0) if total else 1.0)
     st.caption(
-        f"Computed on {started['device']} ({escaped(started['device_reason'].rstrip('.'))}) in {started['precision']} "
-        f"({escaped(started['precision_reason'].rstrip('.'))}). "
-        f"{large(started['num_parameters'])} parameters, {started['num_train']:,} training pictures, judged on {started['num_evaluated']:,} "
-        f"pictures of the {started['evaluated_split']} split."
+        f"Computed on {started.device} ({escaped(started.device_reason.rstrip('.'))}) in {started.precision} "
+        f"({escaped(started.precision_reason.rstrip('.'))}). "
+        f"{large(started.num_parameters)} parameters, {started.num_train:,} training pictures, judged on {started.num_evaluated:,} "
+        f"pictures of the {started.evaluated_split} split."
     )
 
 
@@ -227,7 +227,7 @@ def _recent(speeds: Sequence[float | None]) -> float | None:
 def class_accuracy_table(evaluation: dict[str, Any], class_names: Sequence[str]) -> None:
     rows = [
         {"Class": name, "Accuracy": 100 * right / support if support else None, "Right": right, "Pictures": support}
-        for name, right, support in zip(class_names, evaluation["correct"], evaluation["support"], strict=True)
+        for name, right, support in zip(class_names, evaluation.correct, evaluation.support, strict=True)
     ]
     st.dataframe(
         rows,
@@ -237,7 +237,7 @@ def class_accuracy_table(evaluation: dict[str, Any], class_names: Sequence[str])
         key="class-accuracy",
         column_config={
             "Accuracy": st.column_config.ProgressColumn(
-                format="%.1f %%", min_value=0, max_value=100, color=figures.COLOURS[evaluation["split"]]
+                format="%.1f %%", min_value=0, max_value=100, color=figures.COLOURS[evaluation.split]
             )
         },
     )

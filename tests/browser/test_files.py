@@ -60,7 +60,7 @@ def test_weights_of_a_tutorial_become_a_run_with_results(page: Page, server: Ser
     run = run_shown(page, server)
     expect(page.get_by_text("Loaded from the file tutorial.pt").first).to_be_visible()
     until(lambda: status_of(run).state == "finished", timeout_s=60)
-    assert history_of(run).evaluations[0]["accuracy"] > 0.5  # it had learned, and its weights are where they belong
+    assert history_of(run).evaluations[0].accuracy > 0.5  # it had learned, and its weights are where they belong
     page.goto(f"/results?run={run.id}")
     view(page, "Confusion")
     expect(page.get_by_text("Rows are true classes")).to_be_visible()

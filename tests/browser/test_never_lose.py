@@ -58,7 +58,7 @@ def test_workload_1_goes_on_after_a_closed_browser_and_a_killed_process_and_is_t
     until(lambda: history_of(first).steps["step"], timeout_s=60)
     other.close()
     until(lambda: status_of(first).state == "finished", timeout_s=120)  # nobody watched
-    assert history_of(first).evaluations[-1]["accuracy"] == pytest.approx(0.97, abs=0.007)  # published: 97 %
+    assert history_of(first).evaluations[-1].accuracy == pytest.approx(0.97, abs=0.007)  # published: 97 %
 
     second = start_workload_1(page, server)
     until(lambda: history_of(second).checkpoints and history_of(second).steps["step"][-1] > 1.3 * STEPS_PER_EPOCH, timeout_s=120)
@@ -66,7 +66,7 @@ def test_workload_1_goes_on_after_a_closed_browser_and_a_killed_process_and_is_t
     expect(page.get_by_text("killed by SIGKILL")).to_be_visible(timeout=5_000)
     page.get_by_role("button", name="Resume", exact=True).click()
     until(lambda: status_of(second).state == "finished", timeout_s=120)
-    assert history_of(second).started["from_step"] == STEPS_PER_EPOCH
+    assert history_of(second).started.from_step == STEPS_PER_EPOCH
 
     for run in (first, second):
         train_longer(page, run, 8)
@@ -77,14 +77,14 @@ def test_workload_1_goes_on_after_a_closed_browser_and_a_killed_process_and_is_t
     histories = [history_of(run) for run in (first, second)]
     for history in histories:
         steps = history.steps["step"]
-        assert [row["epoch"] for row in history.evaluations] == list(range(9))
+        assert [row.epoch for row in history.evaluations] == list(range(9))
         assert np.all(np.diff(steps) > 0)  # one line
         assert np.max(np.diff(steps)) == 10  # without a gap: a record every ten steps
         assert steps[-1] > 8 * STEPS_PER_EPOCH - 10
-        assert history.evaluations[-1]["accuracy"] > history.evaluations[3]["accuracy"] > 0.96
+        assert history.evaluations[-1].accuracy > history.evaluations[3].accuracy > 0.96
         assert history.inexact == []
     assert histories[0].steps["loss"] == histories[1].steps["loss"]  # the killed one equals the undisturbed one
-    assert [row["loss"] for row in histories[0].evaluations] == [row["loss"] for row in histories[1].evaluations]
+    assert [row.loss for row in histories[0].evaluations] == [row.loss for row in histories[1].evaluations]
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL], ids=lambda n: n.name)
@@ -107,7 +107,7 @@ def test_the_next_server_goes_on_by_itself_and_its_page_finds_the_run_within_thr
         page.wait_for_selector(LOSS_POINT, state="attached")
         seen = len(history_of(run).evaluations)
         until(lambda: len(history_of(run).evaluations) > seen, timeout_s=60)
-        assert history_of(run).started["from_step"] > 0
+        assert history_of(run).started.from_step > 0
         assert not Path(f"/proc/{trainer}").exists()
         page.locator(".st-key-stop button").click()
         until(lambda: status_of(run).state == "stopped")

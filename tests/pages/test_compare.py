@@ -66,8 +66,8 @@ def test_two_runs_are_compared_with_the_figures_of_their_records(two: list[Run],
     overview = frame(app, "Accuracy")
     for n, run in enumerate(two):
         last = history_of(run).last_evaluation
-        assert overview["Accuracy"][n] == f"{100 * last['accuracy']:.2f} %"
-        assert overview["Loss"][n] == f"{last['loss']:.4f}"
+        assert overview["Accuracy"][n] == f"{100 * last.accuracy:.2f} %"
+        assert overview["Loss"][n] == f"{last.loss:.4f}"
     differ = frame(app, "Setting")
     assert dict(zip(differ["Setting"], zip(differ["A"], differ["B"], strict=True), strict=True)) == {
         "Learning rate": ("0.01", "0.1"),

@@ -172,7 +172,7 @@ def test_a_run_that_still_trains_is_looked_into_as_far_as_it_has_got(workspace: 
         for name in ("Inside", "Map"):
             app = view(run, name)
             assert not app.error
-            last = history_of(run).last_evaluation["epoch"]
+            last = history_of(run).last_evaluation.epoch
             assert box(app, f"{name.lower()}-checkpoint").value == f"epoch-{last:04d}"
             if name == "Map":
                 settled(app, "PCA: the two directions")

@@ -29,7 +29,7 @@ def trace_of(run: Run) -> dict[str, Any]:
     prediction_history: dict[str, Any] = {f"column {name}": history.steps[name] for name in STEP_COLUMNS if name not in CLOCK}
     prediction_history["evaluations"] = [without_clock(row) for row in history.evaluations]
     # those within an epoch come by the clock
-    prediction_history["checkpoints"] = [without_clock(row) for row in history.checkpoints if row["name"].startswith("epoch")]
+    prediction_history["checkpoints"] = [without_clock(row) for row in history.checkpoints if row.name.startswith("epoch")]
     prediction_history["kept"] = [checkpoint.name for checkpoint in list_checkpoints(run)]
     prediction_history["best evaluation"] = history.best_evaluation and without_clock(history.best_evaluation)
     prediction_history["ended"] = history.ended and without_clock(history.ended)
@@ -127,7 +127,7 @@ def leftovers(run: Run) -> list[str]:
 
 def saved_before(run: Run) -> int:
     """The step of the last checkpoint in the events; 0 where there is none."""
-    return max((row["step"] for row in history_of(run).checkpoints), default=0)
+    return max((row.step for row in history_of(run).checkpoints), default=0)
 
 
 def false_promises(run: Run) -> list[str]:
@@ -138,7 +138,7 @@ def false_promises(run: Run) -> list[str]:
     names = {checkpoint.name for checkpoint in list_checkpoints(run)}
     history = history_of(run)
     promised = saved_before(run)
-    if history.ended and (said := re.search(r"at step ([\d,]+), and saved", history.ended["message"])):
+    if history.ended and (said := re.search(r"at step ([\d,]+), and saved", history.ended.message)):
         promised = max(promised, int(said[1].replace(",", "")))
     found = [
         f"{row['name']} is called saved and is not there"

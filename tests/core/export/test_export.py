@@ -176,7 +176,7 @@ def test_run_that_trains_meanwhile_gives_a_zip_that_opens(trained, tmp_path):
         assert not status_of(loaded).is_active
         events = [decode_line(line) for line in loaded.events.read_bytes().splitlines()]
         assert None not in events
-        evaluated = {row["epoch"] for row in history_of(loaded).evaluations}
+        evaluated = {row.epoch for row in history_of(loaded).evaluations}
         assert evaluated <= {int(path.stem[6:]) for path in loaded.records.glob("epoch-*.npy")}, (
             "events speak of records that are there"
         )

@@ -39,7 +39,7 @@ def history(steps: int = 20, split: str = "test", steps_per_epoch: int = 10) -> 
         events.append(StepLogged(step, 1, 64 * step, step / 4, 2 / step, 1 - 0.9 / step, 0.1 / step, 1000.0))
     result = History()
     for event in events:
-        result.add(to_row(event))
+        result.add_rows([{"n": 1, "time": 0.0, **to_row(event)}])
     return result
 
 

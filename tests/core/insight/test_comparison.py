@@ -104,14 +104,10 @@ def evaluated_on(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> Calla
 
     def make(store: ImageStore | None, indices, labels, classes: list[str], images: str = "") -> Run:
         run = Run(workspace.runs / f"20260101-0000{len(known):02d}-run-abcd")
-        row = {
-            "class_names": classes,
-            "pictures": images,
-            "num_evaluated": len(indices),
-            "evaluated_split": "test",
-            "dataset": "drawn",
-        }
-        known[run.id] = row, (np.array(indices, int), np.array(labels, int)), store
+        started = SimpleNamespace(
+            class_names=classes, pictures=images, num_evaluated=len(indices), evaluated_split="test", dataset="drawn"
+        )
+        known[run.id] = started, (np.array(indices, int), np.array(labels, int)), store
         return run
 
     return make
@@ -349,7 +345,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Workspace, dict[s
 
 def of(trained: tuple[Workspace, dict[str, Run]], a: str, b: str) -> module.Comparison:
     workspace, runs = trained
-    last = [evaluated(runs[name], history_of(runs[name]).last_evaluation["epoch"]) for name in (a, b)]
+    last = [evaluated(runs[name], history_of(runs[name]).last_evaluation.epoch) for name in (a, b)]
     return compared(match(workspace, runs[a], runs[b]), *last)
 
 
@@ -371,7 +367,7 @@ def test_ten_more_epochs_are_better_with_the_p_value_of_a_count_by_hand(trained)
     tail = Fraction(2 * sum(comb(n, k) for k in range(min(fixed, broken) + 1)), 2**n)
     assert comparison.p_value == pytest.approx(float(tail), rel=1e-10)
     assert verdict(comparison, "A", "B") == "B is better than A, beyond chance."
-    accuracies = [history_of(runs[name]).last_evaluation["accuracy"] for name in ("short", "one")]
+    accuracies = [history_of(runs[name]).last_evaluation.accuracy for name in ("short", "one")]
     assert comparison.difference.value == pytest.approx(accuracies[1] - accuracies[0], abs=1e-12)
 
 
@@ -384,8 +380,8 @@ def test_course_of_a_picture_and_the_standing_of_its_run_are_those_of_its_record
         list(range(12)), [float(r.true_probability[17]) for r in records], [bool(r.predicted[17] == label) for r in records]
     )
     figures, rows = run_summary(runs["one"]), history_of(runs["one"]).evaluations
-    assert (figures.accuracy.value, figures.loss, figures.epoch) == (rows[-1]["accuracy"], rows[-1]["loss"], 11)
-    assert figures.best == max(row["accuracy"] for row in rows[1:])
+    assert (figures.accuracy.value, figures.loss, figures.epoch) == (rows[-1].accuracy, rows[-1].loss, 11)
+    assert figures.best == max(row.accuracy for row in rows[1:])
 
 
 def test_missing_record_is_said(trained):

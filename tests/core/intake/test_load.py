@@ -105,7 +105,7 @@ def test_loaded_weights_are_judged_exactly_as_where_they_were_trained(trained, o
     assert loaded.config.epochs == 0
     ended = train_in(other, loaded)  # only judged: nothing is trained
     assert ended.reason == "finished"
-    assert ended.accuracy == history_of(run).last_evaluation["accuracy"]
+    assert ended.accuracy == history_of(run).last_evaluation.accuracy
     assert equal(weights_of(loaded), weights_of(run))
 
 

@@ -90,7 +90,7 @@ def test_run_killed_after_a_change_makes_it_again_where_it_was_made(workspace):
     train_in(workspace, killed)
     assert weights_of(killed) == weights_of(undisturbed)
     assert same_history(killed, undisturbed)
-    assert [(row["number"], row["step"]) for row in history_of(killed).changes] == [(1, 30), (2, 30)]
+    assert [(row.number, row.step) for row in history_of(killed).changes] == [(1, 30), (2, 30)]
     assert status_of(killed).epoch == 3
 
 
@@ -149,7 +149,7 @@ def test_early_stopping_ends_the_run_when_its_patience_is_over(workspace, monkey
     monkeypatch.setattr(loop, "evaluate", scripted)
     run = create_run(workspace, tiny(epochs=5, early_stopping={"patience": 2}))
     ended = train_in(workspace, run)
-    assert [row["patience_left"] for row in history_of(run).evaluations] == [2, 2, 2, 1, 0]
+    assert [row.patience_left for row in history_of(run).evaluations] == [2, 2, 2, 1, 0]
     assert (ended.reason, ended.epoch) == ("finished", 4)
     assert ended.message == "Stopped early: loss has not improved for 2 epochs; its best is 0.8000."
 
@@ -262,7 +262,7 @@ def test_going_back_supersedes_what_came_after(workspace):
     make_ready_to_go_on(run, {"optimizer.lr": 0.001}, "epoch-0001")
     train_in(workspace, run, from_checkpoint="epoch-0001")
     history = history_of(run)
-    assert [row["epoch"] for row in history.evaluations] == [0, 1, 2, 3]
+    assert [row.epoch for row in history.evaluations] == [0, 1, 2, 3]
     assert list(history.steps["step"]) == sorted(set(history.steps["step"]))  # one line
     assert history.steps["lr"][-1] == 0.001
     assert [c.name for c in list_checkpoints(run)] == ["epoch-0001", "epoch-0002", "epoch-0003"]
@@ -281,7 +281,7 @@ def test_checkpoint_saved_by_a_session_that_was_killed_before_it_said_so_is_told
         train_in(workspace, run)
     assert rows_of(run, "checkpoint") == []
     train_in(workspace, run)
-    assert [row["name"] for row in history_of(run).checkpoints] == [row["name"] for row in history_of(undisturbed).checkpoints]
+    assert [row.name for row in history_of(run).checkpoints] == [row.name for row in history_of(undisturbed).checkpoints]
     assert weights_of(run) == weights_of(undisturbed)
 
 
@@ -319,8 +319,8 @@ def test_new_run_begins_with_the_weights_of_an_earlier_one_and_remembers_it(work
     events = []
     train_in(workspace, child, on_event=events.append)
     first = next(event for event in events if isinstance(event, Evaluated))
-    of_parent = next(row for row in history_of(parent).evaluations if row["epoch"] == 1)
-    assert (first.epoch, first.accuracy, first.loss) == (0, of_parent["accuracy"], pytest.approx(of_parent["loss"], rel=1e-6))
+    of_parent = next(row for row in history_of(parent).evaluations if row.epoch == 1)
+    assert (first.epoch, first.accuracy, first.loss) == (0, of_parent.accuracy, pytest.approx(of_parent.loss, rel=1e-6))
     assert status_of(child).state == "finished"
     assert any(isinstance(event, CheckpointSaved) for event in events)
 
@@ -374,7 +374,7 @@ def test_commands_of_a_run_are_numbered_across_sessions(workspace):
     train_in(workspace, run, should_pause=lambda: len(history_of(run).evaluations) >= 2)
     assert send_changes(run, {"optimizer.lr": 0.05}) == 1
     train_in(workspace, run, on_event=at(60 - 60 % 7, run, {"optimizer.lr": 0.04}))
-    assert [(row["number"], row["after"]) for row in history_of(run).changes] == [(1, 0.05), (2, 0.04)]
+    assert [(row.number, row.after) for row in history_of(run).changes] == [(1, 0.05), (2, 0.04)]
 
 
 def test_correction_of_a_rate_that_the_run_had_failed_by_is_not_undone_by_the_old_change(workspace, monkeypatch):

@@ -66,7 +66,7 @@ def test_new_run_uses_the_edited_set_and_names_the_revision(workspace):
     assert not set(used.tolist()) & set(range(100, 300))
     indices, labels = evaluated_images(run)
     np.testing.assert_array_equal(labels, division.labels[indices])
-    assert history_of(run).started["num_train"] == len(division.splits["train"])
+    assert history_of(run).started.num_train == len(division.splits["train"])
 
 
 def test_what_will_be_used_is_said_before_the_start(workspace):
@@ -86,7 +86,7 @@ def test_later_edits_leave_a_run_as_it_was_and_it_goes_on_exactly(workspace):
     undo(workspace, "digits")
     edit(workspace, "digits", Action("relabel", ("#5",), "1"))
     assert train_in(workspace, half).reason == "finished"
-    assert history_of(half).last_evaluation["loss"] == history_of(whole).last_evaluation["loss"]
+    assert history_of(half).last_evaluation.loss == history_of(whole).last_evaluation.loss
 
 
 def test_set_as_delivered_can_be_asked_for(workspace):
@@ -162,7 +162,7 @@ def test_balanced_sampling_shows_every_class_equally_often_and_repeats_with_the_
 def test_remedies_of_imbalance_help_the_rare_classes(workspace, remedy):
     def rare_accuracy(config: TrainConfig) -> float:
         last = history_of(finished(workspace, config)).last_evaluation
-        return sum(last["correct"][:5]) / sum(last["support"][:5])
+        return sum(last.correct[:5]) / sum(last.support[:5])
 
     _, config = data_of(workspace, tiny(epochs=5, optimizer={"name": "sgd", "lr": 0.1}))
     config = changed(config, {"preprocessing.mean": None, "preprocessing.std": None})

@@ -13,6 +13,7 @@ from safetensors.torch import load_file
 from core.config import TrainConfig
 from core.data.sets import find_store
 from core.errors import InputError
+from core.jobs.slots import Slot
 from core.running import session
 from core.running.session import train_in
 from core.runs.checkpoints import find_checkpoint, list_checkpoints
@@ -90,7 +91,7 @@ def same_history(one: Run, other: Run) -> bool:
     for name in ("step", "epoch", "examples", "loss", "accuracy", "lr"):
         assert ours.steps[name] == theirs.steps[name], name
     for name in ("epoch", "step", "loss", "accuracy", "correct"):
-        assert [row[name] for row in ours.evaluations] == [row[name] for row in theirs.evaluations], name
+        assert [getattr(row, name) for row in ours.evaluations] == [getattr(row, name) for row in theirs.evaluations], name
     return True
 
 
@@ -386,7 +387,7 @@ def test_device_is_free_again_after_every_ending(workspace):
 
 def test_run_waits_while_another_trains_on_the_device_and_can_be_stopped_meanwhile(workspace):
     run = create_run(workspace, tiny())
-    lock = FileLock(workspace.locks / "cpu.lock")
+    lock = FileLock(Slot("cpu").path)
     heard = []
 
     def stop_once_it_waits(event) -> None:

@@ -7,7 +7,7 @@ from core.runs.directory import Run, create_run
 from core.runs.event_log import append_event
 from core.runs.history import STEP_COLUMNS, History, history_of
 from core.settings import config_from
-from core.training.events import CheckpointSaved, Ended, Evaluated, Event, Preparing, Queued, Started, StepLogged, to_row
+from core.training.events import CheckpointSaved, Ended, Evaluated, Event, Logged, Preparing, Queued, Started, StepLogged, to_row
 from core.workspace import open_workspace
 
 
@@ -25,8 +25,8 @@ def evaluation(epoch: int, accuracy: float = 0.5) -> Evaluated:
 
 def history_from(*events: Event) -> History:
     history = History()
-    for event in events:
-        history.add(to_row(event))
+    for n, event in enumerate(events, start=1):
+        history.add_rows([{"n": n, "time": 0.0, **to_row(event)}])
     return history
 
 
@@ -46,7 +46,7 @@ def test_columns_are_the_step_records_in_their_order():
 def test_loss_that_was_not_finite_is_nan_in_the_columns():
     row = {**to_row(step(1)), "loss": None}  # as the file keeps it
     history = History()
-    history.add(row)
+    history.add_rows([row])
     assert np.isnan(history.columns("loss")[0]).tolist() == [True]
 
 
@@ -91,8 +91,8 @@ def test_resume_supersedes_what_came_after_its_checkpoint():
     )
     assert list(history.steps["step"]) == list(range(1, 12))
     assert history.steps["loss"][-1] == 0.1
-    assert [row["epoch"] for row in history.evaluations] == [0, 1]
-    assert [row["name"] for row in history.checkpoints] == ["epoch-0001"]
+    assert [row.epoch for row in history.evaluations] == [0, 1]
+    assert [row.name for row in history.checkpoints] == ["epoch-0001"]
 
 
 def test_evaluation_that_is_repeated_after_a_resume_counts_once():
@@ -100,26 +100,26 @@ def test_evaluation_that_is_repeated_after_a_resume_counts_once():
     history = history_from(
         started(), evaluation(0), Ended("paused", "Paused before the first step."), started(), evaluation(0), step(1)
     )
-    assert [row["epoch"] for row in history.evaluations] == [0]
+    assert [row.epoch for row in history.evaluations] == [0]
 
 
 def test_best_evaluation_is_the_most_accurate_after_training_began_and_the_earliest_of_equals():
     history = history_from(
         started(), evaluation(0, 0.99), evaluation(1, 0.5), evaluation(2, 0.8), evaluation(3, 0.8), evaluation(4, 0.7)
     )
-    assert history.best_evaluation["epoch"] == 2
-    assert history.last_evaluation["epoch"] == 4
+    assert history.best_evaluation.epoch == 2
+    assert history.last_evaluation.epoch == 4
 
 
 def test_resumed_run_has_not_ended_any_more():
     history = history_from(started(), step(1), Ended("paused", "Paused."))
-    assert history.ended["reason"] == "paused"
-    history.add(to_row(Queued()))
+    assert history.ended.reason == "paused"
+    history.add(Logged(9, 0.0, Queued()))
     assert history.ended is None
 
 
 def test_what_is_being_prepared_is_known_until_training_starts():
     history = history_from(Preparing("Storing pictures", 5, 10))
-    assert (history.preparing["done"], history.preparing["total"]) == (5, 10)
-    history.add(to_row(started()))
+    assert (history.preparing.done, history.preparing.total) == (5, 10)
+    history.add(Logged(9, 0.0, started()))
     assert history.preparing is None

@@ -59,7 +59,7 @@ def test_run_without_a_last_word_whose_lock_is_free_is_interrupted(run, last):
 @pytest.mark.parametrize("reason", ["finished", "stopped", "paused", "failed", "interrupted"])
 def test_run_that_said_how_it_ended_is_that(run, reason):
     status = told(run, Queued(), STARTED, STEP, EVALUATION, Ended(reason, "A sentence.", 1, 3, 2.5, 0.75))
-    assert status == Status(reason, "A sentence.", 1, 0.75, 2.5, epochs=3)
+    assert status == Status(state=reason, message="A sentence.", epoch=1, accuracy=0.75, seconds=2.5, epochs=3)
 
 
 def test_held_lock_does_not_unmake_an_end(run):
@@ -83,7 +83,9 @@ def test_resumed_run_that_is_taken_out_of_the_queue_keeps_its_figures(run):
     """Its last word knows of no epoch: what was told before still holds."""
     told(run, STARTED, STEP, EVALUATION, Ended("paused", "Paused.", 1, 3, 2.5, 0.75))
     status = told(run, Queued(), Ended("stopped", "Taken out of the queue before it began."))
-    assert status == Status("stopped", "Taken out of the queue before it began.", 1, 0.75, 2.5, epochs=3)
+    assert status == Status(
+        state="stopped", message="Taken out of the queue before it began.", epoch=1, accuracy=0.75, seconds=2.5, epochs=3
+    )
 
 
 def test_run_that_was_never_started_says_so(run):

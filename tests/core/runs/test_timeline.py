@@ -5,7 +5,7 @@ import numpy as np
 from core.figures.runs import accuracy_curve, loss_curve, lr_curve
 from core.runs.history import History
 from core.runs.timeline import change_in_words, exactness, timeline
-from core.training.events import Changed, Ended, Event, Queued, Started, StepLogged, ThreadsChanged, to_row
+from core.training.events import Changed, Ended, Event, Logged, Queued, Started, StepLogged, ThreadsChanged
 
 
 def started(from_step: int = 0, inexact: str = "") -> Started:
@@ -19,7 +19,7 @@ def changed(number: int, step: int, setting: str = "optimizer.lr", before=0.1, a
 def history_from(*events: Event) -> History:
     history = History()
     for n, event in enumerate(events, start=1):
-        history.add({"n": n, "time": 1_700_000_000.0 + n, **to_row(event)})
+        history.add(Logged(n, 1_700_000_000.0 + n, event))
     return history
 
 
@@ -51,11 +51,8 @@ def test_every_start_change_and_end_has_its_line_in_order():
 
 
 def test_changes_of_whole_numbers_and_choices_are_told_as_they_are():
-    assert change_in_words(to_row(changed(1, 5, "epochs", 3, 8))) == "Epochs changed from 3 to 8"
-    assert (
-        change_in_words(to_row(changed(1, 5, "early_stopping.watch", "loss", "accuracy")))
-        == "Watch changed from loss to accuracy"
-    )
+    assert change_in_words(changed(1, 5, "epochs", 3, 8)) == "Epochs changed from 3 to 8"
+    assert change_in_words(changed(1, 5, "early_stopping.watch", "loss", "accuracy")) == "Watch changed from loss to accuracy"
 
 
 def test_exactness_is_silent_where_nothing_may_differ():

@@ -5,7 +5,6 @@ import re
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -144,14 +143,14 @@ def test_killed_worker_is_shown_as_interrupted_with_its_signal_and_resumes_exact
     epochs_before = len(history_of(run).evaluations)
     launcher.resume(run)
     wait_until(lambda: len(history_of(run).evaluations) > epochs_before + 2, START_S, "the run goes on")
-    assert history_of(run).started["from_step"] > 0
+    assert history_of(run).started.from_step > 0
     launcher.stop(run)
     wait_for_state(run, "stopped", timeout_s=5)
 
-    resumed = [row["loss"] for row in history_of(run).evaluations[: epochs_before + 3]]
+    resumed = [row.loss for row in history_of(run).evaluations[: epochs_before + 3]]
     uninterrupted = create_run(workspace, tiny(epochs=epochs_before + 2))
     train_in(workspace, uninterrupted)
-    assert [row["loss"] for row in history_of(uninterrupted).evaluations] == resumed
+    assert [row.loss for row in history_of(uninterrupted).evaluations] == resumed
 
 
 def test_closing_pauses_the_training_within_two_seconds_and_leaves_no_process(open_launcher):
@@ -165,9 +164,7 @@ def test_closing_pauses_the_training_within_two_seconds_and_leaves_no_process(op
     assert status_of(training).state == "paused"
     assert status_of(waiting).state == "queued"
     assert not is_alive(worker)
-    assert not [
-        thread.name for thread in threading.enumerate() if thread.name in ("queue", "restore") or thread.name.startswith("job-")
-    ]
+    assert not any(thread.is_alive() for thread in launcher.threads)
 
     open_launcher()  # the next server: what trained goes on by itself, what waited waits behind it
     wait_for_state(training, "running")

@@ -51,10 +51,10 @@ def test_training_of_a_server_that_ended_goes_on_by_itself_and_ends_as_one_never
     open_launcher()  # at once: the old worker may still be saving
     wait_until(lambda: kinds_of(run).count("queued") == 2, 10, "the run is in line again")
     wait_for_state(run, "finished")
-    assert 0 < history_of(run).started["from_step"] < history_of(run).evaluations[-1]["step"]
+    assert 0 < history_of(run).started.from_step < history_of(run).evaluations[-1].step
     train_in(workspace, undisturbed)
     assert weights(run) == weights(undisturbed)
-    assert [row["loss"] for row in history_of(run).evaluations] == [row["loss"] for row in history_of(undisturbed).evaluations]
+    assert [row.loss for row in history_of(run).evaluations] == [row.loss for row in history_of(undisturbed).evaluations]
     assert history_of(run).steps["loss"] == history_of(undisturbed).steps["loss"]
 
 
