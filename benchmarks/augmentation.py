@@ -99,7 +99,7 @@ def training_steps(options: argparse.Namespace):
     from core.data.sets import divide, prepare_store
     from core.models.network_spec import NetworkSpec
     from core.recipes import recipe_named
-    from core.running.session import resolved
+    from core.running.prepare import measured
     from core.settings import changed
     from core.training.batches import load_training_data
     from core.training.device import choose_compute
@@ -113,7 +113,7 @@ def training_steps(options: argparse.Namespace):
         recipe_named("cifar10-quick").config, changes | {f"augmentation.{name}": v for name, v in WAYS[options.one].items()}
     )
     store = prepare_store(workspace, config.data.dataset, config.preprocessing)
-    config = resolved(config, store)
+    config = measured(config, store)
     compute = choose_compute(config)
     torch.set_num_threads(options.threads or threads_for(config.batch_size, store.meta.shape))
     torch.manual_seed(config.seed)

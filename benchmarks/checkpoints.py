@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 from core.recipes import recipe_named
-from core.running.session import Session, train_in
+from core.running.session import Session, run_session
 from core.runs.directory import create_run
 from core.runs.history import history_of
 from core.settings import changed
@@ -32,7 +32,7 @@ def train_once(workspace: Workspace, recipe: str, epochs: int, saves: bool) -> d
     Session.save = timed
     try:
         run = create_run(workspace, changed(recipe_named(recipe).config, {"epochs": epochs, "tensorboard": False}))
-        train_in(workspace, run)
+        run_session(workspace, run)
     finally:
         Session.save = save
     first, last = history_of(run).evaluations[0], history_of(run).evaluations[-1]

@@ -15,7 +15,7 @@ from pathlib import Path
 from playwright.sync_api import Page, sync_playwright
 
 from core.recipes import recipe_named
-from core.running.session import train_in
+from core.running.session import run_session
 from core.runs.directory import Run, create_run
 from core.settings import changed
 from core.workspace import open_workspace
@@ -41,7 +41,7 @@ def main() -> None:
     (workspace.datasets / "MNIST").symlink_to(Path(options.data).resolve() / "MNIST")
     config = recipe_named("mnist-first-cnn").config
     run = create_run(workspace, changed(config, {"epochs": options.epochs, "model.name": "mlp", "checkpoint.every_epochs": 10}))
-    ended = train_in(workspace, run)
+    ended = run_session(workspace, run)
     assert ended.reason == "finished", ended.message
     server = start_server(home)
     with sync_playwright() as playwright:

@@ -90,7 +90,7 @@ def serve(options: argparse.Namespace, workload: str, way: str) -> None:
 def configuration(options: argparse.Namespace, workload: str, way: str):
     from core.data.sets import prepare_store
     from core.recipes import recipe_named
-    from core.running.session import resolved
+    from core.running.prepare import measured
     from core.settings import changed
     from core.workspace import open_workspace
 
@@ -101,7 +101,7 @@ def configuration(options: argparse.Namespace, workload: str, way: str):
         changes["data.dataset"] = options.cifar
     config = changed(recipe_named(workload).config, changes)
     store = prepare_store(open_workspace(options.home), config.data.dataset, config.preprocessing)
-    return resolved(config, store), store
+    return measured(config, store), store
 
 
 def plain_steps(options: argparse.Namespace, workload: str, way: str):

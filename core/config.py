@@ -369,7 +369,7 @@ class Origin(Section):
     kind: Literal["run", "file"]
     name: str = Field(max_length=300)
     checkpoint: str = Field("", max_length=100)
-    sha256: str = Field(pattern="[0-9a-f]{64}")  # of weights.safetensors as it was taken over
+    sha256: str = Field("", pattern="^([0-9a-f]{64}|)$")  # of weights.safetensors as it was taken over; empty before
     note: str = Field("", max_length=2000)
 
 

@@ -19,28 +19,23 @@ from core.workspace import Workspace
 
 
 def train(workspace: Workspace, options: argparse.Namespace) -> Result:
-    from core.data.sets import prepare_store, settled
-    from core.intake.pretrained import make_pretrained_ready
-    from core.running.branch import branch
-    from core.running.plan import plan_run
+    from core.data.sets import prepare_store
+    from core.running.branch import begun_from
+    from core.running.complete import complete
     from core.running.recipe_start import suited_to
-    from core.runs.directory import create_run, find_run
+    from core.runs.directory import find_run
+    from core.serving.new_run import new_run
 
     changes = dict(parse_assignment(text) for text in options.set)
     config = _starting_point(workspace, options)
     dataset = changes.get("data.dataset", config.data.dataset)
     if dataset != config.data.dataset:  # what suits the other set, but for what is asked for
         changes = {**suited_to(workspace, config, dataset), **changes}
-    config = settled(workspace, changed(config, changes))
-    if not options.from_run:  # else the weights are those of the run
-        make_pretrained_ready(workspace, config, progress())
-    prepare_store(workspace, config.data.dataset, config.preprocessing, progress())
-    plan_run(workspace, config)
+    config = complete(workspace, changed(config, changes))
     if options.from_run:
-        return _train_here(
-            workspace, branch(workspace, config, find_run(workspace, options.from_run), options.checkpoint or "best")
-        )
-    return _train_here(workspace, create_run(workspace, config))
+        config = begun_from(config, find_run(workspace, options.from_run), options.checkpoint or "best")
+    prepare_store(workspace, config.data.dataset, config.preprocessing, progress())  # with its progress told here
+    return _run_here(workspace, new_run(workspace, config, progress()))
 
 
 def _starting_point(workspace: Workspace, options: argparse.Namespace) -> TrainConfig:
@@ -66,17 +61,17 @@ def resume(workspace: Workspace, options: argparse.Namespace) -> Result:
     settings = dict(parse_assignment(text) for text in options.set)
     if options.epochs is not None:
         settings["epochs"] = options.epochs
-    return _train_here(workspace, run, options.checkpoint, lambda: make_ready(run, settings, options.checkpoint))
+    return _run_here(workspace, run, options.checkpoint, lambda: make_ready(run, settings, options.checkpoint))
 
 
-def _train_here(workspace: Workspace, run, from_checkpoint: str = "last", check: Callable[[], None] = lambda: None) -> Result:
-    from core.running.session import train_in
+def _run_here(workspace: Workspace, run, from_checkpoint: str = "last", check: Callable[[], None] = lambda: None) -> Result:
+    from core.running.session import run_session
 
     interrupted = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: interrupted.set())
     say(f"run {run.id}")
-    train_in(workspace, run, interrupted.is_set, _narrate, from_checkpoint, check)
+    run_session(workspace, run, interrupted.is_set, _narrate, from_checkpoint, check)
     return training_result(run)
 
 

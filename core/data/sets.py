@@ -16,7 +16,7 @@ from filelock import FileLock, Timeout
 
 from core.config import DataConfig, Preprocessing, TrainConfig
 from core.data.catalogue import DATASETS
-from core.data.edits import Edits, applied, current_edits, edits_at
+from core.data.edits import Edits, applied, edits_at
 from core.data.imports import drop_uploads, imported_sets, new_import, put_entry
 from core.data.sources.containers import typed_path
 from core.data.sources.own_images import Listing, list_images, shape_of, source_of
@@ -24,7 +24,6 @@ from core.data.splits import SPLITS, Division, split_indices
 from core.data.store.image_store import Block, ImageStore, Progress, Source, build_store, no_progress, open_store
 from core.data.transforms.preprocessing import STORED_FIELDS, array_to_image, image_to_array
 from core.errors import InputError
-from core.settings import changed
 from core.workspace import Workspace
 
 HELD_OUT = 0.2  # of a set without a split to judge on
@@ -68,21 +67,6 @@ def title_of(workspace: Workspace, dataset: str) -> str:
     if record := DATASETS.get(dataset):
         return record.title
     return dataset if dataset in imported_sets(workspace) else place_of(workspace, dataset).name
-
-
-def settled(workspace: Workspace, config: TrainConfig) -> TrainConfig:
-    """The configuration with all that depends on the moment made explicit, so that it means the same tomorrow and anywhere:
-    a path absolute, the size that the set was imported at, the edits as they are now."""
-    name = config.data.dataset
-    place, entry = place_of(workspace, name), imported_sets(workspace).get(name)
-    changes: dict[str, Any] = {}
-    if place and not entry:
-        name = changes["data.dataset"] = str(place)
-    if entry and entry.size_px and config.preprocessing.size_px is None:
-        changes |= {"preprocessing.size_px": entry.size_px, "preprocessing.fit": entry.fit}
-    if not config.data.edits and (revision := current_edits(workspace, name).revision):
-        changes["data.edits"] = revision
-    return changed(config, changes) if changes else config
 
 
 def find_store(workspace: Workspace, dataset: str, preprocessing: Preprocessing, max_age_s: float = 0) -> ImageStore | None:
@@ -216,13 +200,9 @@ def splits_of(workspace: Workspace, dataset: str) -> list[str]:
 
 def dataset_info(workspace: Workspace, config: TrainConfig) -> DatasetInfo:
     """Shape, classes and split sizes of what this configuration would train on, without building anything."""
+    if store := find_store(workspace, config.data.dataset, config.preprocessing, LISTING_S):
+        return describe_dataset(workspace, config.data, store, divide(workspace, store, config.data))
     edits = edits_at(workspace, config.data.dataset, config.data.edits)
-    store = find_store(workspace, config.data.dataset, config.preprocessing, LISTING_S)
-    if store:
-        counts = {name: len(indices) for name, indices in divide(workspace, store, config.data).splits.items()}
-        return DatasetInfo(
-            title_of(workspace, config.data.dataset), store.meta.shape, store.num_classes, counts, True, edits.summary
-        )
     record = DATASETS.get(config.data.dataset)
     if record is None:
         listing = _listing(place_of(workspace, config.data.dataset), LISTING_S)
@@ -235,6 +215,13 @@ def dataset_info(workspace: Workspace, config: TrainConfig) -> DatasetInfo:
     counts = {name: count for name, count in counts.items() if count}
     shape = _fitted_shape(record.shape, config.preprocessing)
     return DatasetInfo(record.title, shape, record.num_classes, counts, False, edits.summary)
+
+
+def describe_dataset(workspace: Workspace, config: DataConfig, store: ImageStore, division: Division) -> DatasetInfo:
+    """The same of a set that is here and divided."""
+    counts = {name: len(indices) for name, indices in division.splits.items()}
+    summary = edits_at(workspace, config.dataset, config.edits).summary
+    return DatasetInfo(title_of(workspace, config.dataset), store.meta.shape, store.num_classes, counts, True, summary)
 
 
 def _unread_info(title: str, listing: Listing, config: TrainConfig, edits: Edits) -> DatasetInfo:

@@ -6,7 +6,7 @@ from typing import Any
 
 from core.config import SECTIONS, VARIANTS, TrainConfig
 from core.data.store.image_store import store_named
-from core.running.session import resolved
+from core.running.prepare import measured
 from core.runs.directory import Run
 from core.runs.history import History, story_of
 from core.settings import Setting, get, sections
@@ -54,7 +54,7 @@ def setup_of(workspace: Workspace, run: Run, history: History | None = None) -> 
     store = store_named(workspace, history.started.store if history.started else "")
     channels = {len(values) for values in (given.preprocessing.mean, given.preprocessing.std) if values}
     fits = store is not None and channels <= {store.meta.shape[0]}
-    return Setup(given, resolved(given, store) if fits else given)
+    return Setup(given, measured(given, store) if fits else given)
 
 
 def differences(setups: Sequence[Setup]) -> list[Difference]:

@@ -11,7 +11,7 @@ from typing import Literal
 
 from core.config import Origin, TrainConfig
 from core.data.catalogue import DATASETS
-from core.data.sets import DatasetInfo, dataset_info, find_store, prepare_store, settled
+from core.data.sets import DatasetInfo, dataset_info, find_store, prepare_store
 from core.data.store.image_store import Progress, no_progress
 from core.errors import InputError
 from core.intake.checkpoint_check import check_manifest, read_network
@@ -21,6 +21,7 @@ from core.intake.run_archive import restore_run, root_of
 from core.intake.run_layout import CHECKPOINT_FILES, MANIFEST, max_bytes_of
 from core.intake.sandbox import Task, examine
 from core.models.network_spec import NetworkSpec
+from core.running.complete import complete
 from core.runs.directory import Run
 from core.runs.notes import NAME_LENGTH, read_notes, write_notes
 from core.settings import changed, config_from_json
@@ -133,7 +134,7 @@ def _kind_of_zip(path: Path) -> Kind:
 def _from_weights(
     workspace: Workspace, path: Path, kind: Kind, file_name: str, config: TrainConfig, progress: Progress
 ) -> tuple[Run, list[str]]:
-    config = settled(workspace, config)
+    config = complete(workspace, config)
     data = dataset_info(workspace, config)
     guess = NetworkSpec(
         model=config.model,
@@ -159,7 +160,7 @@ def _with_images(
 
     A built-in set that can't be had is not needed for either where the configuration normalises by figures of its own.
     """
-    from core.running.session import resolved
+    from core.running.prepare import measured
 
     record, given = DATASETS.get(config.data.dataset), config.preprocessing
     try:
@@ -171,7 +172,7 @@ def _with_images(
         config = changed(config, {"preprocessing.drawing": drawing})
         shape, class_names = data.shape, record.class_names
     else:
-        config, shape, class_names = resolved(config, store), store.meta.shape, tuple(store.meta.class_names)
+        config, shape, class_names = measured(config, store), store.meta.shape, tuple(store.meta.class_names)
     return config, NetworkSpec(model=config.model, shape=shape, class_names=class_names, preprocessing=config.preprocessing)
 
 
@@ -189,7 +190,7 @@ def _from_checkpoint(workspace: Workspace, path: Path, file_name: str, config: T
                 code="file",
                 hint="Choose the data set it belongs to.",
             )
-        base = settled(workspace, config) if config else config_from_json(given.read_bytes())
+        base = complete(workspace, config) if config else config_from_json(given.read_bytes())
         config = changed(
             base,
             {

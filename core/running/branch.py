@@ -8,15 +8,14 @@ from torch import Tensor
 
 from core.config import ModelConfig, Origin, TrainConfig
 from core.data.edits import AS_DELIVERED
-from core.data.sets import prepare_store, settled
 from core.data.store.image_store import Progress, no_progress
 from core.errors import InputError
 from core.models.catalogue import build_model
 from core.models.head import head_of
 from core.models.network_spec import NetworkSpec
-from core.running.session import resolved
+from core.running.prepare import prepare
 from core.runs.checkpoints import find_checkpoint, read_file, save_checkpoint
-from core.runs.directory import Run, create_run
+from core.runs.directory import Run, create_run, find_run
 from core.runs.history import history_of
 from core.training.loop import new_state
 from core.workspace import Workspace
@@ -29,26 +28,25 @@ def config_to_branch(run: Run) -> TrainConfig:
     return config.model_copy(update={"origin": None, "data": config.data.model_copy(update={"edits": edits})})
 
 
-def branch(
-    workspace: Workspace, config: TrainConfig, parent: Run, checkpoint: str = "best", progress: Progress = no_progress
-) -> Run:
-    """A run of this configuration that begins with the weights of the parent's checkpoint. Nothing has started yet.
+def begun_from(config: TrainConfig, parent: Run, checkpoint: str = "best") -> TrainConfig:
+    """The configuration of a run that is to begin with the weights of the parent's checkpoint."""
+    return config.model_copy(update={"origin": Origin(kind="run", name=parent.id, checkpoint=checkpoint)})
+
+
+def create_branch(workspace: Workspace, config: TrainConfig, progress: Progress = no_progress) -> Run:
+    """A run that begins with the weights that its configuration names. config: complete. Nothing has started yet.
 
     A head that does not fit, because the classes are others, is drawn anew. Raises InputError if anything else does not fit.
     """
-    config = settled(workspace, config)
-    found = find_checkpoint(parent, checkpoint)
+    assert config.origin and config.origin.kind == "run", "its parent"
+    parent = find_run(workspace, config.origin.name)
+    found = find_checkpoint(parent, config.origin.checkpoint)
     content = read_file(found, "weights.safetensors")
-    store = prepare_store(workspace, config.data.dataset, config.preprocessing, progress)
-    config = resolved(config, store)
-    network = NetworkSpec(
-        model=config.model, shape=store.meta.shape, class_names=store.meta.class_names, preprocessing=config.preprocessing
-    )
-    weights, note = _fitted(
-        network, load(content), NetworkSpec.model_validate_json(read_file(found, "network.json")), config.seed
-    )
+    prepared = prepare(workspace, config, progress)
+    theirs = NetworkSpec.model_validate_json(read_file(found, "network.json"))
+    weights, note = _fitted(prepared.network, load(content), theirs, config.seed)
     origin = Origin(kind="run", name=parent.id, checkpoint=found.name, sha256=hashlib.sha256(content).hexdigest(), note=note)
-    return create_run_with_weights(workspace, config, network, weights, origin)
+    return create_run_with_weights(workspace, prepared.config, prepared.network, weights, origin)
 
 
 def create_run_with_weights(
@@ -63,9 +61,14 @@ def create_run_with_weights(
         return create_run(workspace, config, lambda run: save_checkpoint(run, state, network, {}, 0))
 
 
-def check_fit(config: TrainConfig, shape: tuple[int, int, int], num_classes: int, parent: Run, checkpoint: str) -> str:
-    """What would be drawn anew, as a sentence, before anything is read or built: empty if nothing. Raises InputError if it can't fit."""
-    of = NetworkSpec.model_validate_json(read_file(find_checkpoint(parent, checkpoint), "network.json"))
+def check_fit(workspace: Workspace, config: TrainConfig, shape: tuple[int, int, int], num_classes: int) -> str:
+    """What would be drawn anew of the weights that the configuration names, as a sentence, before anything is built: empty if nothing.
+
+    Raises InputError if they can't fit.
+    """
+    assert config.origin, "its parent"
+    found = find_checkpoint(find_run(workspace, config.origin.name), config.origin.checkpoint)
+    of = NetworkSpec.model_validate_json(read_file(found, "network.json"))
     _check_model(config.model, of)
     with torch.device("meta"):
         theirs, ours = of.build().state_dict(), build_model(config.model, shape, num_classes).state_dict()

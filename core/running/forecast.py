@@ -21,13 +21,13 @@ EVALUATION_SHARE = 0.5  # a float32 forward pass costs about half a bfloat16 tra
 def forecast_s(config: TrainConfig, plan: Plan) -> float | None:
     """Seconds for the whole training, evaluations included; None where that can't be told in a moment (another device
     than the CPU, a very large network)."""
-    _, height, width = plan.spec.shape
+    _, height, width = plan.dataset.shape
     if plan.compute.device.type != "cpu" or plan.model.num_parameters > MOST_PARAMETERS:
         return None
     images = max(2, min(config.batch_size, MOST_PIXELS // (height * width)))
     kind = type(config.optimizer)()  # whatever its learning rate, a step takes as long
-    step_s = _step_s(config.model, kind, plan.spec.shape, plan.spec.num_classes, images, plan.compute.dtype)
-    threads = config.threads or threads_for(config.batch_size, plan.spec.shape)
+    step_s = _step_s(config.model, kind, plan.dataset.shape, plan.dataset.num_classes, images, plan.compute.dtype)
+    threads = config.threads or threads_for(config.batch_size, plan.dataset.shape)
     evaluated = plan.num_evaluated * (config.epochs + 1) * EVALUATION_SHARE
     return step_s / images / (1 + FURTHER_THREAD * (threads - 1)) * (plan.num_train * config.epochs + evaluated)
 

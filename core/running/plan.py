@@ -13,7 +13,7 @@ from core.workspace import Workspace
 
 @dataclass(frozen=True)
 class Plan:
-    spec: DatasetInfo
+    dataset: DatasetInfo
     model: ModelDescription
     compute: Compute
     num_train: int
@@ -26,20 +26,20 @@ def plan_run(workspace: Workspace, config: TrainConfig) -> Plan:
     return plan_for(config, dataset_info(workspace, config))
 
 
-def plan_for(config: TrainConfig, spec: DatasetInfo) -> Plan:
+def plan_for(config: TrainConfig, dataset: DatasetInfo) -> Plan:
     """The plan on a set of which this much is known."""
-    _check_normalisation(config, spec)
-    num_train, num_evaluated = spec.splits.get("train", 0), spec.splits.get(config.data.evaluate_on, 0)
+    _check_normalisation(config, dataset)
+    num_train, num_evaluated = dataset.splits.get("train", 0), dataset.splits.get(config.data.evaluate_on, 0)
     if not num_evaluated:
         raise InputError(
-            f"data.evaluate_on: '{spec.title}' has no {config.data.evaluate_on} split ({_counts(spec)}).",
+            f"data.evaluate_on: '{dataset.title}' has no {config.data.evaluate_on} split ({_counts(dataset)}).",
             code="config",
             hint=f"Set data.{config.data.evaluate_on}_fraction above 0, for example to 0.2, or evaluate on another split.",
         )
-    model = describe_model(config.model, spec.shape, spec.num_classes)
+    model = describe_model(config.model, dataset.shape, dataset.num_classes)
     if config.batch_size > num_train:
         raise InputError(
-            f"batch_size: found {config.batch_size:,}, expected at most {num_train:,}, the pictures in the training split of '{spec.title}'.",
+            f"batch_size: found {config.batch_size:,}, expected at most {num_train:,}, the pictures in the training split of '{dataset.title}'.",
             code="config",
         )
     last = num_train % config.batch_size or config.batch_size
@@ -50,19 +50,19 @@ def plan_for(config: TrainConfig, spec: DatasetInfo) -> Plan:
             code="config",
             hint="Change the batch size by one, or turn drop_last on." if config.batch_size > 1 else "Choose 2 or more.",
         )
-    return Plan(spec, model, choose_compute(config), num_train, num_evaluated, steps_per_epoch(num_train, config))
+    return Plan(dataset, model, choose_compute(config), num_train, num_evaluated, steps_per_epoch(num_train, config))
 
 
-def _check_normalisation(config: TrainConfig, spec: DatasetInfo) -> None:
+def _check_normalisation(config: TrainConfig, dataset: DatasetInfo) -> None:
     for name in ("mean", "std"):
         values = getattr(config.preprocessing, name)
-        if values is not None and len(values) != spec.shape[0]:
+        if values is not None and len(values) != dataset.shape[0]:
             raise InputError(
-                f"preprocessing.{name}: found {len(values)} numbers, expected one for each of the {spec.shape[0]} channels of '{spec.title}'.",
+                f"preprocessing.{name}: found {len(values)} numbers, expected one for each of the {dataset.shape[0]} channels of '{dataset.title}'.",
                 code="config",
                 hint="Leave it empty to have it measured.",
             )
 
 
-def _counts(spec: DatasetInfo) -> str:
-    return ", ".join(f"{count:,} {name}" for name, count in spec.splits.items())
+def _counts(dataset: DatasetInfo) -> str:
+    return ", ".join(f"{count:,} {name}" for name, count in dataset.splits.items())

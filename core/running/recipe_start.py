@@ -5,9 +5,10 @@ from typing import Any
 
 from core.config import TrainConfig
 from core.data.imports import imported_sets
-from core.data.sets import dataset_info, own_store, settled, suiting
+from core.data.sets import dataset_info, own_store, suiting
 from core.models.pretrained import PRETRAINED, are_at_hand
 from core.recipes import recipe_named
+from core.running.complete import complete
 from core.settings import changed
 from core.workspace import Workspace
 
@@ -49,7 +50,7 @@ def suited_to(workspace: Workspace, config: TrainConfig, dataset: str) -> dict[s
                 del changes[f"preprocessing.{name}"]
         if "preprocessing.size_px" in changes:
             changes["preprocessing.short_side_px"] = None
-    num_train = dataset_info(workspace, settled(workspace, changed(config, changes))).splits.get("train", 0)
+    num_train = dataset_info(workspace, complete(workspace, changed(config, changes))).splits.get("train", 0)
     if num_train < 4 * config.batch_size:  # a few updates an epoch at least
         changes["batch_size"] = max(2, 2 ** max(0, num_train // 4).bit_length() // 2)
     return changes

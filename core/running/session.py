@@ -1,4 +1,7 @@
-"""train_in: one run trained in this process, from its directory alone. The worker, the command line and tests all enter here."""
+"""run_session: one run taken to its end in this process, from its directory alone. The worker, the command line and tests enter here.
+
+Its phases: the run is held, its configuration prepared, the loop's events followed, the end written down.
+"""
 
 import logging
 import math
@@ -13,21 +16,17 @@ import numpy as np
 import torch
 from filelock import FileLock
 
-from core.config import TrainConfig
-from core.data.sets import dataset_info, divide, prepare_store
-from core.data.splits import Division, is_same
-from core.data.store.image_store import ImageStore
+from core.data.splits import is_same
 from core.errors import InputError
 from core.files import remove_quietly, sweep, write_new
 from core.jobs.slots import Slot
 from core.models.first_layer import first_filters
-from core.models.network_spec import NetworkSpec
 from core.models.pretrained import begin_pretrained
-from core.running import end_messages as end_messages
+from core.running import end_messages
 from core.running.devices import slots_for
-from core.running.plan import Plan, plan_for
+from core.running.prepare import Prepared, prepare
 from core.running.saving import Saver
-from core.runs.checkpoints import SPARE_BYTES, has_checkpoint
+from core.runs.checkpoints import SPARE_BYTES, Resumed, has_checkpoint
 from core.runs.control import Commands, take_back
 from core.runs.directory import Run
 from core.runs.environment import current_environment, versions, why_inexact
@@ -46,24 +45,15 @@ from core.settings import changed, get
 from core.training.batches import load_training_data
 from core.training.divergence import Diverged
 from core.training.early_stopping import Patience
-from core.training.events import (
-    Changed,
-    Ended,
-    Evaluated,
-    Event,
-    Preparing,
-    Queued,
-    Started,
-    StepLogged,
-    ThreadsChanged,
-)
-from core.training.loop import TrainState, new_state, train
+from core.training.events import Changed, Ended, Evaluated, Event, Preparing, Queued, Started, StepLogged, ThreadsChanged
+from core.training.loop import new_state, train
 from core.training.threads import ThreadGovernor, available_cores, threads_for
 from core.workspace import Workspace
 
 POLL_S = 0.1
 BALLAST_BYTES = 65_536
 OnEvent = Callable[[Event], None]
+OnChange = Callable[[int, str, Any], bool]
 
 
 class _Leave(Exception):
@@ -73,32 +63,30 @@ class _Leave(Exception):
         self.reason, self.cause = reason, cause
 
 
-class Session:
-    """One process's hold on one run: writes its events, hears its commands, saves its checkpoints."""
+def _not_yet(number: int, setting: str, value: Any) -> bool:
+    return False
 
-    def __init__(
-        self, workspace: Workspace, run: Run, log: EventWriter, should_pause: Callable[[], bool], on_event: OnEvent
-    ) -> None:
-        self.workspace, self.run, self.log = workspace, run, log
-        self.should_pause, self.on_event = should_pause, on_event
-        self.pause_cause = "hand"
+
+class Desk:
+    """Where one process writes a run's events and hears its commands. pause_cause: of a pause that should_pause asks for."""
+
+    def __init__(self, run: Run, log: EventWriter, should_pause: Callable[[], bool], on_event: OnEvent, pause_cause: str) -> None:
+        self.run, self.log = run, log
+        self.should_pause, self.on_event, self.pause_cause = should_pause, on_event, pause_cause
         self.commands = Commands(run)
         self.next_poll = 0.0
         self.told = 0.0
         self.progress_told = ("", 0)
-        self.state: TrainState | None = None
-        self.saver: Saver | None = None
-        # changes of earlier sessions that lie after the checkpoint: they take effect where they did before
-        self.due: list[Changed] = []
-        self.last_change = 0
-        self.tensorboard = None
 
     def tell(self, event: Event) -> None:
         self.log.write(event)
         self.on_event(event)
 
-    def listen(self) -> None:
-        """Applies changes, and raises _Leave if somebody wants the training to end. Cheap enough for every step."""
+    def listen(self, on_change: OnChange = _not_yet) -> None:
+        """Passes changes on, and raises _Leave if somebody wants the training to end. Cheap enough for every step.
+
+        on_change: whether the change was taken; one that was not is passed on again.
+        """
         now = time.monotonic()
         if now < self.next_poll:
             return
@@ -106,17 +94,18 @@ class Session:
         if self.should_pause():
             raise _Leave("paused", self.pause_cause)
         for command in self.commands.waiting():
-            if command.kind == "change":
-                if self.state is None or self.due:  # not before the start, and not before changes that came before it
-                    self.commands.seen = ()
-                    continue
-                if command.number > self.last_change:  # else it was on disk already when a session was killed
-                    self._change(command.number, command.setting, command.value)
+            if command.kind == "change" and not on_change(command.number, command.setting, command.value):
+                self.commands.seen = ()
+                continue
             self.commands.done(command)
             if command.kind == "stop":
                 raise _Leave("stopped")
             if command.kind == "pause":
                 raise _Leave("paused", "hand")
+
+    def listen_now(self, on_change: OnChange) -> None:
+        self.next_poll, self.commands.seen = 0.0, ()
+        self.listen(on_change)
 
     def progress(self, what: str, done: int, total: int) -> None:
         """Told at most five times a second."""
@@ -126,115 +115,29 @@ class Session:
             self.told, self.progress_told = now, (what, done)
             self.tell(Preparing(what, done, total))
 
-    def wait_for_device(self) -> tuple[Slot, FileLock]:
-        """A device that the configuration asks for, and its lock, once nobody on this machine trains on it."""
-        slots = slots_for(self.run.config)
-        while True:
-            for slot in slots:
-                if lock := slot.hold(POLL_S / len(slots)):
-                    return slot, lock
-            self.progress("Waiting for another training on this device to end", 0, 0)
 
-    def train(self, from_checkpoint: str) -> None:
-        config = self.run.config
-        _, lock = self.wait_for_device()
-        try:
-            store = prepare_store(self.workspace, config.data.dataset, config.preprocessing, self.progress)
-            division = divide(self.workspace, store, config.data)
-            plan = plan_for(config, dataset_info(self.workspace, config))
-            self._train_on(store, division, resolved(config, store), plan, from_checkpoint)
-        finally:
-            lock.release()
+class Session:
+    """A run that has been prepared, brought to the checkpoint it goes on from: the loop's events followed, changes made, checkpoints saved."""
 
-    def _train_on(self, store: ImageStore, division: Division, config: TrainConfig, plan: Plan, from_checkpoint: str) -> None:
-        compute = plan.compute
+    def __init__(self, workspace: Workspace, desk: Desk, prepared: Prepared, from_checkpoint: str) -> None:
+        self.desk, self.run, self.prepared = desk, desk.run, prepared
+        config, compute = prepared.config, prepared.plan.compute
         torch.manual_seed(config.seed)
-        data = load_training_data(store, division, config, compute.device)
-        network = NetworkSpec(
-            model=config.model,
-            shape=store.meta.shape,
-            class_names=store.meta.class_names,
-            preprocessing=config.preprocessing,
-        )
-        model = network.build()
+        self.data = load_training_data(prepared.store, prepared.division, config, compute.device)
+        model = prepared.network.build()
         if config.model.weights == "pretrained" and not has_checkpoint(self.run):
-            begin_pretrained(model, self.workspace, config.model.name)
-        state = new_state(config, model, compute.device)
-        self._check_images(store, division, data.evaluated.numpy())
-        self.saver = Saver(self.run, network, plan.steps_per_epoch)
-        before = self._resume(state, from_checkpoint)
-        threads = config.threads or min(before.get("threads", 0), available_cores())
-        threads = threads or threads_for(config.batch_size, store.meta.shape)
-        torch.set_num_threads(threads)
-        environment = self.saver.environment = current_environment(compute, threads)
-        self.state = state
-        save_evaluated_images(self.run, data.evaluated.numpy(), division.labels[data.evaluated.numpy()])
-        save_division(self.run, division)
-        self.tell(
-            Started(
-                dataset=plan.spec.title,
-                class_names=store.meta.class_names,
-                num_train=len(data.train),
-                num_evaluated=len(data.evaluated),
-                evaluated_split=config.data.evaluate_on,
-                steps_per_epoch=plan.steps_per_epoch,
-                num_parameters=plan.model.num_parameters,
-                device=str(compute.device),
-                device_reason=compute.device_reason,
-                precision=compute.precision,
-                precision_reason=compute.precision_reason,
-                threads=threads,
-                from_step=state.step,
-                versions=versions(),
-                epochs=state.config.epochs,
-                store=store.path.name,
-                pictures=store.meta.checksums["images.npy"],
-                inexact=why_inexact(before, environment) if state.step else "",
-                epoch=_evaluated_epoch(state),
-                accuracy=state.accuracy,
-                seconds=state.seconds,
-            )
-        )
-        if saved := self.saver.cut_off(state):
-            self.tell(saved)
-        if config.tensorboard:
-            from core.running.tensorboard import TensorBoardWriter
+            begin_pretrained(model, workspace, config.model.name)
+        self.state = new_state(config, model, compute.device)
+        self._check_images()
+        self.saver = Saver(self.run, prepared.network, prepared.plan.steps_per_epoch)
+        resumed = self._resume(from_checkpoint)
+        self.before, self.last_change = resumed.environment, resumed.last_change
+        self.due = self._due_changes(from_checkpoint)
+        self.tensorboard = _tensorboard(self.run, self.state.step) if config.tensorboard else None
 
-            self.tensorboard = TensorBoardWriter(self.run, state.step)
-        governor = ThreadGovernor(1 if config.threads or compute.device.type != "cpu" else threads)
-        self.saver.wait()
-        self._listen_now()
-        for event in train(data, store.num_classes, state, compute):
-            match event:
-                case StepLogged():
-                    self._write(event)
-                case Evaluated():
-                    if not math.isfinite(event.loss):
-                        raise Diverged(f"the loss on the {event.split} split", event.step, event.epoch)
-                    save_predictions(self.run, event.epoch, event.predictions)
-                    if (filters := first_filters(state.model, store.meta.shape)) is not None:
-                        save_filters(self.run, event.epoch, filters)
-                    self._write(event)
-                    if event.epoch > 0:
-                        self.save()
-                    elif self.tensorboard:
-                        self.tensorboard.add_samples(data)
-                    if event.epoch == 1 and self.tensorboard:
-                        self.tensorboard.add_graph(state.model, data)
-            self._replay()
-            self.listen()
-            if fewer_or_more := governor.adjust():
-                self.tell(ThreadsChanged(state.step, fewer_or_more))
-            if self.saver.is_due(state):
-                self.save()
-
-    def _write(self, event: Event) -> None:
-        self.tell(event)
-        if self.tensorboard:
-            self.tensorboard.add(event)
-
-    def _check_images(self, store: ImageStore, division: Division, evaluated: np.ndarray) -> None:
+    def _check_images(self) -> None:
         """Raises InputError if a run that goes on would meet other pictures than those it began with."""
+        store, division, evaluated = self.prepared.store, self.prepared.division, self.data.evaluated.numpy()
         indices, labels = evaluated_images(self.run)
         is_other = len(indices) > 0 and not (
             np.array_equal(indices, evaluated) and np.array_equal(labels, division.labels[evaluated])
@@ -250,34 +153,118 @@ class Session:
                 hint="Put them back as they were, or start a new run.",
             )
 
-    def _resume(self, state: TrainState, from_checkpoint: str) -> dict[str, Any]:
-        """Brings the state to the checkpoint, if there is one. Returns the surroundings it was taken in."""
+    def _resume(self, from_checkpoint: str) -> Resumed:
+        """Brings the state to the checkpoint, if there is one."""
         sweep(self.run.records, ".tmp-")
-        resumed = self.saver.load(state, from_checkpoint)
-        self.last_change = resumed.last_change
-        changes = story_of(self.run).all_changes()
-        self.due = [change for number, change in sorted(changes.items()) if number > self.last_change]
-        sent = {command.setting for command in self.commands.waiting() if command.kind == "change"}
+        return self.saver.load(self.state, from_checkpoint)
+
+    def _due_changes(self, from_checkpoint: str) -> list[Changed]:
+        """Changes of earlier sessions that lie after the checkpoint: they take effect where they did before."""
+        sent = {command.setting for command in self.desk.commands.waiting() if command.kind == "change"}
         if sent and from_checkpoint != "last":  # whoever goes back to change something does not want the old changes again
-            self.due = []
+            return []
+        later = [change for number, change in sorted(story_of(self.run).all_changes().items()) if number > self.last_change]
         # a setting that is changed now is not changed again to what it was: that may be what the run had failed by
-        self.due = [change for change in self.due if change.setting not in sent]
-        return resumed.environment
+        return [change for change in later if change.setting not in sent]
+
+    def _set_threads(self) -> int:
+        config, meta = self.prepared.config, self.prepared.store.meta
+        threads = config.threads or min(self.before.get("threads", 0), available_cores())
+        threads = threads or threads_for(config.batch_size, meta.shape)
+        torch.set_num_threads(threads)
+        return threads
+
+    def _started(self, threads: int) -> Started:
+        prepared, state = self.prepared, self.state
+        plan, meta, compute = prepared.plan, prepared.store.meta, prepared.plan.compute
+        return Started(
+            dataset=plan.dataset.title,
+            class_names=meta.class_names,
+            num_train=len(self.data.train),
+            num_evaluated=len(self.data.evaluated),
+            evaluated_split=prepared.config.data.evaluate_on,
+            steps_per_epoch=plan.steps_per_epoch,
+            num_parameters=plan.model.num_parameters,
+            device=str(compute.device),
+            device_reason=compute.device_reason,
+            precision=compute.precision,
+            precision_reason=compute.precision_reason,
+            threads=threads,
+            from_step=state.step,
+            versions=versions(),
+            epochs=state.config.epochs,
+            store=prepared.store.path.name,
+            pictures=meta.checksums["images.npy"],
+            inexact=why_inexact(self.before, self.saver.environment) if state.step else "",
+            epoch=state.epoch if state.is_evaluated or state.step_in_epoch else max(state.epoch - 1, 0),
+            accuracy=state.accuracy,
+            seconds=state.seconds,
+        )
+
+    def follow(self) -> None:
+        """Follows the loop to the last epoch. Raises _Leave, Diverged, InputError, OSError and what a want of memory raises."""
+        config, compute, state = self.prepared.config, self.prepared.plan.compute, self.state
+        threads = self._set_threads()
+        self.saver.environment = current_environment(compute, threads)
+        evaluated = self.data.evaluated.numpy()
+        save_evaluated_images(self.run, evaluated, self.prepared.division.labels[evaluated])
+        save_division(self.run, self.prepared.division)
+        self.desk.tell(self._started(threads))
+        if saved := self.saver.cut_off(state):
+            self.desk.tell(saved)
+        governor = ThreadGovernor(1 if config.threads or compute.device.type != "cpu" else threads)
+        self.saver.wait()
+        self._replay()
+        self.desk.listen_now(self._take)
+        for event in train(self.data, self.prepared.store.num_classes, state, compute):
+            match event:
+                case StepLogged():
+                    self._write(event)
+                case Evaluated():
+                    self._evaluated(event)
+            self._replay()
+            self.desk.listen(self._take)
+            if fewer_or_more := governor.adjust():
+                self.desk.tell(ThreadsChanged(state.step, fewer_or_more))
+            if self.saver.is_due(state):
+                self.save()
+
+    def _evaluated(self, event: Evaluated) -> None:
+        if not math.isfinite(event.loss):
+            raise Diverged(f"the loss on the {event.split} split", event.step, event.epoch)
+        assert event.predictions is not None, "the loop's own"
+        save_predictions(self.run, event.epoch, event.predictions)
+        if (filters := first_filters(self.state.model, self.prepared.store.meta.shape)) is not None:
+            save_filters(self.run, event.epoch, filters)
+        self._write(event)
+        if event.epoch > 0:
+            self.save()
+        elif self.tensorboard:
+            self.tensorboard.add_samples(self.data)
+        if event.epoch == 1 and self.tensorboard:
+            self.tensorboard.add_graph(self.state.model, self.data)
+
+    def _write(self, event: Event) -> None:
+        self.desk.tell(event)
+        if self.tensorboard:
+            self.tensorboard.add(event)
 
     def _replay(self) -> None:
         """Changes that were made after the checkpoint take effect where they did before, so that going on stays exact."""
         while self.due:
             change = self.due[0]
-            here = (self.state.step, self.state.is_evaluated)
-            if here < (change.step, change.after_evaluation):
+            if (self.state.step, self.state.is_evaluated) < (change.step, change.after_evaluation):
                 return
             self.due.pop(0)
             self._change(change.number, change.setting, change.after)
 
-    def _listen_now(self) -> None:
-        self._replay()
-        self.next_poll, self.commands.seen = 0.0, ()
-        self.listen()
+    def _take(self, number: int, setting: str, value: Any) -> bool:
+        """A change that was sent: not before changes that came before it."""
+        if self.due:
+            return False
+        if number > self.last_change:  # else it was on disk already when a session was killed
+            self._change(number, setting, value)
+        return True
 
     def _change(self, number: int, setting: str, value: Any) -> None:
         """The change holds from the next step on."""
@@ -289,7 +276,7 @@ class Session:
         if setting.startswith("early_stopping.") or state.is_out_of_patience:
             state.patience = Patience()  # begins anew, also where it had ended the run
         self.last_change = number
-        self.tell(
+        self.desk.tell(
             Changed(
                 number=number,
                 step=state.step,
@@ -302,52 +289,124 @@ class Session:
                 after=value,
             )
         )
-        self.log.flush_to_disk()
+        self.desk.log.flush_to_disk()
 
     def save(self) -> None:
         """A checkpoint of where training stands."""
-        self.log.flush_to_disk()  # no checkpoint may outlive the events before it
+        self.desk.log.flush_to_disk()  # no checkpoint may outlive the events before it
         if saved := self.saver.save(self.state, self.last_change):
-            self.tell(saved)
+            self.desk.tell(saved)
 
     @property
     def kept(self) -> str:
         """Which checkpoint there is to go on from, as a sentence."""
-        if self.saver is None or self.saver.last is None:
-            return "No checkpoint had been saved yet; resuming begins again."
-        return f"The last checkpoint, {self.saver.last.name}, is kept."
+        return f"The last checkpoint, {self.saver.last.name}, is kept." if self.saver.last else NOTHING_KEPT
 
-    def what_failed(self, error: OSError) -> str:
-        """A file operation that failed, in a sentence with the room that is needed."""
-        if self.saver is None or self.state is None:
-            return end_messages.files_failed(error, SPARE_BYTES, shutil.disk_usage(self.run.path).free, self.kept)
-        return end_messages.files_failed(error, self.saver.bytes_needed(self.state), self.saver.bytes_free(), self.kept)
-
-    def close_tensorboard(self) -> None:
+    def close(self) -> None:
         if self.tensorboard:
             try:
                 self.tensorboard.close()
             except OSError:
                 logging.exception("TensorBoard files could not be completed")  # the run's own events are complete without them
 
+
+NOTHING_KEPT = "No checkpoint had been saved yet; resuming begins again."
+
+
+def _tensorboard(run: Run, from_step: int):
+    from core.running.tensorboard import TensorBoardWriter
+
+    return TensorBoardWriter(run, from_step)
+
+
+class _Course:
+    """One process's way with a run: the desk from the start, a session once there is one. What ends it is told in sentences."""
+
+    def __init__(self, workspace: Workspace, desk: Desk) -> None:
+        self.workspace, self.desk = workspace, desk
+        self.sessions: list[Session] = []
+
+    def to_the_end(self, from_checkpoint: str) -> Ended:
+        try:
+            try:
+                self._follow(from_checkpoint)
+            except _Leave as leave:
+                return self._left(leave)
+            state = self.sessions[0].state
+            too_late = end_messages.too_late(take_back(self.desk.run, "change"))
+            return self.ended("finished", end_messages.finished(state) + too_late)
+        except Diverged as error:
+            lr = self.sessions[0].state.config.optimizer.lr
+            calmer = end_messages.calmer_rate(lr, story_of(self.desk.run).all_changes().values())
+            return self.ended("failed", end_messages.diverged(error, lr, calmer, self.kept), "diverged")
+        except InputError as error:
+            return self.ended("failed", str(error))
+        except (MemoryError, RuntimeError) as error:
+            if not end_messages.is_want_of_memory(error):
+                raise
+            logging.exception("out of memory")
+            state = self.sessions[0].state if self.sessions else None
+            return self.ended("failed", end_messages.out_of_memory(self.desk.run.config, state, self.kept))
+
+    def _follow(self, from_checkpoint: str) -> None:
+        slot, lock = self._wait_for_device()
+        try:
+            prepared = prepare(self.workspace, self.desk.run.config, self.desk.progress, slot)
+            self.sessions.append(Session(self.workspace, self.desk, prepared, from_checkpoint))
+            self.sessions[0].follow()
+        finally:
+            lock.release()
+
+    def _wait_for_device(self) -> tuple[Slot, FileLock]:
+        """A device that the configuration asks for, and its lock, once nobody on this machine trains on it."""
+        slots = slots_for(self.desk.run.config)
+        while True:
+            for slot in slots:
+                if lock := slot.hold(POLL_S / len(slots)):
+                    return slot, lock
+            self.desk.progress("Waiting for another training on this device to end", 0, 0)
+
+    def _left(self, leave: _Leave) -> Ended:
+        step = self.sessions[0].state.step if self.sessions else 0
+        if step:
+            self.sessions[0].save()
+        return self.ended(leave.reason, end_messages.left(leave.reason, leave.cause, step), leave.cause)
+
+    @property
+    def kept(self) -> str:
+        return self.sessions[0].kept if self.sessions else NOTHING_KEPT
+
+    def what_failed(self, error: OSError) -> str:
+        """A file operation that failed, in a sentence with the room that is needed."""
+        if not self.sessions:
+            return end_messages.files_failed(error, SPARE_BYTES, shutil.disk_usage(self.desk.run.path).free, self.kept)
+        saver, state = self.sessions[0].saver, self.sessions[0].state
+        return end_messages.files_failed(error, saver.bytes_needed(state), saver.bytes_free(), self.kept)
+
     def ended(self, reason: str, message: str, cause: str = "") -> Ended:
-        state = self.state
-        best = state.best if state else None
+        if not self.sessions:
+            return Ended(reason, message, cause=cause)
+        state = self.sessions[0].state
+        best = state.best
         return Ended(
             reason,
             message,
-            epoch=state.epoch if state else 0,
-            step=state.step if state else 0,
-            seconds=state.seconds if state else 0.0,
-            accuracy=state.accuracy if state else None,
+            epoch=state.epoch,
+            step=state.step,
+            seconds=state.seconds,
+            accuracy=state.accuracy,
             best_accuracy=best.accuracy if best else None,
             best_epoch=best.epoch if best else None,
             cause=cause,
-            epochs=state.config.epochs if state else None,
+            epochs=state.config.epochs,
         )
 
+    def close(self) -> None:
+        for session in self.sessions:
+            session.close()
 
-def train_in(
+
+def run_session(
     workspace: Workspace,
     run: Run,
     should_pause: Callable[[], bool] = lambda: False,
@@ -355,7 +414,7 @@ def train_in(
     from_checkpoint: str = "last",
     check: Callable[[], None] = lambda: None,
 ) -> Ended:
-    """Trains the run to its end, or until it is told to stop, and says how it ended. Goes on from a checkpoint, if there is one.
+    """Takes the run to its end, or until it is told to stop, and says how it ended. Goes on from a checkpoint, if there is one.
 
     should_pause: asked several times a second; once true (Ctrl-C), the run is saved and paused. A file that can't be
     written pauses it too. Raises InputError if another process trains the run, or if not even the end could be written down.
@@ -363,16 +422,16 @@ def train_in(
     """
     with _held(run):
         check()
-        return _train_held(workspace, run, should_pause, on_event, from_checkpoint)
+        return _seen_through(workspace, run, should_pause, on_event, from_checkpoint, "hand")
 
 
-def train_queued(workspace: Workspace, run: Run, should_pause: Callable[[], bool]) -> Ended | None:
+def run_queued_session(workspace: Workspace, run: Run, should_pause: Callable[[], bool]) -> Ended | None:
     """The same for a run that waits in the queue; None if it waits no longer, because it was taken out or somebody was quicker."""
     with _held(run):
         last = last_event(run)
         if not isinstance(last, Queued):
             return None
-        return _train_held(workspace, run, should_pause, lambda event: None, last.from_checkpoint, "server")
+        return _seen_through(workspace, run, should_pause, lambda event: None, last.from_checkpoint, "server")
 
 
 @contextmanager
@@ -391,67 +450,25 @@ def _held(run: Run) -> Iterator[None]:
         ) from error
 
 
-def _train_held(
-    workspace: Workspace, run: Run, should_pause: Callable[[], bool], on_event: OnEvent, from_checkpoint: str, cause: str = "hand"
+def _seen_through(
+    workspace: Workspace, run: Run, should_pause: Callable[[], bool], on_event: OnEvent, from_checkpoint: str, pause_cause: str
 ) -> Ended:
     ballast = run.path / "ballast"
     with EventWriter(run.events) as log:
-        session = Session(workspace, run, log, should_pause, on_event)
-        session.pause_cause = cause
+        course = _Course(workspace, Desk(run, log, should_pause, on_event, pause_cause))
         try:
             remove_quietly(ballast)
             write_new(ballast, bytes(BALLAST_BYTES))  # room for the last words where the disk is full
-            ended = _trained(session, from_checkpoint)
+            ended = course.to_the_end(from_checkpoint)
         except OSError as error:
             logging.exception("a file operation failed")
-            ended = session.ended("paused", session.what_failed(error), "files")
+            ended = course.ended("paused", course.what_failed(error), "files")
         except Exception as error:
             said = f"Something in Trainscope went wrong ({type(error).__name__}); worker.log in the run's folder has the details."
-            session.tell(session.ended("failed", f"{said} {session.kept}"))
+            course.desk.tell(course.ended("failed", f"{said} {course.kept}"))
             raise
         finally:
             remove_quietly(ballast)
-            session.close_tensorboard()
-        session.tell(ended)
+            course.close()
+        course.desk.tell(ended)
         return ended
-
-
-def _trained(session: Session, from_checkpoint: str) -> Ended:
-    try:
-        try:
-            session.train(from_checkpoint)
-            too_late = end_messages.too_late(take_back(session.run, "change"))
-            return session.ended("finished", end_messages.finished(session.state) + too_late)
-        except _Leave as leave:
-            if step := session.state.step if session.state else 0:
-                session.save()
-            return session.ended(leave.reason, end_messages.left(leave.reason, leave.cause, step), leave.cause)
-    except Diverged as error:
-        lr = session.state.config.optimizer.lr
-        calmer = end_messages.calmer_rate(lr, story_of(session.run).all_changes().values())
-        return session.ended("failed", end_messages.diverged(error, lr, calmer, session.kept), "diverged")
-    except InputError as error:
-        return session.ended("failed", str(error))
-    except (MemoryError, RuntimeError) as error:
-        if not end_messages.is_want_of_memory(error):
-            raise
-        logging.exception("out of memory")
-        return session.ended("failed", end_messages.out_of_memory(session.run.config, session.state, session.kept))
-
-
-def _evaluated_epoch(state: TrainState) -> int:
-    """The epoch of the last evaluation by then."""
-    return state.epoch if state.is_evaluated or state.step_in_epoch else max(state.epoch - 1, 0)
-
-
-def resolved(config: TrainConfig, store: ImageStore) -> TrainConfig:
-    """The configuration with what was left to the set filled in: mean, standard deviation, the way drawings are treated."""
-    given = config.preprocessing
-    return changed(
-        config,
-        {
-            "preprocessing.mean": given.mean or store.meta.mean,
-            "preprocessing.std": given.std or store.meta.std,
-            "preprocessing.drawing": store.meta.drawing if given.drawing == "auto" else given.drawing,
-        },
-    )

@@ -10,7 +10,6 @@ from functools import cache
 from typing import Any
 
 from core.config import TrainConfig
-from core.data.sets import settled
 from core.data.store.image_store import sweep_unfinished
 from core.errors import InputError
 from core.files import disk_error, sweep
@@ -20,11 +19,12 @@ from core.running.actions import make_ready, pause_run, stop_run
 from core.running.plan import plan_run
 from core.running.train_job import job_of, run_of
 from core.runs.control import take_back
-from core.runs.directory import Run, create_run, find_run
+from core.runs.directory import Run, find_run
 from core.runs.event_log import append_event
 from core.runs.index import entries
 from core.runs.status import status_of
 from core.serving.job_kinds import KINDS
+from core.serving.new_run import new_run
 from core.training.events import Queued
 from core.workspace import Workspace
 
@@ -46,9 +46,7 @@ class Launcher:
 
     def submit(self, config: TrainConfig) -> Run:
         """A new run for a configuration, training as soon as the device is free. Raises InputError for one that can't work."""
-        config = settled(self.workspace, config)
-        plan_run(self.workspace, config)
-        run = create_run(self.workspace, config)
+        run = new_run(self.workspace, config)
         self.enqueue(run)
         return run
 

@@ -52,10 +52,10 @@ def do(task: dict, server_is_gone: threading.Event) -> None:
 
     workspace, path = Workspace(Path(task["home"])), Path(task["path"])
     if task["kind"] == "train":
-        from core.running.session import train_queued
+        from core.running.session import run_queued_session
         from core.runs.directory import Run
 
-        train_queued(workspace, Run(path), server_is_gone.is_set)
+        run_queued_session(workspace, Run(path), server_is_gone.is_set)
         return
     from core.jobs.job import Job
     from core.jobs.worker import carry_out

@@ -22,12 +22,10 @@ def evaluate(
     was_training = model.training
     model.eval()
     predicted, confidence, true_probability, rank, loss = [], [], [], [], 0.0
-    with torch.inference_mode():
-        for indices in data.evaluated.split(batch_size):
+    for indices in data.evaluated.split(batch_size):
+        with torch.inference_mode():  # left before the next yield: whoever iterates must not find himself in it
             images, labels = gather(data, indices)
             answers = model(images).float()  # (n, K)
-            if logits is not None:
-                logits.append(answers.cpu())
             probabilities = answers.softmax(dim=1)
             top = probabilities.max(dim=1)
             predicted.append(top.indices.cpu())
@@ -35,7 +33,9 @@ def evaluate(
             true_probability.append(probabilities.gather(1, labels[:, None]).squeeze(1).cpu())
             rank.append(_rank(answers, labels).cpu())
             loss += float(F.cross_entropy(answers, labels, reduction="sum"))
-            yield TICK
+        if logits is not None:
+            logits.append(answers.cpu())
+        yield TICK
     model.train(was_training)
     labels = data.labels.cpu()[data.evaluated].numpy()
     classes = torch.cat(predicted).numpy()

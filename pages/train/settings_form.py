@@ -12,7 +12,7 @@ from core.data.transforms.presets import list_presets
 from core.errors import InputError
 from core.models.catalogue import MODELS
 from core.recipes import RECIPES, recipe_named
-from core.running.branch import config_to_branch
+from core.running.branch import begun_from, config_to_branch
 from core.running.recipe_start import start_from, suited_to
 from core.runs.directory import Run, find_run
 from core.serving.data_work import weights_request
@@ -137,12 +137,6 @@ def begin_with(run: Run, checkpoint: str = "") -> None:
     _forget_changes()
 
 
-def parent_of_new_run() -> tuple[Run, str] | None:
-    """The run, and its checkpoint, whose weights the new run is to begin with; None if with fresh ones."""
-    earlier = _earlier_run()
-    return earlier if earlier and earlier[1] else None
-
-
 def forget_earlier_run() -> None:
     st.session_state.pop("start-from", None)
 
@@ -189,8 +183,11 @@ def _about(shown: TrainConfig) -> str:
 
 
 def _configuration() -> tuple[TrainConfig | None, str]:
+    """With the parent whose weights it begins with, where one was chosen."""
     try:
-        return changed(_base(), st.session_state.changes), ""
+        config = changed(_base(), st.session_state.changes)
+        earlier = _earlier_run()
+        return (begun_from(config, *earlier) if earlier and earlier[1] else config), ""
     except InputError as error:
         return None, str(error)
 

@@ -1,5 +1,7 @@
 """Train: set a training up, start it, watch it."""
 
+from contextlib import nullcontext
+
 import streamlit as st
 
 from core.config import TrainConfig
@@ -7,14 +9,14 @@ from core.data.browse import Browser
 from core.data.catalogue import DATASETS
 from core.data.edits import edits_at
 from core.data.imports import imported_sets
-from core.data.sets import find_store, own_store, settled
+from core.data.sets import find_store, own_store
 from core.data.transforms.doubts import doubts_about
 from core.errors import InputError
 from core.figures import runs as figures
-from core.intake.pretrained import make_pretrained_ready
 from core.models.catalogue import MODELS
 from core.models.pretrained import PRETRAINED, are_at_hand, missing
-from core.running.branch import branch, check_fit
+from core.running.branch import check_fit
+from core.running.complete import complete
 from core.running.forecast import forecast_s
 from core.running.plan import Plan, plan_run
 from core.runs.directory import Run, list_runs
@@ -26,7 +28,7 @@ from pages.shared.run_row import title_of
 from pages.shared.session import choose_run, chosen_run, launcher, workspace
 from pages.shared.text import escaped, for_people, in_words
 from pages.train.live import live_run
-from pages.train.settings_form import forget_earlier_run, get_weights, parent_of_new_run, settings_form
+from pages.train.settings_form import forget_earlier_run, get_weights, settings_form
 
 
 def run_to_watch() -> Run | None:
@@ -61,48 +63,38 @@ def set_up() -> None:
 def preview(config: TrainConfig, is_busy: bool) -> None:
     """What will happen, the schedule, and the button that makes it happen."""
     try:
-        config = settled(workspace(), config)
+        config = complete(workspace(), config)
         plan = plan_run(workspace(), config)
+        fits = (plan.dataset.shape, plan.dataset.num_classes)
+        renewed = check_fit(workspace(), config, *fits) if config.origin else ""
     except InputError as error:
         st.error(escaped(for_people(error)))
         return
     about_the_set(config)
-    if config.model.weights == "pretrained" and not parent_of_new_run() and not are_at_hand(workspace(), config.model.name):
+    if config.model.weights == "pretrained" and not config.origin and not are_at_hand(workspace(), config.model.name):
         st.warning(escaped(str(missing(workspace(), config.model.name))))
         if config.model.name in PRETRAINED:
             get_weights(config.model.name, key="get-weights-now")
         return
     st.markdown(what_will_happen(config, plan, is_busy))
-    if parent := parent_of_new_run():
-        try:
-            renewed = check_fit(config, plan.spec.shape, plan.spec.num_classes, *parent)
-        except InputError as error:
-            st.error(escaped(for_people(error)))
-            return
+    if config.origin:
         st.markdown(f"It begins with the chosen weights. {escaped(renewed)}")
     if st.button("Start training", type="primary", key="start"):
-        do(lambda: choose_run(begin(config)))
+        do(lambda: choose_run(begin_training(config)))
     st.caption("The learning rate over the epochs")
     st.plotly_chart(figures.schedule_curve(config, plan.steps_per_epoch), key="schedule", config={"displayModeBar": False})
 
 
-def begin(config: TrainConfig) -> Run:
-    """A new run in line, with fresh weights or with those of the chosen parent."""
-    parent = parent_of_new_run()
-    if parent is None:
-        make_pretrained_ready(workspace(), config)  # at hand, perhaps as the file that a person has put in place
+def begin_training(config: TrainConfig) -> Run:
+    """A new run in line."""
+    with st.spinner("Taking over the weights") if config.origin else nullcontext():
         run = launcher().submit(config)
-        forget_earlier_run()
-        return run
-    with st.spinner("Taking over the weights"):
-        run = branch(workspace(), config, *parent)
-    launcher().enqueue(run)
     forget_earlier_run()
     return run
 
 
 def what_will_happen(config: TrainConfig, plan: Plan, is_busy: bool) -> str:
-    spec = plan.spec
+    spec = plan.dataset
     _, height, width = spec.shape
     words = [
         f"**{MODELS[config.model.name].title}** with {large(plan.model.num_parameters)} parameters learns {spec.num_classes} classes",

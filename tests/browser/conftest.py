@@ -20,7 +20,7 @@ from playwright.sync_api import TimeoutError as PlaywrightTimeout
 from core.errors import InputError
 from core.recipes import recipe_named
 from core.running.actions import stop_run
-from core.running.session import train_in
+from core.running.session import run_session
 from core.runs.directory import Run, create_run, find_run, list_runs
 from core.runs.status import status_of
 from core.settings import changed
@@ -133,7 +133,7 @@ def evaluated_run(server: Server) -> Run:
     run = create_run(
         workspace, changed(recipe_named("digits-quickstart").config, {"epochs": 3, "threads": 1, "tensorboard": False})
     )
-    assert train_in(workspace, run).reason == "finished"
+    assert run_session(workspace, run).reason == "finished"
     return run
 
 

@@ -7,7 +7,7 @@ from playwright.sync_api import Page, expect
 
 from core.insight.comparison import Comparison, compared, evaluated, evidence, match
 from core.recipes import recipe_named
-from core.running.session import train_in
+from core.running.session import run_session
 from core.runs.directory import Run, create_run
 from core.settings import changed
 from core.workspace import open_workspace
@@ -22,7 +22,7 @@ def two(server: Server) -> list[Run]:
     for epochs in (2, 6):
         config = changed(recipe_named("digits-quickstart").config, {"epochs": epochs, "threads": 1, "tensorboard": False})
         runs.append(create_run(workspace, config))
-        assert train_in(workspace, runs[-1]).reason == "finished"
+        assert run_session(workspace, runs[-1]).reason == "finished"
     return runs
 
 

@@ -8,7 +8,7 @@ import torch
 from playwright.sync_api import Browser, Page, expect
 from torch import nn
 
-from core.running.session import train_in
+from core.running.session import run_session
 from core.runs.checkpoints import find_checkpoint, load_network
 from core.runs.directory import Run, create_run, list_runs
 from core.runs.history import history_of
@@ -24,7 +24,7 @@ from tests.fixtures.waiting import until
 def trained(server: Server) -> Run:
     workspace = open_workspace(server.home)
     run = create_run(workspace, tiny(epochs=3, optimizer={"name": "sgd", "lr": 0.2, "momentum": 0.9}))
-    train_in(workspace, run)
+    run_session(workspace, run)
     write_notes(run, Notes("The *travelled* one", ("far",), "note"))
     return run
 

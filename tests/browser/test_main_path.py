@@ -11,7 +11,7 @@ from playwright.sync_api import Page, expect
 
 from core.data.sets import find_store, suiting
 from core.recipes import recipe_named
-from core.running.session import train_in
+from core.running.session import run_session
 from core.runs.directory import Run, create_run
 from core.runs.history import history_of
 from core.runs.records import evaluated_images, load_predictions
@@ -214,7 +214,7 @@ def test_a_class_name_that_looks_like_an_address_loads_and_links_nothing(page: P
         "tensorboard": False,
     }
     run = create_run(workspace, changed(recipe_named("cifar10-blitz").config, changes))
-    train_in(workspace, run)
+    run_session(workspace, run)
     page.goto(f"/results?run={run.id}")
     view(page, "Confusion")
     expect(page.get_by_text("Rows are true classes")).to_be_visible()

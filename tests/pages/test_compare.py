@@ -6,12 +6,13 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from core.insight.comparison import compared, evaluated, evidence, match, verdict
-from core.running.branch import branch, config_to_branch
-from core.running.session import train_in
+from core.running.branch import begun_from, config_to_branch
+from core.running.session import run_session
 from core.runs.checkpoints import list_checkpoints
 from core.runs.directory import Run, create_run, delete_run
 from core.runs.history import history_of
 from core.runs.records import evaluated_images
+from core.serving.new_run import new_run
 from core.settings import changed
 from core.workspace import Workspace
 from pages.shared.text import escaped
@@ -21,7 +22,7 @@ from tests.pages.test_pages import texts, visit, workspace  # noqa: F401 a fixtu
 
 def trained(workspace: Workspace, **changes) -> Run:  # noqa: F811
     run = create_run(workspace, tiny(**changes))
-    assert train_in(workspace, run).reason == "finished"
+    assert run_session(workspace, run).reason == "finished"
     return run
 
 
@@ -163,7 +164,7 @@ def test_run_that_still_trains_is_compared_so_far(two: list[Run], workspace: Wor
             app_texts.append((texts(app), frame(app, "Accuracy")))
         return bool(app_texts)
 
-    train_in(workspace, running, should_pause=look)
+    run_session(workspace, running, should_pause=look)
     said, overview = app_texts[0]
     assert overview["State"][1] == "running"
     assert "of 300" in overview["Epochs"][1]
@@ -187,7 +188,7 @@ def test_runs_are_marked_on_the_runs_page_and_sent_here(two: list[Run]) -> None:
 
 def test_family_is_shown_here_and_on_the_sheet_of_a_run(two: list[Run], workspace: Workspace) -> None:  # noqa: F811
     assert "Family" not in [h.value for h in visit("run", run=two[0].id).subheader]
-    child = branch(workspace, changed(config_to_branch(two[0]), {"epochs": 5}), two[0])
+    child = new_run(workspace, begun_from(changed(config_to_branch(two[0]), {"epochs": 5}), two[0]))
     app = compare(two[0].id, two[1].id)
     assert "from epoch-0001: Epochs 1 → 5" in texts(app).replace("\\", "")
     assert app.button(key=f"family-open-{child.id}")
@@ -207,7 +208,7 @@ def test_names_from_outside_do_nothing(two: list[Run]) -> None:
 
 
 def test_run_chosen_elsewhere_is_the_first_to_be_compared_with_its_parent(two: list[Run], workspace: Workspace) -> None:  # noqa: F811
-    child = branch(workspace, config_to_branch(two[0]), two[0])
+    child = new_run(workspace, begun_from(config_to_branch(two[0]), two[0]))
     app = visit("run", run=child.id)
     app.switch_page("compare/compare.py").run()
     assert app.multiselect(key="compare-runs").value == [child.id, two[0].id]

@@ -13,7 +13,7 @@ from core.inference.kept_maps import TSNE
 from core.inference.predictor import predict
 from core.insight.run_results import evaluated_after, evaluated_image
 from core.recipes import recipe_named
-from core.running.session import train_in
+from core.running.session import run_session
 from core.runs.artifacts import list_kept
 from core.runs.checkpoints import find_checkpoint
 from core.runs.directory import Run, create_run
@@ -155,7 +155,7 @@ def test_without_the_pictures_one_may_be_uploaded_and_the_map_says_why_not(finis
 
 def test_a_network_without_convolutions_says_so_and_shows_what_its_units_look_for(workspace: Workspace) -> None:  # noqa: F811
     run = create_run(workspace, tiny(model={"name": "mlp", "width": 0.2}))
-    train_in(workspace, run)
+    run_session(workspace, run)
     app = inside(run)
     assert "no convolution whose output has places, so there is no Grad-CAM" in texts(app)
     assert "Occlusion for" in " ".join(captions(app))
@@ -166,7 +166,7 @@ def test_a_network_without_convolutions_says_so_and_shows_what_its_units_look_fo
 
 def test_a_run_that_still_trains_is_looked_into_as_far_as_it_has_got(workspace: Workspace) -> None:  # noqa: F811
     run = create_run(workspace, tiny(epochs=500))
-    train_in(workspace, run, should_pause=lambda: len(history_of(run).evaluations) >= 3)
+    run_session(workspace, run, should_pause=lambda: len(history_of(run).evaluations) >= 3)
     lock = run.hold()
     try:
         for name in ("Inside", "Map"):
@@ -239,7 +239,7 @@ def test_a_map_of_fewer_than_five_pictures_says_so(workspace: Workspace, monkeyp
 
     config = changed(recipe_named("digits-quickstart").config, {"epochs": 1, "threads": 1, "tensorboard": False})
     run = create_run(workspace, config)
-    train_in(workspace, run)
+    run_session(workspace, run)
     monkeypatch.setattr(pages.results.map, "FEWEST_POINTS", 400)
     assert "A map needs at least 400 evaluated pictures, there are 359." in texts(view(run, "Map"))
 

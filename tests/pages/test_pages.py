@@ -9,7 +9,7 @@ from streamlit.testing.v1 import AppTest
 
 from core.insight.run_results import evaluated_after
 from core.recipes import RECIPES, recipe_named
-from core.running.session import train_in
+from core.running.session import run_session
 from core.runs.directory import Run, create_run
 from core.runs.records import evaluated_images
 from core.settings import changed
@@ -31,7 +31,7 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
 def finished(workspace: Workspace) -> Run:
     config = changed(recipe_named("digits-quickstart").config, {"epochs": 2, "threads": 1, "tensorboard": False})
     run = create_run(workspace, config)
-    assert train_in(workspace, run).reason == "finished"
+    assert run_session(workspace, run).reason == "finished"
     return run
 
 

@@ -12,7 +12,7 @@ from core.data.imports import import_images
 from core.export.report import report
 from core.inference.kept_evaluations import evaluate_and_keep
 from core.insight.run_results import evaluated_after
-from core.running.session import train_in
+from core.running.session import run_session
 from core.runs.calibration import Calibration, save_calibration
 from core.runs.checkpoints import find_checkpoint
 from core.runs.directory import create_run
@@ -27,7 +27,7 @@ HOSTILE = "</script><img src=x onerror=alert(1)>{{7*7}}@x"
 @pytest.fixture
 def run(workspace):
     run = create_run(workspace, tiny(epochs=2))
-    assert train_in(workspace, run).reason == "finished"
+    assert run_session(workspace, run).reason == "finished"
     return run
 
 
@@ -73,7 +73,7 @@ def test_names_from_outside_are_text(workspace, tmp_path):
         data={"dataset": HOSTILE.replace("/", "")[:30], "validation_fraction": 0.3, "evaluate_on": "validation"}, batch_size=4
     )
     run = create_run(workspace, config)
-    ended = train_in(workspace, run)
+    ended = run_session(workspace, run)
     assert ended.reason == "finished", ended.message
     write_notes(run, Notes(name=HOSTILE, tags=(), note=HOSTILE))
     page = report(workspace, run)
@@ -89,10 +89,10 @@ def test_report_of_a_run_in_any_state_is_whole(workspace, run, state):
         run = create_run(workspace, tiny())
     elif state == "paused in mid-epoch":
         run = create_run(workspace, tiny(epochs=50))
-        train_in(workspace, run, should_pause=iter([False] * 5 + [True] * 1000).__next__)
+        run_session(workspace, run, should_pause=iter([False] * 5 + [True] * 1000).__next__)
     elif state == "failed":
         run = create_run(workspace, tiny(optimizer={"name": "sgd", "lr": 100.0}))
-        train_in(workspace, run)
+        run_session(workspace, run)
     elif state == "pictures gone":
         import shutil
 

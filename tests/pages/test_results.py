@@ -9,7 +9,7 @@ from streamlit.testing.v1 import AppTest
 
 from core.inference.kept_evaluations import evaluate_and_keep
 from core.insight.run_results import evaluated_after
-from core.running.session import train_in
+from core.running.session import run_session
 from core.runs.calibration import PLAIN, calibration_of
 from core.runs.checkpoints import find_checkpoint, list_checkpoints, remove_checkpoint
 from core.runs.directory import Run, create_run
@@ -23,7 +23,7 @@ from tests.pages.test_pages import texts, visit, workspace  # noqa: F401 a fixtu
 @pytest.fixture
 def run(workspace: Workspace) -> Run:  # noqa: F811
     run = create_run(workspace, tiny(epochs=3, checkpoint={"every_epochs": 1}))
-    assert train_in(workspace, run).reason == "finished"
+    assert run_session(workspace, run).reason == "finished"
     return run
 
 
@@ -104,7 +104,7 @@ def test_pins_are_kept_in_their_order_and_bounded(run):
 
 def test_classes_against_an_earlier_epoch_and_another_run(run, workspace):  # noqa: F811
     other = create_run(workspace, tiny(epochs=1, seed=5))
-    train_in(workspace, other)
+    run_session(workspace, other)
     app = results(run, "Classes")
     assert "Accuracy ±" not in table(app)
     chooser = app.selectbox(key=f"against-{run.id}")
@@ -219,7 +219,7 @@ def test_every_view_shows_a_run_as_far_as_it_has_got(workspace, view):  # noqa: 
     run = create_run(workspace, tiny(epochs=500))
     from core.runs.history import history_of
 
-    train_in(workspace, run, should_pause=lambda: len(history_of(run).evaluations) >= 1)
+    run_session(workspace, run, should_pause=lambda: len(history_of(run).evaluations) >= 1)
     app = results(run, view)
     assert not app.error
     assert app.session_state["result-view"] == view
@@ -246,7 +246,7 @@ def test_after_an_edit_training_again_is_offered_with_the_run_s_settings(run, wo
 def test_runs_of_the_same_second_are_told_apart(run, workspace):  # noqa: F811
     """A list's options are known by their words: of two that read the same, the wrong one would be opened."""
     twin = create_run(workspace, tiny(epochs=1))
-    train_in(workspace, twin)
+    run_session(workspace, twin)
     for n, of in enumerate((run, twin)):
         os.rename(of.path, of.path.with_name(f"20260101-120000-digits-mlp-000{n}"))
     app = visit("results")
@@ -274,7 +274,7 @@ def test_runs_that_are_marked_on_the_runs_page_leave_results_and_a_run_s_sheet_a
 
 def test_run_that_was_deleted_meanwhile_is_said(run, workspace):  # noqa: F811
     other = create_run(workspace, tiny())
-    train_in(workspace, other)
+    run_session(workspace, other)
     app = results(run, "Classes")
     shutil.rmtree(run.path)
     app.run()

@@ -6,7 +6,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from core.jobs.queue import Queue
-from core.running.session import train_in
+from core.running.session import run_session
 from core.runs.checkpoints import find_checkpoint, list_checkpoints
 from core.runs.directory import Run, create_run, list_runs
 from core.runs.history import History, history_of
@@ -28,13 +28,13 @@ def nobody_trains(monkeypatch) -> None:
 @pytest.fixture
 def finished(workspace: Workspace, nobody_trains: None) -> Run:  # noqa: F811
     run = create_run(workspace, tiny(epochs=2))
-    assert train_in(workspace, run).reason == "finished"
+    assert run_session(workspace, run).reason == "finished"
     return run
 
 
 def paused(workspace: Workspace) -> Run:  # noqa: F811
     run = create_run(workspace, tiny(epochs=500))  # looked at ten times a second: it may do some more
-    train_in(workspace, run, should_pause=lambda: len(history_of(run).evaluations) >= 3)
+    run_session(workspace, run, should_pause=lambda: len(history_of(run).evaluations) >= 3)
     assert status_of(run).state == "paused"
     return run
 
@@ -108,7 +108,7 @@ def test_damaged_checkpoint_is_named_with_the_sound_one_which_can_be_chosen(work
 
 def test_checkpoints_are_removed_by_hand_and_by_rule_and_the_last_is_kept(workspace: Workspace, nobody_trains: None) -> None:  # noqa: F811
     run = create_run(workspace, tiny(epochs=4))
-    train_in(workspace, run)
+    run_session(workspace, run)
     app = visit("run", run=run.id)
     app.button(key="remove-checkpoint").click().run()  # the last one is offered first
     assert "goes on from it" in texts(app)
@@ -169,7 +169,7 @@ def test_learning_rate_is_changed_while_it_waits_and_a_bad_one_refused(workspace
 
 def test_patience_left_is_on_screen(workspace: Workspace, nobody_trains: None) -> None:  # noqa: F811
     run = create_run(workspace, tiny(epochs=3, early_stopping={"patience": 5, "min_change": 50}))
-    train_in(workspace, run)
+    run_session(workspace, run)
     app = visit("train", run=run.id)
     assert {metric.label: metric.value for metric in app.metric}["Patience left (validation loss)"] == "3 epochs"
 

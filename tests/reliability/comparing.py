@@ -15,6 +15,7 @@ from core.runs.directory import Run
 from core.runs.event_log import EventReader
 from core.runs.history import STEP_COLUMNS, history_of
 from core.runs.records import evaluated_images, load_predictions
+from core.training.events import to_row
 
 CLOCK = {"n", "time", "seconds", "images_per_s", "num_bytes"}  # num_bytes: a checkpoint holds its seconds as text
 
@@ -26,22 +27,22 @@ def without_clock(row: dict[str, Any]) -> dict[str, Any]:
 def trace_of(run: Run) -> dict[str, Any]:
     """Everything of a finished run that must not depend on how often it was interrupted."""
     history = history_of(run)
-    prediction_history: dict[str, Any] = {f"column {name}": history.steps[name] for name in STEP_COLUMNS if name not in CLOCK}
-    prediction_history["evaluations"] = [without_clock(row) for row in history.evaluations]
+    trace: dict[str, Any] = {f"column {name}": history.steps[name] for name in STEP_COLUMNS if name not in CLOCK}
+    trace["evaluations"] = [without_clock(to_row(event)) for event in history.evaluations]
     # those within an epoch come by the clock
-    prediction_history["checkpoints"] = [without_clock(row) for row in history.checkpoints if row.name.startswith("epoch")]
-    prediction_history["kept"] = [checkpoint.name for checkpoint in list_checkpoints(run)]
-    prediction_history["best evaluation"] = history.best_evaluation and without_clock(history.best_evaluation)
-    prediction_history["ended"] = history.ended and without_clock(history.ended)
+    trace["checkpoints"] = [without_clock(to_row(event)) for event in history.checkpoints if event.name.startswith("epoch")]
+    trace["kept"] = [checkpoint.name for checkpoint in list_checkpoints(run)]
+    trace["best evaluation"] = history.best_evaluation and without_clock(to_row(history.best_evaluation))
+    trace["ended"] = history.ended and without_clock(to_row(history.ended))
     for pointer in ("best", "last"):
         checkpoint = find_checkpoint(run, pointer)
-        prediction_history[pointer] = checkpoint.name
+        trace[pointer] = checkpoint.name
         for file in ("weights.safetensors", "optimizer.safetensors"):
-            prediction_history[f"{file} of {pointer}"] = sha256(checkpoint.path / file)
-        prediction_history[f"state of {pointer}"] = without_clock(json.loads((checkpoint.path / "state.json").read_bytes()))
+            trace[f"{file} of {pointer}"] = sha256(checkpoint.path / file)
+        trace[f"state of {pointer}"] = without_clock(json.loads((checkpoint.path / "state.json").read_bytes()))
     for path in sorted(run.records.glob("*.npy")):
-        prediction_history[f"record {path.name}"] = sha256(path)
-    return prediction_history
+        trace[f"record {path.name}"] = sha256(path)
+    return trace
 
 
 def sha256(path: Path) -> str:
@@ -51,12 +52,12 @@ def sha256(path: Path) -> str:
 def differences(run: Run, whole: dict[str, Any]) -> list[str]:
     """In what the run's course differs from this one, with some of both."""
     try:
-        prediction_history = trace_of(run)
+        trace = trace_of(run)
     except (InputError, OSError) as error:
         return [f"its course can't be read: {error!r}"]
     found = []
-    for name in sorted({*prediction_history, *whole}):
-        ours, theirs = prediction_history.get(name, "nothing"), whole.get(name, "nothing")
+    for name in sorted({*trace, *whole}):
+        ours, theirs = trace.get(name, "nothing"), whole.get(name, "nothing")
         if ours != theirs:
             found.append(f"{name}: {_around(ours, theirs)} instead of {_around(theirs, ours)}")
     return found

@@ -23,7 +23,7 @@ from typing import Any, Literal
 
 from core.config import TrainConfig
 from core.errors import InputError
-from core.running.session import train_in
+from core.running.session import run_session
 from core.runs.directory import create_run
 from core.runs.status import status_of
 from core.settings import config_from
@@ -200,7 +200,7 @@ def findings_with(workspace: Workspace, whole: dict[str, Any], at: int, error: i
     ended = None
     with failing_disk(run.path, at, error, mode) as disk:
         try:
-            ended = train_in(workspace, run)
+            ended = run_session(workspace, run)
         except InputError as refusal:
             if refusal.code != "disk":
                 found.append(f"refused with the code '{refusal.code}': {refusal}")
@@ -229,7 +229,7 @@ def findings_with(workspace: Workspace, whole: dict[str, Any], at: int, error: i
     found += damages(run) + false_promises(run)
     if status.state != "finished":
         try:
-            again = train_in(workspace, run).reason
+            again = run_session(workspace, run).reason
         except Exception as raised:
             again = f"raising {raised!r}"
         if again != "finished":
@@ -262,7 +262,7 @@ def undisturbed(workspace: Workspace) -> tuple[dict[str, Any], int]:
     """The course of a run without a fault, and the number of its calls."""
     run = create_run(workspace, tiny())
     with failing_disk(run.path) as disk:
-        assert train_in(workspace, run).reason == "finished"
+        assert run_session(workspace, run).reason == "finished"
     return trace_of(run), len(disk.calls)
 
 

@@ -14,7 +14,7 @@ from typing import Any
 from core.config import TrainConfig
 from core.data.store.image_store import _opened
 from core.errors import InputError
-from core.running.session import train_in
+from core.running.session import run_session
 from core.runs.checkpoints import list_checkpoints
 from core.runs.directory import create_run
 from core.runs.status import status_of
@@ -49,7 +49,7 @@ def main(scenarios: list[str]) -> None:
     with tempfile.TemporaryDirectory() as elsewhere, tempfile.TemporaryDirectory() as mounted:
         roomy = open_workspace(elsewhere)
         whole = create_run(roomy, config())
-        train_in(roomy, whole)
+        run_session(roomy, whole)
         for scenario in scenarios:
             mount(Path(mounted), SMALL[scenario])
             try:
@@ -78,7 +78,7 @@ def trained_on(mounted: Path, scenario: str, whole: dict[str, Any]) -> dict[str,
 
     found, message = [], ""
     try:
-        ended = train_in(workspace, run, on_event=on_event)
+        ended = run_session(workspace, run, on_event=on_event)
     except InputError as refusal:
         message = str(refusal)
         if refusal.code != "disk":
@@ -102,7 +102,7 @@ def trained_on(mounted: Path, scenario: str, whole: dict[str, Any]) -> dict[str,
     ballast.unlink(missing_ok=True)
     mount_options = f"remount,{LARGE}"
     subprocess.run(["mount", "-o", mount_options, str(mounted)], check=True)
-    again = train_in(workspace, run)
+    again = run_session(workspace, run)
     if again.reason != "finished":
         found.append(f"with room again it ended as {again.reason}: {again.message}")
     found += damages(run) + differences(run, whole) + leftovers(run)

@@ -4,7 +4,7 @@ import os
 import signal
 from pathlib import Path
 
-from core.running.session import train_in
+from core.running.session import run_session
 from core.runs.directory import Run
 from core.training.events import Event
 from core.workspace import Workspace
@@ -13,7 +13,7 @@ from tests.reliability.failing_disk import Mode, failing_disk
 
 def train(home: str, run: str) -> str:
     """Trains the run as a worker would; how it ended."""
-    return train_in(Workspace(Path(home)), Run(Path(run))).reason
+    return run_session(Workspace(Path(home)), Run(Path(run))).reason
 
 
 def train_until_event(home: str, run: str, kind: str, number: int) -> str:
@@ -25,7 +25,7 @@ def train_until_event(home: str, run: str, kind: str, number: int) -> str:
         if event.kind == kind and heard.count(kind) == number:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    return train_in(Workspace(Path(home)), Run(Path(run)), on_event=on_event).reason
+    return run_session(Workspace(Path(home)), Run(Path(run)), on_event=on_event).reason
 
 
 def count_calls(home: str, run: str, mode: Mode) -> int:

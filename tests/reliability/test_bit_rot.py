@@ -12,7 +12,7 @@ from streamlit.testing.v1 import AppTest
 from core.config import TrainConfig
 from core.errors import InputError
 from core.running import session
-from core.running.session import train_in
+from core.running.session import run_session
 from core.runs.checkpoints import Checkpoint, find_checkpoint, list_checkpoints, load_network
 from core.runs.directory import Run, create_run
 from core.runs.event_log import EventReader, EventWriter, read_tail
@@ -56,7 +56,7 @@ def workspace(tmp_path_factory) -> Workspace:
 def trained(workspace) -> Run:
     """Never damaged: tests work on copies."""
     run = create_run(workspace, tiny())
-    assert train_in(workspace, run).reason == "finished"
+    assert run_session(workspace, run).reason == "finished"
     return run
 
 
@@ -141,16 +141,16 @@ def test_flipped_bit_of_a_pointer_that_can_t_be_followed_otherwise_is_refused(ru
 def test_run_with_a_damaged_last_checkpoint_says_which_one_is_sound_or_goes_on_from_it(workspace, monkeypatch):
     config = tiny(epochs=3)
     whole, damaged = create_run(workspace, config), create_run(workspace, config)
-    train_in(workspace, whole)
+    run_session(workspace, whole)
     monkeypatch.setattr(session, "POLL_S", 0.0)
-    train_in(workspace, damaged, lambda: len(list_checkpoints(damaged)) >= 2)
+    run_session(workspace, damaged, lambda: len(list_checkpoints(damaged)) >= 2)
     assert status_of(damaged).state == "paused"
     last = find_checkpoint(damaged, "last")
     others = [checkpoint for checkpoint in list_checkpoints(damaged) if checkpoint != last]
     weights = last.path / "weights.safetensors"
     weights.write_bytes(flipped(weights.read_bytes(), 8 * weights.stat().st_size - 1))
 
-    ended = train_in(workspace, damaged)
+    ended = run_session(workspace, damaged)
     if ended.reason == "finished":
         found = differences(damaged, trace_of(whole))
         assert not found, "\n".join(found)

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from core.jobs.queue import PROJECT
+from core.jobs.executor import PROJECT
 from core.workspace import Workspace, open_workspace
 from tests.reliability.failing_disk import ERRORS, Mode, failing_disk, findings_with, undisturbed
 

@@ -16,7 +16,7 @@ import pytest
 from core.config import TrainConfig
 from core.errors import InputError
 from core.jobs.executor import Worker
-from core.running.session import train_in
+from core.running.session import run_session
 from core.runs.directory import Run, create_run
 from core.runs.event_log import EventReader, append_event
 from core.runs.status import status_of
@@ -132,7 +132,7 @@ def train_until_told(workspace: Workspace, run: Run, crowd: Crowd) -> str:
             crowd.tell("training")
             crowd.finish.take_byte()
 
-    return train_in(workspace, run, should_pause=lambda: True, on_event=on_event).reason
+    return run_session(workspace, run, should_pause=lambda: True, on_event=on_event).reason
 
 
 # b) resuming
@@ -244,7 +244,7 @@ def zygote():
 @pytest.fixture
 def workspace(tmp_path) -> Workspace:
     workspace = open_workspace(tmp_path)
-    train_in(workspace, create_run(workspace, tiny()))  # the store is there
+    run_session(workspace, create_run(workspace, tiny()))  # the store is there
     return workspace
 
 

@@ -21,7 +21,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from core.jobs.queue import PROJECT, WORKER_ENVIRONMENT
+from core.jobs.executor import PROJECT, WORKER_ENVIRONMENT
 
 MODULES = ("core.running.session", "core.serving.launcher", "sklearn.datasets", "torch._dynamo", "tests.reliability.jobs")
 PR_SET_PDEATHSIG = 1

@@ -28,7 +28,7 @@ from core.data.catalogue import DATASETS
 from core.jobs.job import JobProgress, JobStarted, Request, create_job, server_lock
 from core.models.catalogue import MODELS
 from core.recipes import RECIPES
-from core.running.session import train_in
+from core.running.session import run_session
 from core.runs.checkpoints import find_checkpoint
 from core.runs.directory import Run, create_run, find_run
 from core.runs.event_log import EventReader, append_event
@@ -273,7 +273,7 @@ def test_stop_ends_a_training_in_another_thread_or_process(home):
         if isinstance(event, StepLogged):
             trains.set()
 
-    thread = threading.Thread(target=train_in, args=(workspace, run), kwargs={"on_event": on_event})
+    thread = threading.Thread(target=run_session, args=(workspace, run), kwargs={"on_event": on_event})
     thread.start()
     assert trains.wait(30)
     answer = home.run("stop", run.id)

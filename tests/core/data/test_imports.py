@@ -11,9 +11,10 @@ from core.config import Preprocessing
 from core.data import sets
 from core.data.edits import Action, current_edits, edit, edits_at, keep_revision
 from core.data.imports import ImportedSet, import_images, imported_sets, remove_import
-from core.data.sets import dataset_info, find_store, prepare_store, settled, suiting
+from core.data.sets import dataset_info, find_store, prepare_store, suiting
 from core.errors import InputError
 from core.recipes import recipe_named
+from core.running.complete import complete
 from core.settings import changed
 from core.workspace import Workspace, open_workspace
 from tests.fixtures.image_archives import Entry as ZipEntry
@@ -158,22 +159,22 @@ def test_removing_forgets_name_and_edits_and_leaves_the_person_s_folder_and_old_
 
 def test_size_of_the_import_and_the_edits_of_the_moment_are_settled(workspace, pets):
     import_images(workspace, pets, size_px=16, fit="pad")
-    plain = settled(workspace, config_on("pets"))
+    plain = complete(workspace, config_on("pets"))
     assert (plain.preprocessing.size_px, plain.preprocessing.fit, plain.data.edits) == (16, "pad", "")
     edit(workspace, "pets", Action("exclude", ("train/ants/one.png",)))
-    edited = settled(workspace, config_on("pets"))
+    edited = complete(workspace, config_on("pets"))
     assert edited.data.edits == keep_revision(workspace, "pets") != ""
-    assert settled(workspace, edited) == edited, "what is settled stays"
+    assert complete(workspace, edited) == edited, "what is settled stays"
     edit(workspace, "pets", Action("exclude", ("train/ants/two.PNG",)))
-    assert settled(workspace, edited) == edited
-    assert settled(workspace, config_on("pets", **{"data.edits": "none"})).data.edits == "none"
-    assert settled(workspace, config_on("pets", **{"preprocessing.size_px": 24})).preprocessing.size_px == 24
+    assert complete(workspace, edited) == edited
+    assert complete(workspace, config_on("pets", **{"data.edits": "none"})).data.edits == "none"
+    assert complete(workspace, config_on("pets", **{"preprocessing.size_px": 24})).preprocessing.size_px == 24
 
 
 def test_spec_before_and_after_reading_counts_the_edited_set(workspace, pets):
     import_images(workspace, pets, size_px=16)
     edit(workspace, "pets", Action("exclude", ("train/ants/one.png", "val/ants/three.Png")))
-    config = settled(workspace, config_on("pets", **{"data.evaluate_on": "validation"}))
+    config = complete(workspace, config_on("pets", **{"data.evaluate_on": "validation"}))
     for is_ready in (False, True):
         spec = dataset_info(workspace, config)
         assert (spec.splits, spec.shape, spec.is_ready) == ({"train": 3, "validation": 2}, (3, 16, 16), is_ready)

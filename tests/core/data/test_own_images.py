@@ -10,11 +10,12 @@ from PIL import Image
 
 from core.config import Preprocessing
 from core.data.imports import import_images, imported_sets
-from core.data.sets import dataset_info, find_store, place_of, prepare_store, settled
+from core.data.sets import dataset_info, find_store, place_of, prepare_store
 from core.data.sources.own_images import DEFAULT_SIZE_PX, list_images
 from core.data.store.image_store import ImageStore
 from core.errors import InputError
 from core.recipes import recipe_named
+from core.running.complete import complete
 from core.settings import changed
 from core.workspace import Workspace, open_workspace
 from tests.fixtures.real_data import real_data
@@ -252,7 +253,7 @@ def test_path_in_a_configuration_is_made_absolute(workspace, tmp_path, monkeypat
     make(tmp_path / "pets", "cat/a.png", "dog/b.png")
     monkeypatch.chdir(tmp_path)
     config = changed(recipe_named("cifar10-quick").config, {"data.dataset": "./pets"})
-    assert settled(workspace, config).data.dataset == str(tmp_path / "pets")
+    assert complete(workspace, config).data.dataset == str(tmp_path / "pets")
 
 
 def test_folder_is_planned_by_its_files_names_before_its_pictures_are_read(workspace, tmp_path):

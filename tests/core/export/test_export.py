@@ -18,7 +18,7 @@ from core.errors import InputError
 from core.export.bundles import checkpoint_zip, run_zip
 from core.export.weights import write_safetensors, write_state_dict_pt
 from core.intake.load import load_file
-from core.running.session import train_in
+from core.running.session import run_session
 from core.runs.checkpoints import find_checkpoint, list_checkpoints, load_network
 from core.runs.directory import Run, create_run
 from core.runs.event_log import decode_line
@@ -32,7 +32,7 @@ from tests.core.intake.test_load import digits_config, equal, weights_of
 def trained(tmp_path_factory) -> tuple[Workspace, Run]:
     workspace = open_workspace(tmp_path_factory.mktemp("trained"))
     run = create_run(workspace, digits_config(epochs=3))
-    assert train_in(workspace, run).reason == "finished"
+    assert run_session(workspace, run).reason == "finished"
     return workspace, run
 
 
@@ -161,7 +161,7 @@ def test_damaged_checkpoint_is_left_out_and_named(copy, tmp_path):
 def test_run_that_trains_meanwhile_gives_a_zip_that_opens(trained, tmp_path):
     workspace, _ = trained
     run = create_run(workspace, digits_config(**{"epochs": 15, "checkpoint.every_seconds": 0.1}))
-    trainer = threading.Thread(target=train_in, args=(workspace, run))
+    trainer = threading.Thread(target=run_session, args=(workspace, run))
     trainer.start()
     taken = []
     while trainer.is_alive():

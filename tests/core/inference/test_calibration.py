@@ -20,7 +20,7 @@ from core.insight.calibration import (
     reliability,
     scale,
 )
-from core.running.session import train_in
+from core.running.session import run_session
 from core.runs.calibration import PLAIN, Calibration, calibration_of, save_calibration
 from core.runs.checkpoints import find_checkpoint, list_checkpoints
 from core.runs.directory import create_run
@@ -103,7 +103,7 @@ def test_threshold_trades_coverage_for_accuracy():
 @pytest.fixture
 def run(workspace):
     run = create_run(workspace, tiny(epochs=2, checkpoint={"every_epochs": 1}))
-    assert train_in(workspace, run).reason == "finished"
+    assert run_session(workspace, run).reason == "finished"
     return run
 
 

@@ -20,7 +20,7 @@ from core.inference.kept_maps import (
 from core.inference.layers import as_input
 from core.insight.run_results import store_of
 from core.models.catalogue import MODELS
-from core.running.session import train_in
+from core.running.session import run_session
 from core.runs.artifacts import ArtifactKind
 from core.runs.checkpoints import find_checkpoint
 from core.runs.directory import Run, create_run
@@ -43,7 +43,7 @@ def home(tmp_path_factory) -> Workspace:
 @pytest.fixture(scope="module")
 def trained(home) -> Run:
     run = create_run(home, tiny(epochs=2, model={"name": "mnist-batchnorm-cnn"}))
-    assert train_in(home, run).reason == "finished"
+    assert run_session(home, run).reason == "finished"
     return run
 
 

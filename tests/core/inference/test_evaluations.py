@@ -28,7 +28,7 @@ from core.insight.run_results import (
     store_of,
 )
 from core.models.first_layer import first_filters
-from core.running.session import train_in
+from core.running.session import run_session
 from core.runs.checkpoints import find_checkpoint, list_checkpoints
 from core.runs.directory import create_run
 from core.runs.evaluations import checkpoint_of, list_evaluations, remove_evaluation
@@ -39,7 +39,7 @@ from tests.core.serving.test_launcher import tiny
 @pytest.fixture
 def run(workspace):
     run = create_run(workspace, tiny(epochs=2, checkpoint={"every_epochs": 1}))
-    assert train_in(workspace, run).reason == "finished"
+    assert run_session(workspace, run).reason == "finished"
     return run
 
 
@@ -190,7 +190,7 @@ def test_evaluation_is_not_taken_for_that_of_other_weights_of_the_same_name(work
     last = find_checkpoint(run, "last")
     kept = evaluate_and_keep(workspace, run, last, "validation")
     other = create_run(workspace, tiny(epochs=2, seed=9, checkpoint={"every_epochs": 1}))
-    train_in(workspace, other)
+    run_session(workspace, other)
     shutil.rmtree(last.path)
     shutil.copytree(find_checkpoint(other, "last").path, last.path)
     assert checkpoint_of(run, kept) is None
@@ -255,10 +255,10 @@ def test_what_is_said_of_pictures_that_are_not_in_the_set_is_not_shown_with_them
 
 def test_difference_says_whether_both_speak_of_the_same_pictures(workspace, run):
     other = create_run(workspace, tiny(epochs=1, seed=3))
-    train_in(workspace, other)
+    run_session(workspace, other)
     other_split = {"dataset": "digits", "validation_fraction": 0.2, "split_seed": 7, "evaluate_on": "validation"}
     elsewhere = create_run(workspace, tiny(epochs=1, data=other_split))
-    train_in(workspace, elsewhere)
+    run_session(workspace, elsewhere)
     here = evaluated_after(run, 2)
     assert are_of_the_same_images(run, here, run, evaluated_after(run, 1))
     assert are_of_the_same_images(run, here, other, evaluated_after(other, 1))

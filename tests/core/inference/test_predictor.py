@@ -15,7 +15,7 @@ from core.inference.evaluation import evaluate_checkpoint, to_evaluate
 from core.inference.predictor import predict
 from core.insight.metrics import confusion_matrix
 from core.insight.run_results import evaluated_after, samples
-from core.running.session import train_in
+from core.running.session import run_session
 from core.runs.checkpoints import find_checkpoint
 from core.runs.directory import Run, create_run
 from core.runs.event_log import EventReader
@@ -45,7 +45,7 @@ def run(workspace) -> Run:
             }
         ),
     )
-    assert train_in(workspace, run).reason == "finished"
+    assert run_session(workspace, run).reason == "finished"
     return run
 
 

@@ -9,7 +9,7 @@ import torch
 from core.data.transforms.corruptions import CORRUPTIONS, corrupted
 from core.inference.robustness import LEVELS, kept_robustness, last_robustness, measure, worse_and_worse
 from core.insight.run_results import evaluated_after, images_of
-from core.running.session import train_in
+from core.running.session import run_session
 from core.runs.checkpoints import find_checkpoint
 from core.runs.directory import create_run
 from tests.core.serving.test_launcher import tiny
@@ -58,7 +58,7 @@ def test_known_pictures():
 @pytest.fixture
 def evaluated(workspace):
     run = create_run(workspace, tiny(epochs=2))
-    assert train_in(workspace, run).reason == "finished"
+    assert run_session(workspace, run).reason == "finished"
     return run, evaluated_after(run, 2)
 
 

@@ -18,7 +18,7 @@ from core.inference.saliency import (
     occlusion,
     patch_sizes,
 )
-from core.running.session import train_in
+from core.running.session import run_session
 from core.runs.artifacts import ArtifactKind, list_kept
 from core.runs.checkpoints import list_checkpoints
 from core.runs.directory import create_run
@@ -145,7 +145,7 @@ def test_progress_that_raises_stops_the_work():
 
 def test_what_covering_showed_is_kept_with_the_run_by_what_it_was_made_from_and_bounded(workspace, monkeypatch):
     run = create_run(workspace, tiny(epochs=2, checkpoint={"every_epochs": 1}))
-    train_in(workspace, run)
+    run_session(workspace, run)
     seen = np.zeros((1, 8, 8), np.uint8)
     one, other = list_checkpoints(run)[-2:]
     asked = [(one, seen, Covering(target, 2, 1, 1.0)) for target in range(5)]

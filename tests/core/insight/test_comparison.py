@@ -27,7 +27,7 @@ from core.insight.prediction_history import PredictionHistory, prediction_histor
 from core.insight.run_results import EvaluatedImages
 from core.insight.run_summary import run_summary
 from core.recipes import recipe_named
-from core.running.session import train_in
+from core.running.session import run_session
 from core.runs.directory import Run, create_run
 from core.runs.history import history_of
 from core.runs.records import evaluated_images, load_predictions
@@ -176,7 +176,7 @@ def test_built_in_set_at_another_size_is_matched_by_number(workspace):
     """Its pictures come as arrays, so their digests are of the size they are stored at."""
     runs = [create_run(workspace, tiny(epochs=0, preprocessing={"size_px": size})) for size in (None, 12)]
     for run in runs:
-        assert train_in(workspace, run).reason == "finished"
+        assert run_session(workspace, run).reason == "finished"
     found = match(workspace, *runs)
     assert found.in_a.tolist() == found.in_b.tolist() == list(range(359))
 
@@ -339,7 +339,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Workspace, dict[s
     for name, changes in {"one": {"seed": 1}, "other": {"seed": 2}, "short": {"seed": 1, "epochs": 1}}.items():
         config = changed(recipe_named("digits-quickstart").config, {"epochs": 11, "threads": 1, "tensorboard": False, **changes})
         runs[name] = create_run(workspace, config)
-        assert train_in(workspace, runs[name]).reason == "finished"
+        assert run_session(workspace, runs[name]).reason == "finished"
     return workspace, runs
 
 

@@ -9,10 +9,11 @@ import pytest
 
 from core.insight.family import MOST, as_tree, change_in_words, family_of, relatives
 from core.insight.setting_differences import Difference
-from core.running.branch import branch, config_to_branch
-from core.running.session import train_in
+from core.running.branch import begun_from, config_to_branch
+from core.running.session import run_session
 from core.runs.directory import Run, create_run, delete_run
 from core.runs.index import _listed
+from core.serving.new_run import new_run
 from core.settings import changed
 from core.workspace import Workspace
 from tests.core.serving.test_launcher import tiny
@@ -92,11 +93,11 @@ def test_damaged_configuration_of_a_relative_is_said(workspace: Workspace):
 
 def test_family_of_real_runs_says_the_one_change_on_each_edge(workspace: Workspace):
     root = create_run(workspace, tiny())
-    train_in(workspace, root)
-    slower = branch(workspace, changed(config_to_branch(root), {"optimizer.lr": 0.001}), root)
-    train_in(workspace, slower)
-    longer = branch(workspace, changed(config_to_branch(slower), {"epochs": 4}), slower, "last")
-    again = branch(workspace, config_to_branch(root), root)
+    run_session(workspace, root)
+    slower = new_run(workspace, begun_from(changed(config_to_branch(root), {"optimizer.lr": 0.001}), root))
+    run_session(workspace, slower)
+    longer = new_run(workspace, begun_from(changed(config_to_branch(slower), {"epochs": 4}), slower, "last"))
+    again = new_run(workspace, begun_from(config_to_branch(root), root))
     create_run(workspace, tiny())  # no relative
     for asked in (root, longer):
         members = family_of(workspace, [asked.id]).members

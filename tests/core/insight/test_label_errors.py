@@ -12,7 +12,7 @@ from core.insight.gallery import Wanted, select
 from core.insight.learning import learning_of
 from core.insight.run_results import evaluated_after, records_of
 from core.recipes import recipe_named
-from core.running.session import train_in
+from core.running.session import run_session
 from core.runs.directory import create_run
 from core.settings import changed
 from tests.fixtures.real_data import real_data
@@ -53,7 +53,7 @@ def flipped(workspace, monkeypatch) -> np.ndarray:
 def test_most_planted_label_errors_are_at_the_top_of_the_suspicion_list(workspace, flipped):
     config = changed(recipe_named("mnist-first-cnn").config, {"epochs": 3, "tensorboard": False})
     run = create_run(workspace, config)
-    assert train_in(workspace, run).reason == "finished"
+    assert run_session(workspace, run).reason == "finished"
     evaluated = evaluated_after(run, 3)
     assert len(evaluated.labels) == HELD_OUT
     learning = learning_of(records_of(run, range(4)), evaluated.labels)

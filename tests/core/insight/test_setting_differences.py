@@ -4,10 +4,11 @@ import pytest
 
 from core.config import VARIANTS, TrainConfig
 from core.insight.setting_differences import WITHOUT_EFFECT, Setup, differ_by_seed_alone, differences, setup_of
-from core.running.branch import branch, config_to_branch
-from core.running.session import train_in
+from core.running.branch import begun_from, config_to_branch
+from core.running.session import run_session
 from core.runs.directory import create_run
 from core.runs.history import history_of
+from core.serving.new_run import new_run
 from core.settings import changed, get, sections
 from core.workspace import Workspace
 from tests.core.serving.test_launcher import tiny
@@ -109,9 +110,9 @@ def test_seed_alone_is_told_from_other_differences():
 
 def test_branch_differs_from_its_parent_in_what_was_changed_not_in_what_was_measured(workspace: Workspace):
     parent = create_run(workspace, tiny())
-    train_in(workspace, parent)
-    child = branch(workspace, changed(config_to_branch(parent), {"optimizer.lr": 0.5}), parent)
-    train_in(workspace, child)
+    run_session(workspace, parent)
+    child = new_run(workspace, begun_from(changed(config_to_branch(parent), {"optimizer.lr": 0.5}), parent))
+    run_session(workspace, child)
     assert parent.config.preprocessing.mean is None and child.config.preprocessing.mean is not None
     found = differences([setup_of(workspace, run, history_of(run)) for run in (parent, child)])
     assert [row.path for row in found] == ["origin", "optimizer.lr"]
@@ -123,7 +124,7 @@ def test_branch_differs_from_its_parent_in_what_was_changed_not_in_what_was_meas
 
 def test_settings_count_as_they_ended(workspace: Workspace):
     run = create_run(workspace, tiny())
-    train_in(workspace, run)
+    run_session(workspace, run)
     from core.runs.event_log import append_event
     from core.training.events import Changed
 

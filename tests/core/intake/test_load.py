@@ -24,7 +24,7 @@ from core.inference.predictor import predict
 from core.intake.load import kind_of, load_file
 from core.models.network_spec import NetworkSpec
 from core.running import session
-from core.running.session import train_in
+from core.running.session import run_session
 from core.runs.checkpoints import Checkpoint, find_checkpoint, load_network
 from core.runs.directory import ID_PATTERN, Run, create_run, find_run, list_runs
 from core.runs.event_log import append_event, encode_line
@@ -59,7 +59,7 @@ def digits_config(**changes: object) -> TrainConfig:
 def trained(tmp_path_factory) -> tuple[Workspace, Run]:
     workspace = open_workspace(tmp_path_factory.mktemp("trained"))
     run = create_run(workspace, digits_config())
-    assert train_in(workspace, run).reason == "finished"
+    assert run_session(workspace, run).reason == "finished"
     return workspace, run
 
 
@@ -103,7 +103,7 @@ def test_loaded_weights_are_judged_exactly_as_where_they_were_trained(trained, o
     written = find_checkpoint(loaded, "last").path / "weights.safetensors"
     assert origin.sha256 == hashlib.sha256(written.read_bytes()).hexdigest() or len(origin.sha256) == 64
     assert loaded.config.epochs == 0
-    ended = train_in(other, loaded)  # only judged: nothing is trained
+    ended = run_session(other, loaded)  # only judged: nothing is trained
     assert ended.reason == "finished"
     assert ended.accuracy == history_of(run).last_evaluation.accuracy
     assert equal(weights_of(loaded), weights_of(run))
@@ -262,16 +262,16 @@ def test_run_resumed_elsewhere_equals_the_uninterrupted_one(trained, other, tmp_
     workspace, _ = trained
     config = digits_config(**{"optimizer.decay_all": False, "optimizer.weight_decay": 0.01, "epochs": 3})
     whole, part = create_run(workspace, config), create_run(workspace, config)
-    train_in(workspace, whole)
+    run_session(workspace, whole)
     seen = []
 
     def after_the_second_epoch() -> bool:
         return len(seen) >= 2
 
-    train_in(workspace, part, after_the_second_epoch, lambda event: seen.append(event) if event.kind == "checkpoint" else None)
+    run_session(workspace, part, after_the_second_epoch, lambda event: seen.append(event) if event.kind == "checkpoint" else None)
     assert status_of(part).state == "paused"
     loaded = load_file(other, bundle(part, tmp_path), "run.zip").run
-    train_in(other, loaded)
+    run_session(other, loaded)
     assert equal(weights_of(loaded), weights_of(whole))
 
 

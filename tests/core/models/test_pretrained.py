@@ -9,7 +9,7 @@ from torch import nn
 
 from core.config import SGD, TrainConfig
 from core.data.imports import import_images
-from core.data.sets import prepare_store, settled
+from core.data.sets import prepare_store
 from core.data.sources.download import fetch_file
 from core.errors import InputError
 from core.intake import pretrained
@@ -17,8 +17,9 @@ from core.intake.pretrained import make_pretrained_ready
 from core.models.catalogue import MODELS, build_model, describe_model
 from core.models.head import freeze_backbone, head_of, training_mode
 from core.models.pretrained import PRETRAINED, are_at_hand, original_path, weights_path
+from core.running.complete import complete
 from core.running.recipe_start import start_from
-from core.running.session import train_in
+from core.running.session import run_session
 from core.runs.checkpoints import find_checkpoint, load_network
 from core.runs.directory import create_run
 from core.settings import changed, config_from
@@ -95,12 +96,12 @@ def test_frozen_backbone_stays_as_it_is_and_the_last_layer_learns():
 
 def test_weights_put_in_place_are_what_training_begins_with_and_frozen_they_stay(workspace):
     published = put_weights(workspace)
-    config = settled(workspace, config_for())
+    config = complete(workspace, config_for())
     make_pretrained_ready(workspace, config)
     kept = load_file(weights_path(workspace, MODEL))
     assert all(torch.equal(kept[name], value) for name, value in published.items())
     run = create_run(workspace, config)
-    assert train_in(workspace, run).reason == "finished"
+    assert run_session(workspace, run).reason == "finished"
     trained, spec = load_network(find_checkpoint(run))
     head = head_of(list(published))
     assert all(torch.equal(value, published[name]) for name, value in trained.state_dict().items() if name not in head)
@@ -109,10 +110,10 @@ def test_weights_put_in_place_are_what_training_begins_with_and_frozen_they_stay
 
 def test_unfrozen_pretrained_network_learns_everywhere(workspace):
     published = put_weights(workspace)
-    config = settled(workspace, config_for(model={"name": MODEL, "weights": "pretrained"}))
+    config = complete(workspace, config_for(model={"name": MODEL, "weights": "pretrained"}))
     make_pretrained_ready(workspace, config)
     run = create_run(workspace, config)
-    assert train_in(workspace, run).reason == "finished"
+    assert run_session(workspace, run).reason == "finished"
     trained, _ = load_network(find_checkpoint(run))
     assert not torch.equal(trained.state_dict()["features.0.0.weight"], published["features.0.0.weight"])
 
@@ -141,8 +142,8 @@ def test_without_network_the_file_its_place_and_the_way_out_are_named(workspace,
 
 def test_training_says_so_where_the_weights_have_gone(workspace):
     prepare_store(workspace, "digits", config_for().preprocessing)
-    run = create_run(workspace, settled(workspace, config_for()))
-    ended = train_in(workspace, run)
+    run = create_run(workspace, complete(workspace, config_for()))
+    ended = run_session(workspace, run)
     assert ended.reason == "failed"
     assert "not on this machine" in ended.message
 
@@ -165,8 +166,8 @@ def test_ants_and_bees_run_from_scratch_without_weights_and_say_so(workspace, an
     assert "not on this machine" in start.note and "scratch" in start.note
     assert (start.config.model.weights, start.config.model.name) == ("fresh", "residual-cnn")
     assert start.config.data.dataset == "insects"
-    run = create_run(workspace, settled(workspace, changed(start.config, {"epochs": 2, "threads": 1})))
-    assert train_in(workspace, run).reason == "finished"
+    run = create_run(workspace, complete(workspace, changed(start.config, {"epochs": 2, "threads": 1})))
+    assert run_session(workspace, run).reason == "finished"
 
 
 def test_ants_and_bees_begin_pretrained_where_the_weights_are(workspace):

@@ -8,13 +8,15 @@ import torch
 from core.errors import InputError
 from core.running import saving, session
 from core.running.actions import change_run, make_ready
-from core.running.branch import branch, check_fit, config_to_branch
-from core.running.session import train_in
+from core.running.branch import begun_from, check_fit, config_to_branch
+from core.running.session import run_session
 from core.runs.checkpoints import find_checkpoint, list_checkpoints, load_network
 from core.runs.control import Commands, send_changes
 from core.runs.directory import Run, create_run
 from core.runs.history import history_of
 from core.runs.status import status_of
+from core.serving.new_run import new_run
+from core.settings import changed
 from core.training import loop
 from core.training.events import CheckpointSaved, Evaluated, StepLogged
 from core.training.loop import TrainState
@@ -53,7 +55,7 @@ def make_ready_to_go_on(run: Run, settings: dict | None = None, checkpoint: str 
 
 def test_learning_rate_changes_from_the_next_step_on_and_says_what_it_was(workspace):
     run = create_run(workspace, tiny(log_every=1))
-    train_in(workspace, run, on_event=at(30, run, {"optimizer.lr": 0.01}))
+    run_session(workspace, run, on_event=at(30, run, {"optimizer.lr": 0.01}))
     rates = history_of(run).steps["lr"]
     assert set(rates[:30]) == {0.1}
     assert set(rates[30:]) == {0.01}
@@ -74,7 +76,7 @@ def test_run_killed_after_a_change_makes_it_again_where_it_was_made(workspace):
     """The checkpoint lies before the change: going on from it, the change comes at the same step as the first time."""
     settings = {"optimizer.lr": 0.02, "epochs": 3}
     undisturbed = create_run(workspace, tiny(log_every=1))
-    train_in(workspace, undisturbed, on_event=at(30, undisturbed, settings))
+    run_session(workspace, undisturbed, on_event=at(30, undisturbed, settings))
 
     killed = create_run(workspace, tiny(log_every=1))
     change = at(30, killed, settings)
@@ -85,9 +87,9 @@ def test_run_killed_after_a_change_makes_it_again_where_it_was_made(workspace):
             raise Killed
 
     with pytest.raises(Killed):
-        train_in(workspace, killed, on_event=die)
+        run_session(workspace, killed, on_event=die)
     assert find_checkpoint(killed, "last").name == "epoch-0001"  # step 23, before the change
-    train_in(workspace, killed)
+    run_session(workspace, killed)
     assert weights_of(killed) == weights_of(undisturbed)
     assert same_history(killed, undisturbed)
     assert [(row.number, row.step) for row in history_of(killed).changes] == [(1, 30), (2, 30)]
@@ -96,10 +98,10 @@ def test_run_killed_after_a_change_makes_it_again_where_it_was_made(workspace):
 
 def test_change_sent_to_a_paused_run_holds_when_it_goes_on(workspace):
     run = create_run(workspace, tiny(log_every=1))
-    train_in(workspace, run, should_pause=lambda: len(history_of(run).steps["step"]) >= 25)
+    run_session(workspace, run, should_pause=lambda: len(history_of(run).steps["step"]) >= 25)
     change_run(run, {"optimizer.lr": 0.03})
     step = status_of(run)
-    train_in(workspace, run)
+    run_session(workspace, run)
     rates = history_of(run).steps["lr"]
     assert rates[0] == 0.1
     assert rates[-1] == 0.03
@@ -118,7 +120,7 @@ def test_change_sent_to_a_paused_run_holds_when_it_goes_on(workspace):
 )
 def test_change_that_makes_no_sense_is_refused_in_words(workspace, settings, words):
     run = create_run(workspace, tiny(epochs=3))
-    train_in(workspace, run, should_pause=lambda: len(history_of(run).evaluations) >= 3)
+    run_session(workspace, run, should_pause=lambda: len(history_of(run).evaluations) >= 3)
     with pytest.raises(InputError, match=words):
         change_run(run, settings)
     assert Commands(run).waiting() == []
@@ -127,12 +129,12 @@ def test_change_that_makes_no_sense_is_refused_in_words(workspace, settings, wor
 def test_run_trained_longer_equals_one_that_had_the_epochs_from_the_start(workspace):
     """Workload 1 goes on for epochs 4 to 8; here 3 and 4. The learning rate is constant, so nothing else depends on the epochs."""
     short, long = create_run(workspace, tiny(epochs=2)), create_run(workspace, tiny(epochs=4))
-    train_in(workspace, long)
-    train_in(workspace, short)
+    run_session(workspace, long)
+    run_session(workspace, short)
     with pytest.raises(InputError, match="To train it longer, ask for more than 2 epochs"):
         make_ready_to_go_on(short)
     make_ready_to_go_on(short, {"epochs": 4})
-    assert train_in(workspace, short).reason == "finished"
+    assert run_session(workspace, short).reason == "finished"
     assert weights_of(short) == weights_of(long)
     assert same_history(short, long)
     assert (status_of(short).epoch, status_of(short).epochs) == (4, 4)
@@ -148,23 +150,23 @@ def test_early_stopping_ends_the_run_when_its_patience_is_over(workspace, monkey
 
     monkeypatch.setattr(loop, "evaluate", scripted)
     run = create_run(workspace, tiny(epochs=5, early_stopping={"patience": 2}))
-    ended = train_in(workspace, run)
+    ended = run_session(workspace, run)
     assert [row.patience_left for row in history_of(run).evaluations] == [2, 2, 2, 1, 0]
     assert (ended.reason, ended.epoch) == ("finished", 4)
     assert ended.message == "Stopped early: loss has not improved for 2 epochs; its best is 0.8000."
 
     make_ready_to_go_on(run, {"epochs": 5})  # train longer: patience begins anew
-    assert train_in(workspace, run).epoch == 5
+    assert run_session(workspace, run).epoch == 5
 
 
 @pytest.mark.parametrize("patience_changed", [False, True])
 def test_patience_survives_a_pause(workspace, patience_changed):
     """A huge least change: no epoch counts as an improvement, so patience 3 ends the run after epoch 4, paused in between or not."""
     run = create_run(workspace, tiny(epochs=9, early_stopping={"patience": 3, "min_change": 100}))
-    train_in(workspace, run, should_pause=lambda: len(history_of(run).evaluations) >= 3)
+    run_session(workspace, run, should_pause=lambda: len(history_of(run).evaluations) >= 3)
     if patience_changed:
         change_run(run, {"early_stopping.patience": 0})
-    ended = train_in(workspace, run)
+    ended = run_session(workspace, run)
     assert ended.epoch == (9 if patience_changed else 4)
 
 
@@ -188,7 +190,7 @@ def poison(step: int, what: str, monkeypatch) -> None:
 def test_divergence_ends_the_run_in_its_step_and_keeps_the_last_finite_checkpoint(workspace, monkeypatch, what):
     poison(STEPS_PER_EPOCH + 5, what, monkeypatch)
     run = create_run(workspace, tiny())
-    ended = train_in(workspace, run)
+    ended = run_session(workspace, run)
     assert (ended.reason, ended.step) == ("failed", STEPS_PER_EPOCH + 4)  # no step is counted that was not finite
     assert f"at step {STEPS_PER_EPOCH + 5} (epoch 2) {what} was no longer a finite number" in ended.message
     assert "The last checkpoint, epoch-0001, is kept. Resume with a lower learning rate, 0.01 instead of 0.1" in ended.message
@@ -200,7 +202,7 @@ def test_divergence_ends_the_run_in_its_step_and_keeps_the_last_finite_checkpoin
 def test_real_divergence_is_found_in_its_step(workspace):
     linear = {"name": "cifar10-quick", "width": 0.1}  # no activation between its layers: nothing saturates
     run = create_run(workspace, tiny(model=linear, optimizer={"name": "sgd", "lr": 50}, log_every=1))
-    ended = train_in(workspace, run)
+    ended = run_session(workspace, run)
     assert ended.reason == "failed"
     assert "diverged" in ended.message
     assert all(row is not None for row in history_of(run).steps["loss"])  # nothing infinite was recorded
@@ -222,7 +224,7 @@ def test_want_of_memory_ends_the_run_with_a_smaller_batch_suggested(workspace, m
 
     monkeypatch.setattr(loop.FiniteWatch, "fault", fault)
     run = create_run(workspace, tiny())
-    ended = train_in(workspace, run)
+    ended = run_session(workspace, run)
     assert ended.reason == "failed"
     assert "not enough memory" in ended.message
     assert "batch size of 32" in ended.message
@@ -230,8 +232,8 @@ def test_want_of_memory_ends_the_run_with_a_smaller_batch_suggested(workspace, m
 
 def test_damaged_checkpoint_is_named_and_the_sound_one_before_it_offered_and_leads_to_the_same_end(workspace):
     undisturbed, run = create_run(workspace, tiny(epochs=3)), create_run(workspace, tiny(epochs=3))
-    train_in(workspace, undisturbed)
-    train_in(workspace, run, should_pause=lambda: len(history_of(run).evaluations) >= 3)
+    run_session(workspace, undisturbed)
+    run_session(workspace, run, should_pause=lambda: len(history_of(run).evaluations) >= 3)
     last = find_checkpoint(run, "last")
     content = bytearray((last.path / "optimizer.safetensors").read_bytes())
     content[-1] ^= 1
@@ -240,17 +242,17 @@ def test_damaged_checkpoint_is_named_and_the_sound_one_before_it_offered_and_lea
         make_ready_to_go_on(run)
     assert refusal.value.code == "damaged-checkpoint"
     make_ready_to_go_on(run, checkpoint="epoch-0001")
-    train_in(workspace, run, from_checkpoint="epoch-0001")
+    run_session(workspace, run, from_checkpoint="epoch-0001")
     assert weights_of(run) == weights_of(undisturbed)
     assert same_history(run, undisturbed)
 
 
 def test_session_that_meets_a_damaged_checkpoint_ends_with_both_names(workspace):
     run = create_run(workspace, tiny(epochs=3))
-    train_in(workspace, run, should_pause=lambda: len(history_of(run).evaluations) >= 3)
+    run_session(workspace, run, should_pause=lambda: len(history_of(run).evaluations) >= 3)
     last = find_checkpoint(run, "last")
     (last.path / "weights.safetensors").unlink()
-    ended = train_in(workspace, run)
+    ended = run_session(workspace, run)
     assert ended.reason == "failed"
     assert last.name in ended.message
     assert "epoch-0001 is sound" in ended.message
@@ -258,9 +260,9 @@ def test_session_that_meets_a_damaged_checkpoint_ends_with_both_names(workspace)
 
 def test_going_back_supersedes_what_came_after(workspace):
     run = create_run(workspace, tiny(epochs=3))
-    train_in(workspace, run)
+    run_session(workspace, run)
     make_ready_to_go_on(run, {"optimizer.lr": 0.001}, "epoch-0001")
-    train_in(workspace, run, from_checkpoint="epoch-0001")
+    run_session(workspace, run, from_checkpoint="epoch-0001")
     history = history_of(run)
     assert [row.epoch for row in history.evaluations] == [0, 1, 2, 3]
     assert list(history.steps["step"]) == sorted(set(history.steps["step"]))  # one line
@@ -270,7 +272,7 @@ def test_going_back_supersedes_what_came_after(workspace):
 
 def test_checkpoint_saved_by_a_session_that_was_killed_before_it_said_so_is_told_by_the_next(workspace):
     undisturbed, run = create_run(workspace, tiny()), create_run(workspace, tiny())
-    train_in(workspace, undisturbed)
+    run_session(workspace, undisturbed)
 
     class Dies(saving.Saver):
         def _event(self, state):
@@ -278,18 +280,18 @@ def test_checkpoint_saved_by_a_session_that_was_killed_before_it_said_so_is_told
 
     with pytest.MonkeyPatch.context() as patch, pytest.raises(Killed):
         patch.setattr(session, "Saver", Dies)
-        train_in(workspace, run)
+        run_session(workspace, run)
     assert rows_of(run, "checkpoint") == []
-    train_in(workspace, run)
+    run_session(workspace, run)
     assert [row.name for row in history_of(run).checkpoints] == [row.name for row in history_of(undisturbed).checkpoints]
     assert weights_of(run) == weights_of(undisturbed)
 
 
 def test_going_on_elsewhere_says_why_the_last_bits_may_differ(workspace, monkeypatch):
     run = create_run(workspace, tiny(epochs=3))
-    train_in(workspace, run, should_pause=lambda: len(history_of(run).evaluations) >= 2)
+    run_session(workspace, run, should_pause=lambda: len(history_of(run).evaluations) >= 2)
     monkeypatch.setattr(session, "current_environment", lambda *_: {**ENVIRONMENT, "torch": "9.9.9"})
-    train_in(workspace, run)
+    run_session(workspace, run)
     ((step, why),) = history_of(run).inexact
     assert step > 0
     assert "another version of PyTorch" in why
@@ -301,15 +303,15 @@ ENVIRONMENT = {"device": "cpu", "precision": "float32", "threads": 1, "processor
 
 def test_going_on_in_the_same_place_is_exact_and_says_nothing(workspace):
     run = create_run(workspace, tiny(epochs=3))
-    train_in(workspace, run, should_pause=lambda: len(history_of(run).evaluations) >= 2)
-    train_in(workspace, run)
+    run_session(workspace, run, should_pause=lambda: len(history_of(run).evaluations) >= 2)
+    run_session(workspace, run)
     assert history_of(run).inexact == []
 
 
 def test_new_run_begins_with_the_weights_of_an_earlier_one_and_remembers_it(workspace):
     parent = create_run(workspace, tiny())
-    train_in(workspace, parent)
-    child = branch(workspace, config_to_branch(parent), parent, "epoch-0001")
+    run_session(workspace, parent)
+    child = new_run(workspace, begun_from(config_to_branch(parent), parent, "epoch-0001"))
     (child.checkpoints / "epoch-0000" / "weights.safetensors").read_bytes()
     assert (child.config.origin.kind, child.config.origin.name, child.config.origin.checkpoint) == (
         "run",
@@ -317,7 +319,7 @@ def test_new_run_begins_with_the_weights_of_an_earlier_one_and_remembers_it(work
         "epoch-0001",
     )
     events = []
-    train_in(workspace, child, on_event=events.append)
+    run_session(workspace, child, on_event=events.append)
     first = next(event for event in events if isinstance(event, Evaluated))
     of_parent = next(row for row in history_of(parent).evaluations if row.epoch == 1)
     assert (first.epoch, first.accuracy, first.loss) == (0, of_parent.accuracy, pytest.approx(of_parent.loss, rel=1e-6))
@@ -334,9 +336,9 @@ def test_head_is_drawn_anew_where_the_classes_are_others(workspace, tmp_path):
         for i in range(12):
             Image.new("L", (8, 8), shade + i).save(folder / name / f"{i}.png")
     parent = create_run(workspace, tiny())
-    train_in(workspace, parent)
-    config = session.changed(config_to_branch(parent), {"data.dataset": str(folder), "batch_size": 8, "epochs": 1})
-    child = branch(workspace, config, parent, "last")
+    run_session(workspace, parent)
+    config = changed(config_to_branch(parent), {"data.dataset": str(folder), "batch_size": 8, "epochs": 1})
+    child = new_run(workspace, begun_from(config, parent, "last"))
     assert "3 classes instead of 10" in child.config.origin.note
     ours, spec = load_network(find_checkpoint(child, "last"))
     theirs, _ = load_network(find_checkpoint(parent, "last"))
@@ -344,25 +346,29 @@ def test_head_is_drawn_anew_where_the_classes_are_others(workspace, tmp_path):
     kept = [name for name, w in ours.state_dict().items() if w.shape == theirs.state_dict()[name].shape]
     assert kept
     assert all(torch.equal(ours.state_dict()[name], theirs.state_dict()[name]) for name in kept)
-    assert train_in(workspace, child).reason == "finished"
+    assert run_session(workspace, child).reason == "finished"
 
 
 def test_branch_of_another_model_is_refused_in_words(workspace):
     parent = create_run(workspace, tiny(epochs=1))
-    train_in(workspace, parent)
-    config = session.changed(config_to_branch(parent), {"model.width": 0.1})
-    for attempt in (lambda: branch(workspace, config, parent), lambda: check_fit(config, (1, 8, 8), 10, parent, "last")):
+    run_session(workspace, parent)
+    config = changed(config_to_branch(parent), {"model.width": 0.1})
+    for attempt in (
+        lambda: new_run(workspace, begun_from(config, parent)),
+        lambda: check_fit(workspace, begun_from(config, parent, "last"), (1, 8, 8), 10),
+    ):
         with pytest.raises(InputError, match=r"of mlp \(width 0.05\), the new run's model is mlp \(width 0.1\)"):
             attempt()
 
 
 def test_what_a_branch_would_draw_anew_is_known_before(workspace):
     parent = create_run(workspace, tiny(epochs=1))
-    train_in(workspace, parent)
-    assert check_fit(parent.config, (1, 8, 8), 10, parent, "last") == ""
-    assert check_fit(parent.config, (1, 8, 8), 3, parent, "last") == "The last layer is drawn anew: 3 classes instead of 10."
+    run_session(workspace, parent)
+    begun = begun_from(parent.config, parent, "last")
+    assert check_fit(workspace, begun, (1, 8, 8), 10) == ""
+    assert check_fit(workspace, begun, (1, 8, 8), 3) == "The last layer is drawn anew: 3 classes instead of 10."
     with pytest.raises(InputError, match=r"don't fit these pictures: .* \(grey or colour\)"):
-        check_fit(parent.config, (3, 8, 8), 10, parent, "last")
+        check_fit(workspace, begun, (3, 8, 8), 10)
 
 
 def test_state_out_of_patience_needs_a_patience():
@@ -371,9 +377,9 @@ def test_state_out_of_patience_needs_a_patience():
 
 def test_commands_of_a_run_are_numbered_across_sessions(workspace):
     run = create_run(workspace, tiny(epochs=3))
-    train_in(workspace, run, should_pause=lambda: len(history_of(run).evaluations) >= 2)
+    run_session(workspace, run, should_pause=lambda: len(history_of(run).evaluations) >= 2)
     assert send_changes(run, {"optimizer.lr": 0.05}) == 1
-    train_in(workspace, run, on_event=at(60 - 60 % 7, run, {"optimizer.lr": 0.04}))
+    run_session(workspace, run, on_event=at(60 - 60 % 7, run, {"optimizer.lr": 0.04}))
     assert [(row.number, row.after) for row in history_of(run).changes] == [(1, 0.05), (2, 0.04)]
 
 
@@ -387,12 +393,12 @@ def test_correction_of_a_rate_that_the_run_had_failed_by_is_not_undone_by_the_ol
         return "the loss" if self.calls == 35 and history_of(run).changes else real(self, loss)
 
     monkeypatch.setattr(loop.FiniteWatch, "fault", fault)
-    ended = train_in(workspace, run, on_event=at(30, run, {"optimizer.lr": 5.0}))
+    ended = run_session(workspace, run, on_event=at(30, run, {"optimizer.lr": 5.0}))
     assert ended.reason == "failed"
     assert "0.1 instead of 5" in ended.message  # the rate before the change, which was fine
     monkeypatch.setattr(loop.FiniteWatch, "fault", real)
     make_ready_to_go_on(run, {"optimizer.lr": 0.05})
-    assert train_in(workspace, run).reason == "finished"
+    assert run_session(workspace, run).reason == "finished"
     assert set(history_of(run).steps["lr"][STEPS_PER_EPOCH:]) == {0.05}
 
 
@@ -402,8 +408,8 @@ def test_change_of_a_run_that_is_paused_before_its_first_step_is_kept_for_later(
     run = create_run(workspace, tiny(log_every=1))
     send_changes(run, {"optimizer.lr": 0.02})
     with FileLock(workspace.locks / "cpu.lock"):  # another training has the device
-        assert train_in(workspace, run, should_pause=lambda: True).reason == "paused"
-    train_in(workspace, run)
+        assert run_session(workspace, run, should_pause=lambda: True).reason == "paused"
+    run_session(workspace, run)
     assert set(history_of(run).steps["lr"]) == {0.02}
 
 
@@ -415,28 +421,28 @@ def test_change_that_comes_after_the_last_step_is_said_to_be_too_late_and_never_
             send_changes(run, {"optimizer.lr": 9.0})
 
     monkeypatch.setattr(session, "POLL_S", 1000.0)  # not looked at any more
-    ended = train_in(workspace, run, on_event=on_event)
+    ended = run_session(workspace, run, on_event=on_event)
     assert ended.message == "Trained to the last epoch. A change of optimizer.lr to 9.0 came too late and was not taken."
     make_ready_to_go_on(run, {"epochs": 3})
-    train_in(workspace, run)
+    run_session(workspace, run)
     assert set(history_of(run).steps["lr"]) == {0.1}
 
 
 def test_epochs_lowered_within_an_epoch_end_the_run_after_it(workspace):
     run = create_run(workspace, tiny(epochs=5, log_every=1))
-    ended = train_in(workspace, run, on_event=at(30, run, {"epochs": 1}))
+    ended = run_session(workspace, run, on_event=at(30, run, {"epochs": 1}))
     assert (ended.epoch, ended.epochs) == (2, 2)
 
 
 def test_imported_run_whose_commands_stayed_behind_still_takes_changes(workspace):
     run = create_run(workspace, tiny(log_every=1))
-    train_in(workspace, run, on_event=at(30, run, {"optimizer.lr": 0.02}))
+    run_session(workspace, run, on_event=at(30, run, {"optimizer.lr": 0.02}))
     run.control.unlink()  # a run's zip does not have it
     make_ready_to_go_on(run, {"epochs": 3})
-    assert train_in(workspace, run).epoch == 3
+    assert run_session(workspace, run).epoch == 3
 
 
 def test_the_checkpoint_before_the_last_is_always_there(workspace):
     run = create_run(workspace, tiny(epochs=3, checkpoint={"every_epochs": 1000}))
-    train_in(workspace, run)
+    run_session(workspace, run)
     assert {"epoch-0002", "epoch-0003"} <= {c.name for c in list_checkpoints(run)}

@@ -13,12 +13,13 @@ from sklearn.utils.class_weight import compute_class_weight
 from core.config import Preprocessing, TrainConfig
 from core.data.edits import Action, current_edits, edit, undo
 from core.data.imports import imported_sets
-from core.data.sets import dataset_info, divide, import_set, prepare_store, settled
+from core.data.sets import dataset_info, divide, import_set, prepare_store
 from core.errors import InputError
 from core.insight.run_results import is_still_its_set, samples, store_of
 from core.running import session
 from core.running.branch import config_to_branch
-from core.running.session import train_in
+from core.running.complete import complete
+from core.running.session import run_session
 from core.runs.directory import Run, create_run
 from core.runs.event_log import append_event
 from core.runs.history import history_of
@@ -44,8 +45,8 @@ def tiny(**changes) -> TrainConfig:
 
 
 def finished(workspace: Workspace, config: TrainConfig) -> Run:
-    run = create_run(workspace, settled(workspace, config))
-    assert train_in(workspace, run).reason == "finished"
+    run = create_run(workspace, complete(workspace, config))
+    assert run_session(workspace, run).reason == "finished"
     return run
 
 
@@ -71,7 +72,7 @@ def test_new_run_uses_the_edited_set_and_names_the_revision(workspace):
 
 def test_what_will_be_used_is_said_before_the_start(workspace):
     edited(workspace)
-    spec = dataset_info(workspace, settled(workspace, tiny()))
+    spec = dataset_info(workspace, complete(workspace, tiny()))
     assert spec.edits == "2 relabelled, 200 left out"
     assert sum(spec.splits.values()) == 1597
 
@@ -79,13 +80,13 @@ def test_what_will_be_used_is_said_before_the_start(workspace):
 def test_later_edits_leave_a_run_as_it_was_and_it_goes_on_exactly(workspace):
     edited(workspace)
     whole = finished(workspace, tiny(epochs=2))
-    half = create_run(workspace, settled(workspace, tiny(epochs=2)))
+    half = create_run(workspace, complete(workspace, tiny(epochs=2)))
     asked = iter(range(10**6))
-    assert train_in(workspace, half, should_pause=lambda: next(asked) > 3).reason in ("paused", "finished")
+    assert run_session(workspace, half, should_pause=lambda: next(asked) > 3).reason in ("paused", "finished")
     edit(workspace, "digits", Action("exclude", tuple(f"#{i}" for i in range(300, 400))))
     undo(workspace, "digits")
     edit(workspace, "digits", Action("relabel", ("#5",), "1"))
-    assert train_in(workspace, half).reason == "finished"
+    assert run_session(workspace, half).reason == "finished"
     assert history_of(half).last_evaluation.loss == history_of(whole).last_evaluation.loss
 
 
@@ -100,7 +101,7 @@ def test_set_as_delivered_can_be_asked_for(workspace):
 def test_run_begun_from_another_takes_the_set_as_it_is_now(workspace):
     run = finished(workspace, tiny())
     edited(workspace)
-    config = settled(workspace, config_to_branch(run))
+    config = complete(workspace, config_to_branch(run))
     assert config.data.edits == current_edits(workspace, "digits").revision != ""
 
 
@@ -128,7 +129,7 @@ def data_of(workspace: Workspace, config: TrainConfig):
     store = prepare_store(workspace, "digits", Preprocessing())
     rare = [i for i in range(1797) if store.labels[i] < 5 and i % 10]
     edit(workspace, "digits", Action("exclude", tuple(f"#{i}" for i in rare)))
-    config = settled(workspace, changed(config, {"preprocessing.mean": store.meta.mean, "preprocessing.std": store.meta.std}))
+    config = complete(workspace, changed(config, {"preprocessing.mean": store.meta.mean, "preprocessing.std": store.meta.std}))
     return load_training_data(store, divide(workspace, store, config.data), config, torch.device("cpu")), config
 
 
@@ -193,7 +194,7 @@ def coloured(root: Path, shade: int, names: tuple[str, str] = ("a", "b")) -> Pat
 
 
 def own(workspace: Workspace, name: str) -> TrainConfig:
-    return settled(workspace, changed(tiny(epochs=4, batch_size=8), {"data.dataset": name}))
+    return complete(workspace, changed(tiny(epochs=4, batch_size=8), {"data.dataset": name}))
 
 
 def test_run_whose_pictures_were_exchanged_is_not_resumed_on_others(workspace, tmp_path, monkeypatch):
@@ -201,9 +202,9 @@ def test_run_whose_pictures_were_exchanged_is_not_resumed_on_others(workspace, t
     import_set(workspace, coloured(tmp_path / "pics", 1))
     run = create_run(workspace, own(workspace, "pics"))
     asked = iter(range(10**6))
-    assert train_in(workspace, run, should_pause=lambda: next(asked) > 2).reason == "paused"
+    assert run_session(workspace, run, should_pause=lambda: next(asked) > 2).reason == "paused"
     import_set(workspace, coloured(tmp_path / "pics", 2))
-    ended = train_in(workspace, run)
+    ended = run_session(workspace, run)
     assert ended.reason == "failed"
     assert "are not those this run began with" in ended.message
     assert store_of(workspace, run) is not None  # its own are still there to look at
@@ -213,7 +214,7 @@ def test_run_whose_pictures_were_exchanged_is_not_resumed_on_others(workspace, t
 def test_pictures_of_a_set_of_the_same_name_elsewhere_are_not_taken_for_a_run_s(workspace, tmp_path):
     import_set(workspace, coloured(tmp_path / "pics", 1))
     run = create_run(workspace, own(workspace, "pics"))
-    assert train_in(workspace, run).reason == "finished"
+    assert run_session(workspace, run).reason == "finished"
     store = store_of(workspace, run)
     shutil.rmtree(store.path)
     assert store_of(workspace, run) is None

@@ -89,7 +89,7 @@ def test_device_that_is_not_there_is_refused(monkeypatch):
 def test_built_in_set_is_planned_from_the_catalogue_before_it_is_downloaded(tmp_path):
     workspace = open_workspace(tmp_path)
     plan = plan_run(workspace, config(data={"dataset": "cifar100", "validation_fraction": 0.1, "evaluate_on": "validation"}))
-    assert (plan.num_train, plan.num_evaluated, plan.spec.num_classes, plan.spec.is_ready) == (45_000, 5_000, 100, False)
+    assert (plan.num_train, plan.num_evaluated, plan.dataset.num_classes, plan.dataset.is_ready) == (45_000, 5_000, 100, False)
     assert not any(workspace.stores.iterdir())
     assert not any(workspace.datasets.iterdir())
 

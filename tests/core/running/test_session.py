@@ -1,4 +1,4 @@
-"""train_in: what a run's directory holds after each way a training can end, and that going on is exact."""
+"""run_session: what a run's directory holds after each way a training can end, and that going on is exact."""
 
 import json
 from collections.abc import Callable
@@ -15,7 +15,7 @@ from core.data.sets import find_store
 from core.errors import InputError
 from core.jobs.slots import Slot
 from core.running import session
-from core.running.session import train_in
+from core.running.session import run_session
 from core.runs.checkpoints import find_checkpoint, list_checkpoints
 from core.runs.control import send
 from core.runs.directory import Run, create_run
@@ -74,7 +74,7 @@ def record_files(run: Run) -> dict[str, bytes]:
 
 
 class Killed(BaseException):
-    """Stands for kill -9: nothing in train_in catches it."""
+    """Stands for kill -9: nothing in run_session catches it."""
 
 
 def die_after(step: int) -> Callable[[Event], None]:
@@ -112,7 +112,7 @@ class LeaveAfter:
 
 def test_finished_run_has_all_its_files(workspace):
     run = create_run(workspace, tiny())
-    ended = train_in(workspace, run)
+    ended = run_session(workspace, run)
     assert (ended.reason, ended.epoch, ended.step) == ("finished", 2, 2 * STEPS_PER_EPOCH)
     assert sorted(path.name for path in run.records.iterdir()) == [
         "division.npy",
@@ -134,7 +134,7 @@ def test_finished_run_has_all_its_files(workspace):
 def test_events_file_tells_the_course_in_order(workspace):
     run = create_run(workspace, tiny())
     heard = []
-    train_in(workspace, run, on_event=heard.append)
+    run_session(workspace, run, on_event=heard.append)
     rows = EventReader(run.events).read()
     assert [row["kind"] for row in rows] == [event.kind for event in heard]
     assert [row["n"] for row in rows] == list(range(1, len(rows) + 1))
@@ -145,7 +145,7 @@ def test_events_file_tells_the_course_in_order(workspace):
 
 def test_prediction_records_agree_with_the_evaluations_in_the_events(workspace):
     run = create_run(workspace, tiny())
-    train_in(workspace, run)
+    run_session(workspace, run)
     indices, labels = evaluated_images(run)
     store = find_store(workspace, "digits", run.config.preprocessing)
     assert np.array_equal(store.labels[indices], labels)
@@ -161,7 +161,7 @@ def test_prediction_records_agree_with_the_evaluations_in_the_events(workspace):
 
 def test_best_checkpoint_is_that_of_the_most_accurate_epoch(workspace):
     run = create_run(workspace, tiny(epochs=6))
-    ended = train_in(workspace, run)
+    ended = run_session(workspace, run)
     evaluations = [row for row in rows_of(run, "evaluation") if row["epoch"] > 0]
     best = max(evaluations, key=lambda row: row["accuracy"])
     assert find_checkpoint(run, "best").name == f"epoch-{best['epoch']:04d}"
@@ -175,7 +175,7 @@ def test_stop_ends_the_run_and_keeps_best_and_last(workspace):
         if isinstance(event, Evaluated) and event.epoch == 1:
             send(run, "stop")
 
-    ended = train_in(workspace, run, on_event=stop_after_first_epoch)
+    ended = run_session(workspace, run, on_event=stop_after_first_epoch)
     assert ended.reason == "stopped"
     assert status_of(run).state == "stopped"
     names = [c.name for c in list_checkpoints(run)]
@@ -191,7 +191,7 @@ def test_stop_before_the_first_step_saves_nothing_and_says_so(workspace, every_s
         if event.kind == "started":
             send(run, "stop")
 
-    ended = train_in(workspace, run, on_event=stop)
+    ended = run_session(workspace, run, on_event=stop)
     assert (ended.reason, ended.step) == ("stopped", 0)
     assert "before the first step" in ended.message
     assert list_checkpoints(run) == []
@@ -220,17 +220,17 @@ def test_paused_and_resumed_run_equals_uninterrupted_run(workspace, every_step_l
     """At a step within the second epoch, between two records: weights, records and rows, to the last bit."""
     config = tiny(epochs=3, **EXACT_CASES[case])
     whole = create_run(workspace, config)
-    train_in(workspace, whole)
+    run_session(workspace, whole)
 
     parted = create_run(workspace, config)
     leave = LeaveAfter(lambda event: isinstance(event, StepLogged) and event.step >= 28, ticks=3)
-    ended = train_in(workspace, parted, leave.should_pause, leave.on_event)
+    ended = run_session(workspace, parted, leave.should_pause, leave.on_event)
     assert (ended.reason, ended.step) == ("paused", 30)
     assert status_of(parted).state == "paused"
     assert find_checkpoint(parted, "last").name == "step-0000000030"
 
     torch.rand(3)  # whatever else this process draws must not matter
-    assert train_in(workspace, parted).reason == "finished"
+    assert run_session(workspace, parted).reason == "finished"
     assert weights_of(parted) == weights_of(whole)
     assert record_files(parted) == record_files(whole)
     assert rows_of(parted, "step", "evaluation") == rows_of(whole, "step", "evaluation")
@@ -239,12 +239,12 @@ def test_paused_and_resumed_run_equals_uninterrupted_run(workspace, every_step_l
 def test_run_paused_while_it_is_judged_equals_uninterrupted_run(workspace, every_step_listens):
     config = tiny(epochs=3)
     whole, parted = create_run(workspace, config), create_run(workspace, config)
-    train_in(workspace, whole)
+    run_session(workspace, whole)
     # looks after the record of step 21: at it, after steps 21, 22 and 23, and after two batches of the evaluation
     leave = LeaveAfter(lambda event: isinstance(event, StepLogged) and event.step == 21, ticks=5)
-    ended = train_in(workspace, parted, leave.should_pause, leave.on_event)
+    ended = run_session(workspace, parted, leave.should_pause, leave.on_event)
     assert (ended.reason, ended.epoch, ended.step) == ("paused", 1, STEPS_PER_EPOCH)
-    train_in(workspace, parted)
+    run_session(workspace, parted)
     assert weights_of(parted) == weights_of(whole)
     assert record_files(parted) == record_files(whole)
     assert rows_of(parted, "step", "evaluation") == rows_of(whole, "step", "evaluation")
@@ -255,12 +255,12 @@ def test_run_that_lost_its_last_steps_equals_uninterrupted_run(workspace):
     """As after kill -9: rows beyond the last checkpoint are there, and are trained and written once more."""
     config = tiny(epochs=3)
     whole, killed = create_run(workspace, config), create_run(workspace, config)
-    train_in(workspace, whole)
+    run_session(workspace, whole)
 
     with pytest.raises(Killed):
-        train_in(workspace, killed, on_event=die_after(2 * STEPS_PER_EPOCH + 10))
+        run_session(workspace, killed, on_event=die_after(2 * STEPS_PER_EPOCH + 10))
     assert status_of(killed).state == "interrupted"
-    train_in(workspace, killed)
+    run_session(workspace, killed)
     assert weights_of(killed) == weights_of(whole)
     assert record_files(killed) == record_files(whole)
     assert same_history(killed, whole)
@@ -270,10 +270,10 @@ def test_run_that_was_killed_before_its_first_checkpoint_begins_again(workspace)
     """Its rows of the first try are superseded, the evaluation before training included."""
     config = tiny()
     whole, killed = create_run(workspace, config), create_run(workspace, config)
-    train_in(workspace, whole)
+    run_session(workspace, whole)
     with pytest.raises(Killed):
-        train_in(workspace, killed, on_event=die_after(10))
-    train_in(workspace, killed)
+        run_session(workspace, killed, on_event=die_after(10))
+    run_session(workspace, killed)
     assert weights_of(killed) == weights_of(whole)
     assert same_history(killed, whole)
 
@@ -283,8 +283,8 @@ def test_best_is_remembered_over_a_pause(workspace, every_step_listens):
     config = tiny(epochs=3, optimizer={"name": "sgd", "lr": 0.1}, schedule={"name": "step", "step_epochs": 1, "gamma": 1e-9})
     run = create_run(workspace, config)
     leave = LeaveAfter(lambda event: isinstance(event, CheckpointSaved) and event.epoch == 1)
-    train_in(workspace, run, leave.should_pause, leave.on_event)
-    ended = train_in(workspace, run)
+    run_session(workspace, run, leave.should_pause, leave.on_event)
+    ended = run_session(workspace, run)
     accuracies = [row["accuracy"] for row in rows_of(run, "evaluation")][1:]
     assert accuracies[0] == accuracies[2]
     assert ended.best_epoch == 1
@@ -296,7 +296,7 @@ def test_accuracy_is_remembered_over_pauses_within_an_epoch(workspace, every_ste
     run = create_run(workspace, tiny(epochs=3))
     for number in (25, 35):
         leave = LeaveAfter(lambda event, number=number: isinstance(event, StepLogged) and event.step >= number)
-        assert train_in(workspace, run, leave.should_pause, leave.on_event).reason == "paused"
+        assert run_session(workspace, run, leave.should_pause, leave.on_event).reason == "paused"
     [_, first] = rows_of(run, "evaluation")
     status = status_of(run)
     assert (status.epoch, status.accuracy) == (1, first["accuracy"])
@@ -307,7 +307,7 @@ def test_second_training_of_a_held_run_is_refused(workspace):
     lock = run.hold()
     try:
         with pytest.raises(InputError, match="being trained by another process"):
-            train_in(workspace, run)
+            run_session(workspace, run)
     finally:
         lock.release()
     assert not run.events.exists()
@@ -327,7 +327,7 @@ def is_finite(checkpoint: Path) -> bool:
 
 def test_divergence_ends_as_failed_with_a_sentence_and_keeps_the_last_finite_checkpoint(workspace):
     run = create_run(workspace, tiny(**DIVERGING))
-    ended = train_in(workspace, run)
+    ended = run_session(workspace, run)
     assert ended.reason == "failed"
     assert "learning rate" in ended.message
     assert status_of(run).state == "failed"
@@ -346,7 +346,7 @@ def test_checkpoint_taken_by_the_clock_is_never_of_diverged_weights(workspace, e
         if isinstance(event, CheckpointSaved):
             saved.append(is_finite(run.checkpoints / event.name))
 
-    ended = train_in(workspace, run, on_event=look)
+    ended = run_session(workspace, run, on_event=look)
     assert ended.reason == "failed"
     assert len(saved) > 5
     assert all(saved)
@@ -355,7 +355,7 @@ def test_checkpoint_taken_by_the_clock_is_never_of_diverged_weights(workspace, e
 def test_what_a_person_can_mend_ends_as_failed_with_its_own_sentence(workspace, tmp_path):
     gone = tmp_path / "no-such-folder"
     run = create_run(workspace, tiny(data={"dataset": str(gone)}))
-    ended = train_in(workspace, run)
+    ended = run_session(workspace, run)
     assert ended.reason == "failed"
     assert str(gone) in ended.message
 
@@ -368,7 +368,7 @@ def test_fault_of_our_own_is_written_as_failed_and_raised(workspace, monkeypatch
     monkeypatch.setattr(session, "train", broken)
     run = create_run(workspace, tiny())
     with pytest.raises(RuntimeError, match="a bug"):
-        train_in(workspace, run)
+        run_session(workspace, run)
     status = status_of(run)
     assert status.state == "failed"
     assert "RuntimeError" in status.message
@@ -380,7 +380,7 @@ def test_device_is_free_again_after_every_ending(workspace):
     for _ in range(2):
         run = create_run(workspace, tiny(epochs=1))
         heard: list = []
-        ended: Ended = train_in(workspace, run, on_event=heard.append)
+        ended: Ended = run_session(workspace, run, on_event=heard.append)
         assert ended.reason == "finished"
         assert not any("Waiting" in getattr(event, "what", "") for event in heard)
 
@@ -396,7 +396,7 @@ def test_run_waits_while_another_trains_on_the_device_and_can_be_stopped_meanwhi
             send(run, "stop")
 
     with lock:
-        ended = train_in(workspace, run, on_event=stop_once_it_waits)
+        ended = run_session(workspace, run, on_event=stop_once_it_waits)
     assert ended.reason == "stopped"
     assert not any(event.kind == "started" for event in heard)
 
@@ -406,7 +406,7 @@ def test_tensorboard_holds_the_scalars_of_the_tutorials(workspace):
 
     data = {"dataset": "digits", "test_fraction": 0.2, "evaluate_on": "test"}
     run = create_run(workspace, tiny(tensorboard=True, data=data))
-    train_in(workspace, run)
+    run_session(workspace, run)
     board = EventAccumulator(str(run.tensorboard)).Reload()
     assert {"train_loss", "test_loss", "test_accuracy", "learning_rate"} <= set(board.Tags()["scalars"])
     assert board.Tags()["graph"]

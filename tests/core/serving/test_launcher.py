@@ -18,7 +18,7 @@ from core.commands import parser
 from core.config import TrainConfig
 from core.errors import InputError
 from core.jobs.executor import PROJECT, Worker
-from core.running.session import train_in
+from core.running.session import run_session
 from core.running.train_job import job_of
 from core.runs.control import Commands, send
 from core.runs.directory import Run, create_run, list_runs
@@ -149,7 +149,7 @@ def test_killed_worker_is_shown_as_interrupted_with_its_signal_and_resumes_exact
 
     resumed = [row.loss for row in history_of(run).evaluations[: epochs_before + 3]]
     uninterrupted = create_run(workspace, tiny(epochs=epochs_before + 2))
-    train_in(workspace, uninterrupted)
+    run_session(workspace, uninterrupted)
     assert [row.loss for row in history_of(uninterrupted).evaluations] == resumed
 
 
@@ -237,7 +237,7 @@ def test_impossible_configuration_is_refused_and_leaves_no_run(workspace, open_l
 def test_only_a_run_that_ended_early_can_be_resumed_and_only_an_active_one_stopped(workspace, open_launcher):
     launcher = open_launcher()
     run = create_run(workspace, tiny())
-    train_in(workspace, run)
+    run_session(workspace, run)
     with pytest.raises(InputError, match="finished"):
         launcher.resume(run)
     with pytest.raises(InputError, match="is not training"):

@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from core.jobs.executor import PROJECT
-from core.running.session import train_in
+from core.running.session import run_session
 from core.runs.checkpoints import find_checkpoint
 from core.runs.control import send
 from core.runs.directory import Run, create_run, list_runs
@@ -52,7 +52,7 @@ def test_training_of_a_server_that_ended_goes_on_by_itself_and_ends_as_one_never
     wait_until(lambda: kinds_of(run).count("queued") == 2, 10, "the run is in line again")
     wait_for_state(run, "finished")
     assert 0 < history_of(run).started.from_step < history_of(run).evaluations[-1].step
-    train_in(workspace, undisturbed)
+    run_session(workspace, undisturbed)
     assert weights(run) == weights(undisturbed)
     assert [row.loss for row in history_of(run).evaluations] == [row.loss for row in history_of(undisturbed).evaluations]
     assert history_of(run).steps["loss"] == history_of(undisturbed).steps["loss"]
@@ -66,7 +66,7 @@ def test_run_paused_by_hand_stays_paused_and_one_that_nobody_explains_goes_on(wo
     paused, gone, finished = (create_run(workspace, tiny()) for _ in range(3))
     append_event(paused.events, Ended("paused", "Paused by hand.", cause="hand"))
     append_event(gone.events, Queued())
-    train_in(workspace, finished)
+    run_session(workspace, finished)
     rows = gone.events.read_bytes().splitlines(keepends=True)
     started = next(line for line in finished.events.read_bytes().splitlines(keepends=True) if b'"started"' in line)
     gone.events.write_bytes(b"".join([*rows, started]))  # the computer went down while it trained

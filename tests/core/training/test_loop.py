@@ -290,6 +290,14 @@ def test_evaluation_agrees_with_a_forward_pass_over_all_pictures(data):
     np.testing.assert_allclose(event.predictions.confidence, probabilities.max(1).values, atol=1e-3)
 
 
+def test_whoever_iterates_over_an_evaluation_is_not_in_inference_mode(data):
+    network = fresh(config_with()).model
+    position = {"epoch": 0, "step": 0, "examples": 0, "seconds": 0.0, "split": "test"}
+    for _ in evaluate(network, data, 33, 10, **position):
+        assert not torch.is_inference_mode_enabled()
+        assert torch.ones(1, requires_grad=True).mul(2).requires_grad
+
+
 def test_evaluation_leaves_the_network_as_it_was(data):
     state = fresh(config_with(model={"name": "mnist-batchnorm-cnn"}))
     state.model.train()
