@@ -128,7 +128,7 @@ def leftovers(run: Run) -> list[str]:
 
 def saved_before(run: Run) -> int:
     """The step of the last checkpoint in the events; 0 where there is none."""
-    return max((row.step for row in history_of(run).checkpoints), default=0)
+    return max((event.step for event in history_of(run).checkpoints), default=0)
 
 
 def false_promises(run: Run) -> list[str]:
@@ -142,9 +142,9 @@ def false_promises(run: Run) -> list[str]:
     if history.ended and (said := re.search(r"at step ([\d,]+), and saved", history.ended.message)):
         promised = max(promised, int(said[1].replace(",", "")))
     found = [
-        f"{row['name']} is called saved and is not there"
-        for row in history.checkpoints
-        if row["name"].startswith("epoch") and row["name"] not in names
+        f"{event.name} is called saved and is not there"
+        for event in history.checkpoints
+        if event.name.startswith("epoch") and event.name not in names
     ]
     if promised:
         try:
