@@ -7,9 +7,8 @@ import streamlit as st
 from core.running.actions import config_ahead, suggestion
 from core.runs.directory import Run
 from core.runs.status import status_of
+from core.schedules import SCHEDULES
 from core.settings import get
-
-STRETCHED = {"one-cycle", "cosine"}
 
 
 def go_on_fields(run: Run) -> dict[str, Any]:
@@ -60,7 +59,7 @@ def go_on_fields(run: Run) -> dict[str, Any]:
             help="A smaller improvement than this does not count.",
         ),
     }
-    if now.schedule.name in STRETCHED and not getattr(now.schedule, "period_epochs", None):
+    if SCHEDULES[now.schedule.name].spans_run(now.schedule):
         st.caption(
             f"The {now.schedule.name} schedule runs over all epochs: with another number of them it is stretched, "
             "and the learning rate jumps to where the new curve stands."

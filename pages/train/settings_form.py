@@ -4,7 +4,7 @@ from typing import Any
 
 import streamlit as st
 
-from core.config import VARIANTS, Augmentation, Preprocessing, TrainConfig
+from core.config import CATALOGUES, VARIANTS, Augmentation, Preprocessing, TrainConfig
 from core.data.catalogue import DATASETS
 from core.data.imports import imported_sets
 from core.data.transforms.lab import Composition
@@ -78,7 +78,7 @@ def settings_form() -> TrainConfig | None:
                     title,
                     {variant: variant for variant in VARIANTS[name]},
                     getattr(shown, name).name,
-                    KINDS[name],
+                    "\n".join([KINDS[name], "", *(f"- {kind}: {record.summary}" for kind, record in CATALOGUES[name].items())]),
                 )
             columns = st.columns(3)
             for i, item in enumerate(rest):
