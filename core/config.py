@@ -9,6 +9,7 @@ from typing import Annotated, Literal, Union
 from annotated_types import Ge, Le
 from pydantic import Field, model_validator
 
+from core.augmentations import Augmentation
 from core.optimizers import OPTIMIZERS, SGD
 from core.schedules import SCHEDULES, Constant
 from core.sections import Section, setting
@@ -141,64 +142,6 @@ class Preprocessing(Section):
                 "a square of size_px is cut out of the picture once its short side has this length"
             )
         return self
-
-
-class Augmentation(Section):
-    """Random changes, drawn anew for every training picture. Evaluation never sees them."""
-
-    shift_px: int = setting(
-        0, "Shift", "Moved by up to this many pixels each way (RandomCrop with padding).", unit="px", ge=0, le=64
-    )
-    flip: bool = setting(
-        False, "Mirror", "Half of the pictures are mirrored left to right (RandomHorizontalFlip). Wrong for digits and letters."
-    )
-    rotate_deg: float = setting(0.0, "Rotate", "Turned by up to this angle each way (RandomRotation).", unit="°", ge=0, le=180)
-    scale: float = setting(0.0, "Scale", "Made larger or smaller by up to this share (RandomAffine).", ge=0, le=0.9)
-    erase_px: int = setting(
-        0, "Erase", "A square of this side is blanked out somewhere (RandomErasing, cutout).", unit="px", ge=0, le=512
-    )
-    crop_area: float = setting(
-        1.0,
-        "Crop to at least",
-        "A part of the picture, from this share of its area up to all of it, is enlarged to the full size; "
-        "sides in the ratio 3:4 to 4:3 (RandomResizedCrop). 1: never cropped.",
-        ge=0.01,
-        le=1,
-    )
-    flip_vertical: bool = setting(
-        False,
-        "Turn upside down",
-        "Half of the pictures are mirrored top to bottom (RandomVerticalFlip). For pictures without an up.",
-    )
-    brightness: float = setting(
-        0.0, "Brightness", "Made brighter or darker by up to this share (ColorJitter). At 1 some turn black.", ge=0, le=1
-    )
-    contrast: float = setting(
-        0.0,
-        "Contrast",
-        "Light and dark moved apart or together by up to this share (ColorJitter). At 1 some turn plain grey.",
-        ge=0,
-        le=1,
-    )
-    saturation: float = setting(
-        0.0, "Saturation", "Colours made stronger or paler by up to this share (ColorJitter).", ge=0, le=1
-    )
-    hue: float = setting(
-        0.0,
-        "Hue",
-        "Colours moved around the colour circle by up to this share of it (ColorJitter). "
-        "At 0.5 every colour can become any other.",
-        ge=0,
-        le=0.5,
-    )
-    grey_probability: float = setting(0.0, "Grey", "This share of the pictures loses its colours (RandomGrayscale).", ge=0, le=1)
-    invert_probability: float = setting(
-        0.0, "Invert at random", "In this share of the pictures light and dark change places (RandomInvert).", ge=0, le=1
-    )
-
-    @property
-    def is_active(self) -> bool:
-        return self != Augmentation()
 
 
 class ModelConfig(Section):

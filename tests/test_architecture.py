@@ -17,6 +17,7 @@ ROOMS = [
     "core.zips",
     "core.workspace",
     "core.sections",
+    "core.augmentations",
     "core.optimizers",
     "core.schedules",
     "core.config",
