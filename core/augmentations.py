@@ -80,10 +80,15 @@ class Places:
 class View:
     """Where between pixels each pixel of the result comes from, on the CPU, seen from the middle of the picture in pixels."""
 
-    matrix: "Tensor"  # (N, 2, 2) for x to the right and y down
-    offset: "Tensor"  # (2, N) pixels to the right and down that the view moves
+    matrix: "Tensor | None" = None  # (N, 2, 2) for x to the right and y down; None: as it is
+    offset: "Tensor | None" = None  # (2, N) pixels to the right and down that the view moves
     window: "Tensor | None" = None  # (4, N) top, left, height, width: the part that is then looked at as the whole
     mirrored: "dict[int, Tensor]" = field(default_factory=dict)  # (N,) bool by dimension of (N, H, W): the result's places change
+
+    def turn(self, matrix: "Tensor") -> None:
+        """Goes through this (N, 2, 2) too."""
+        before = self.matrix
+        self.matrix = matrix if before is None else (matrix[:, :, :, None] * before[:, None]).sum(2)
 
 
 @dataclass(frozen=True)
@@ -232,13 +237,16 @@ def _look_through_window(view: View, draws: Any) -> None:
 
 
 def _turn(view: View, draws: Any) -> None:
-    cos, sin = draws.angle.cos()[:, None], draws.angle.sin()[:, None]
-    x, y = view.matrix[:, 0].clone(), view.matrix[:, 1].clone()
-    view.matrix[:, 0], view.matrix[:, 1] = cos * x - sin * y, sin * x + cos * y
+    import torch
+
+    cos, sin = draws.angle.cos(), draws.angle.sin()
+    view.turn(torch.stack([cos, -sin, sin, cos], dim=1).view(-1, 2, 2))
 
 
 def _zoom(view: View, draws: Any) -> None:
-    view.matrix *= (1 / draws.zoom)[:, None, None]
+    import torch
+
+    view.turn((1 / draws.zoom)[:, None, None] * torch.eye(2))
 
 
 def _draw_shift(chance: Chance) -> "dict[str, Tensor]":
@@ -267,7 +275,7 @@ def _reflected(index: "Tensor", size: int) -> "Tensor":
 
 
 def _shift_between(view: View, draws: Any) -> None:
-    view.offset = view.offset + draws.offset
+    view.offset = draws.offset if view.offset is None else view.offset + draws.offset
 
 
 def _mirror_columns(places: Places, draws: Any) -> None:

@@ -112,28 +112,31 @@ def rearranged(pixels: Tensor, draws: Draws) -> tuple[Tensor, Tensor | None]:
 
 def resampled(images: Tensor, draws: Draws) -> Tensor:
     """Moved between pixels, all by one bilinear resampling of (N, C, H, W) numbers."""
-    n, _, height, width = images.shape
-    view = View(torch.eye(2).repeat(n, 1, 1), torch.zeros(2, n))
+    view = View()
     for change in AUGMENTATIONS.values():
         if change.resample and change.is_drawn(draws):
             change.resample(view, draws)
-    grid = F.affine_grid(_sources(view, height, width).to(images.device), list(images.shape), align_corners=False)
+    grid = F.affine_grid(_sources(view, *images.shape).to(images.device), list(images.shape), align_corners=False)
     grid = grid.to(images.dtype)
     for dimension, is_chosen in view.mirrored.items():  # the places are mirrored, which is less to move than the pictures
         chosen = is_chosen.nonzero()[:, 0].to(images.device)
         grid[chosen] = grid[chosen].flip(dimension)
-    moves = bool((view.matrix != torch.eye(2)).any() or view.offset.any())
     # a crop alone lies within the picture: nothing comes in, not even half a pixel at the border
-    mode = "zeros" if moves or view.window is None else "border"
+    mode = "border" if view.matrix is None and view.offset is None else "zeros"
     return F.grid_sample(images, grid, mode="bilinear", padding_mode=mode, align_corners=False)
 
 
-def _sources(view: View, height: int, width: int) -> Tensor:
+def _sources(view: View, n: int, channels: int, height: int, width: int) -> Tensor:
     """(N, 2, 3) where each pixel of the result comes from, in affine_grid's coordinates: x, y from -1 to 1."""
-    theta = torch.zeros(len(view.matrix), 2, 3)
-    theta[:, :, :2] = view.matrix
-    theta[:, 0, 1], theta[:, 1, 0] = view.matrix[:, 0, 1] * height / width, view.matrix[:, 1, 0] * width / height
-    theta[:, 0, 2], theta[:, 1, 2] = view.offset[0] * 2 / width, view.offset[1] * 2 / height
+    theta = torch.eye(2, 3).repeat(n, 1, 1)
+    if view.matrix is not None:
+        theta[:, :, :2] = view.matrix
+        theta[:, 0, 1] *= height
+        theta[:, 0, 1] /= width
+        theta[:, 1, 0] *= width
+        theta[:, 1, 0] /= height
+    if view.offset is not None:
+        theta[:, 0, 2], theta[:, 1, 2] = view.offset[0] * 2 / width, view.offset[1] * 2 / height
     if view.window is not None:  # the whole is looked at through it
         top, left, part_height, part_width = view.window
         theta *= torch.stack([part_width / width, part_height / height], dim=1)[:, :, None]
