@@ -11,10 +11,9 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from pydantic import create_model
 from pydantic.fields import FieldInfo
 
-from core.sections import Section, setting
+from core.sections import setting
 
 if TYPE_CHECKING:
     import torch
@@ -611,21 +610,7 @@ AUGMENTATIONS = {
         ),
     )
 }
-DRAWN_IN_ORDER = tuple(sorted(AUGMENTATIONS.values(), key=lambda change: change.number))
 
 
-class _Changes(Section):
-    """Random changes, drawn anew for every training picture. Evaluation never sees them."""
-
-    @property
-    def is_active(self) -> bool:
-        return any(change.is_on(self) for change in DRAWN_IN_ORDER)
-
-
-Augmentation = create_model(
-    "Augmentation",
-    __base__=_Changes,
-    __doc__=_Changes.__doc__,
-    __module__=__name__,
-    **{name: kind_and_field for change in DRAWN_IN_ORDER for name, kind_and_field in change.settings.items()},
-)
+def in_drawing_order() -> list[RandomChange]:
+    return sorted(AUGMENTATIONS.values(), key=lambda change: change.number)

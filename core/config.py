@@ -7,9 +7,9 @@ not here: see core/data, core/models and core/training.
 from typing import Annotated, Literal, Union
 
 from annotated_types import Ge, Le
-from pydantic import Field, model_validator
+from pydantic import Field, create_model, model_validator
 
-from core.augmentations import Augmentation
+from core.augmentations import AUGMENTATIONS, in_drawing_order
 from core.optimizers import OPTIMIZERS, SGD
 from core.schedules import SCHEDULES, Constant
 from core.sections import Section, setting
@@ -142,6 +142,24 @@ class Preprocessing(Section):
                 "a square of size_px is cut out of the picture once its short side has this length"
             )
         return self
+
+
+class _RandomChanges(Section):
+    """Random changes, drawn anew for every training picture. Evaluation never sees them."""
+
+    @property
+    def is_active(self) -> bool:
+        return any(change.is_on(self) for change in AUGMENTATIONS.values())
+
+
+# A field for each setting of each record, in the order in which they are drawn.
+Augmentation = create_model(
+    "Augmentation",
+    __base__=_RandomChanges,
+    __doc__=_RandomChanges.__doc__,
+    __module__=__name__,
+    **{name: field for change in in_drawing_order() for name, field in change.settings.items()},
+)
 
 
 class ModelConfig(Section):

@@ -10,9 +10,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from core.augmentations import AUGMENTATIONS, DRAWN_IN_ORDER, Chance, Places, View
+from core.augmentations import AUGMENTATIONS, Chance, Places, View, in_drawing_order
 from core.config import Augmentation
 from core.data.transforms.preprocessing import normalise
+
+DRAWN_IN_ORDER = in_drawing_order()
 
 # What was drawn for N pictures under these settings, on the CPU. None: this change is off. Shapes stand beside the records.
 Draws = make_dataclass(
