@@ -43,7 +43,7 @@ def setting_widget(
             index = item.choices.index(value)
             return st.selectbox(label, item.choices, index=index, format_func=(words or {}).get if words else str, **common)
         case "floats":
-            text = "" if value is None else ", ".join(f"{v:.10g}" for v in value)
+            text = "" if value is None else ", ".join(v if isinstance(v, str) else f"{v:.10g}" for v in value)
             return parse_numbers(st.text_input(label, text, placeholder=empty, **common))
         case "int" if slider_to is not None and not item.optional:
             return st.slider(label, 0, max(value, min(int(item.upper), int(slider_to))), value, **common)
