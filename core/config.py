@@ -4,22 +4,15 @@ Forms, help texts and the command line are made from the fields (core/settings.p
 not here: see core/data, core/models and core/training.
 """
 
-from typing import Annotated, Any, Literal, Union
+from typing import Annotated, Literal, Union
 
 from annotated_types import Ge, Le
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, create_model, model_validator
 
-
-class Section(BaseModel):
-    """A frozen group of settings that refuses NaN, infinity and names it does not know."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, validate_default=True)
-
-
-def setting(default: Any, title: str, explanation: str, *, unit: str = "", basic: bool = False, **bounds: Any) -> Any:
-    """A field with its words. basic: one of the few that the form shows first."""
-    extra = {"unit": unit, "basic": basic}
-    return Field(default, title=title, description=explanation, json_schema_extra=extra, **bounds)
+from core.augmentations import AUGMENTATIONS, in_drawing_order
+from core.optimizers import OPTIMIZERS, SGD
+from core.schedules import SCHEDULES, Constant
+from core.sections import Section, setting
 
 
 class DataConfig(Section):
@@ -151,62 +144,22 @@ class Preprocessing(Section):
         return self
 
 
-class Augmentation(Section):
+class _RandomChanges(Section):
     """Random changes, drawn anew for every training picture. Evaluation never sees them."""
-
-    shift_px: int = setting(
-        0, "Shift", "Moved by up to this many pixels each way (RandomCrop with padding).", unit="px", ge=0, le=64
-    )
-    flip: bool = setting(
-        False, "Mirror", "Half of the pictures are mirrored left to right (RandomHorizontalFlip). Wrong for digits and letters."
-    )
-    rotate_deg: float = setting(0.0, "Rotate", "Turned by up to this angle each way (RandomRotation).", unit="°", ge=0, le=180)
-    scale: float = setting(0.0, "Scale", "Made larger or smaller by up to this share (RandomAffine).", ge=0, le=0.9)
-    erase_px: int = setting(
-        0, "Erase", "A square of this side is blanked out somewhere (RandomErasing, cutout).", unit="px", ge=0, le=512
-    )
-    crop_area: float = setting(
-        1.0,
-        "Crop to at least",
-        "A part of the picture, from this share of its area up to all of it, is enlarged to the full size; "
-        "sides in the ratio 3:4 to 4:3 (RandomResizedCrop). 1: never cropped.",
-        ge=0.01,
-        le=1,
-    )
-    flip_vertical: bool = setting(
-        False,
-        "Turn upside down",
-        "Half of the pictures are mirrored top to bottom (RandomVerticalFlip). For pictures without an up.",
-    )
-    brightness: float = setting(
-        0.0, "Brightness", "Made brighter or darker by up to this share (ColorJitter). At 1 some turn black.", ge=0, le=1
-    )
-    contrast: float = setting(
-        0.0,
-        "Contrast",
-        "Light and dark moved apart or together by up to this share (ColorJitter). At 1 some turn plain grey.",
-        ge=0,
-        le=1,
-    )
-    saturation: float = setting(
-        0.0, "Saturation", "Colours made stronger or paler by up to this share (ColorJitter).", ge=0, le=1
-    )
-    hue: float = setting(
-        0.0,
-        "Hue",
-        "Colours moved around the colour circle by up to this share of it (ColorJitter). "
-        "At 0.5 every colour can become any other.",
-        ge=0,
-        le=0.5,
-    )
-    grey_probability: float = setting(0.0, "Grey", "This share of the pictures loses its colours (RandomGrayscale).", ge=0, le=1)
-    invert_probability: float = setting(
-        0.0, "Invert at random", "In this share of the pictures light and dark change places (RandomInvert).", ge=0, le=1
-    )
 
     @property
     def is_active(self) -> bool:
-        return self != Augmentation()
+        return any(change.is_on(self) for change in AUGMENTATIONS.values())
+
+
+# A field for each setting of each record, in the order in which they are drawn.
+Augmentation = create_model(
+    "Augmentation",
+    __base__=_RandomChanges,
+    __doc__=_RandomChanges.__doc__,
+    __module__=__name__,
+    **{name: field for change in in_drawing_order() for name, field in change.settings.items()},
+)
 
 
 class ModelConfig(Section):
@@ -237,101 +190,6 @@ class ModelConfig(Section):
             raise ValueError(
                 "frozen keeps the weights as they begin, which is of use for pretrained ones only; set weights to pretrained too"
             )
-        return self
-
-
-class OptimizerBase(Section):
-    lr: float = setting(
-        0.01,
-        "Learning rate",
-        "Size of each update. Too high and the loss jumps or explodes; too low and it crawls.",
-        basic=True,
-        gt=0,
-        le=100,
-    )
-    weight_decay: float = setting(0.0, "Weight decay", "Pulls the weights towards zero at every step.", ge=0, le=10)
-    decay_all: bool = setting(
-        True,
-        "Decay biases and norms",
-        "Off: weight decay leaves biases and normalisation layers alone, as newer recipes do.",
-    )
-
-
-class SGD(OptimizerBase):
-    name: Literal["sgd"] = "sgd"
-    momentum: float = setting(0.0, "Momentum", "Share of the last update that is carried on.", basic=True, ge=0, lt=1)
-    nesterov: bool = setting(False, "Nesterov", "Looks ahead along the momentum. Needs momentum above 0.")
-
-    @model_validator(mode="after")
-    def _nesterov_needs_momentum(self) -> "SGD":
-        if self.nesterov and self.momentum == 0:
-            raise ValueError("nesterov needs momentum above 0; set momentum, for example to 0.9, or turn nesterov off")
-        return self
-
-
-class Adam(OptimizerBase):
-    name: Literal["adam"] = "adam"
-    lr: float = setting(0.001, "Learning rate", OptimizerBase.model_fields["lr"].description, basic=True, gt=0, le=100)
-    beta1: float = setting(0.9, "Beta 1", "Memory of the mean gradient.", ge=0, lt=1)
-    beta2: float = setting(0.999, "Beta 2", "Memory of the squared gradient.", ge=0, lt=1)
-    eps: float = setting(1e-8, "Epsilon", "Added to the denominator for stability.", gt=0, le=1)
-
-
-class AdamW(Adam):
-    name: Literal["adamw"] = "adamw"
-    weight_decay: float = setting(0.01, "Weight decay", "Pulls the weights towards zero, apart from the gradient.", ge=0, le=10)
-
-
-class RMSprop(OptimizerBase):
-    name: Literal["rmsprop"] = "rmsprop"
-    alpha: float = setting(0.99, "Alpha", "Memory of the squared gradient.", ge=0, lt=1)
-    momentum: float = setting(0.0, "Momentum", "Share of the last update that is carried on.", ge=0, lt=1)
-    eps: float = setting(1e-8, "Epsilon", "Added to the denominator for stability.", gt=0, le=1)
-
-
-class ScheduleBase(Section):
-    warmup_epochs: float = setting(
-        0.0, "Warm-up", "The learning rate climbs from near zero over this many epochs.", unit="epochs", ge=0, le=1000
-    )
-    update_every: Literal["step", "epoch"] = setting(
-        "step", "Follow the curve", "Whether the learning rate moves at every step or only from epoch to epoch."
-    )
-
-
-class Constant(ScheduleBase):
-    name: Literal["constant"] = "constant"
-
-
-class StepDecay(ScheduleBase):
-    name: Literal["step"] = "step"
-    step_epochs: int = setting(10, "Every", "The learning rate drops after each of these.", unit="epochs", ge=1, le=100_000)
-    gamma: float = setting(0.1, "Factor", "What it is multiplied by at each drop.", gt=0, le=1)
-
-
-class Cosine(ScheduleBase):
-    name: Literal["cosine"] = "cosine"
-    period_epochs: int | None = setting(
-        None,
-        "Half period",
-        "Epochs from the highest to the lowest rate (T_max). Empty: the whole run.",
-        unit="epochs",
-        ge=1,
-        le=100_000,
-    )
-    final_fraction: float = setting(0.0, "Lowest", "The lowest rate as a share of the learning rate.", ge=0, le=1)
-
-
-class OneCycle(ScheduleBase):
-    name: Literal["one-cycle"] = "one-cycle"
-    peak_at: float = setting(0.3, "Peak at", "Share of the run after which the learning rate is reached.", ge=0, le=1)
-    initial_fraction: float = setting(0.04, "Start", "The first rate as a share of the learning rate.", ge=0, le=1)
-    final_fraction: float = setting(0.0, "End", "The last rate as a share of the learning rate.", ge=0, le=1)
-    shape: Literal["linear", "cosine"] = setting("linear", "Shape", "How the rate climbs and falls.")
-
-    @model_validator(mode="after")
-    def _warms_up_by_itself(self) -> "OneCycle":
-        if self.warmup_epochs:
-            raise ValueError("one-cycle has its own climb; set warmup_epochs to 0 and use peak_at and initial_fraction")
         return self
 
 
@@ -392,8 +250,8 @@ class CheckpointConfig(Section):
     )
 
 
-Optimizer = Annotated[Union[SGD, Adam, AdamW, RMSprop], Field(discriminator="name")]
-Schedule = Annotated[Union[Constant, StepDecay, Cosine, OneCycle], Field(discriminator="name")]
+Optimizer = Annotated[Union[tuple(record.settings for record in OPTIMIZERS.values())], Field(discriminator="name")]
+Schedule = Annotated[Union[tuple(record.settings for record in SCHEDULES.values())], Field(discriminator="name")]
 
 
 class TrainConfig(Section):
@@ -480,7 +338,8 @@ SECTIONS = {
 }
 # What may be changed while a run trains, or between its sessions.
 CHANGEABLE = ("optimizer.lr", "epochs", "early_stopping.patience", "early_stopping.watch", "early_stopping.min_change")
+# Sections of which there are several kinds, chosen by name; each record has a sentence for people.
+CATALOGUES = {"optimizer": OPTIMIZERS, "schedule": SCHEDULES}
 VARIANTS: dict[str, dict[str, type[Section]]] = {
-    "optimizer": {"sgd": SGD, "adam": Adam, "adamw": AdamW, "rmsprop": RMSprop},
-    "schedule": {"constant": Constant, "step": StepDecay, "cosine": Cosine, "one-cycle": OneCycle},
+    section: {name: record.settings for name, record in records.items()} for section, records in CATALOGUES.items()
 }

@@ -3,20 +3,17 @@
 from dataclasses import dataclass
 
 from core.config import (
-    SGD,
-    Adam,
     Augmentation,
     CheckpointConfig,
-    Cosine,
     DataConfig,
     LossConfig,
     ModelConfig,
-    OneCycle,
     Preprocessing,
-    StepDecay,
     TrainConfig,
 )
 from core.errors import InputError
+from core.optimizers import SGD, Adam
+from core.schedules import Cosine, OneCycle, StepDecay
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,9 @@ from typing import Any, Literal, get_args, get_origin
 from annotated_types import Ge, Gt, Le, Lt
 from pydantic import ValidationError
 
-from core.config import SECTIONS, VARIANTS, Section, TrainConfig
+from core.config import SECTIONS, VARIANTS, TrainConfig
 from core.errors import InputError
+from core.sections import Section
 
 
 @dataclass(frozen=True)

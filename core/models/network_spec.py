@@ -2,8 +2,9 @@
 
 from torch import nn
 
-from core.config import ModelConfig, Preprocessing, Section
+from core.config import ModelConfig, Preprocessing
 from core.models.catalogue import build_model
+from core.sections import Section
 
 
 class NetworkSpec(Section):

@@ -88,8 +88,9 @@ def warm_up() -> None:
     """One step of a tiny training, which loads the last modules and starts the threads; then no more collection of it all."""
     import torch
 
-    from core.config import SGD, ModelConfig
+    from core.config import ModelConfig
     from core.models.catalogue import build_model
+    from core.optimizers import SGD
     from core.training.optimizers import build_optimizer
 
     model = build_model(ModelConfig(name="mlp", width=0.01), (1, 8, 8), 2)

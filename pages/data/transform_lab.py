@@ -30,10 +30,11 @@ from core.data.transforms.lab import (
 from core.data.transforms.preprocessing import STORED_FIELDS, array_to_image
 from core.data.transforms.presets import delete_preset, find_preset, list_presets, save_preset
 from core.errors import InputError
-from core.settings import Setting, changed, parse_numbers, settings_of
+from core.settings import Setting, changed, settings_of
 from pages.shared.actions import do
 from pages.shared.enlarged import enlarged
 from pages.shared.session import workspace
+from pages.shared.setting_widget import setting_widget, value_of
 from pages.shared.text import escaped, for_people
 from pages.train.settings_form import begin_with_transforms
 
@@ -116,8 +117,7 @@ def _take_saved(name: str) -> None:
 
 
 def _note(path: str, key: str) -> None:
-    value = st.session_state[key]
-    st.session_state["lab"]["changes"][path] = parse_numbers(value) if SETTINGS[path].kind == "floats" else value
+    st.session_state["lab"]["changes"][path] = value_of(path, key)
 
 
 def _draw_again() -> None:
@@ -143,24 +143,15 @@ def _controls(store: ImageStore) -> Composition | None:
 
 
 def _control(item: Setting, value: Any, side_px: int) -> None:
-    key = f"lab-{st.session_state['lab']['form']}-{item.path}"
-    label = f"{item.title} ({item.unit})" if item.unit else item.title
-    common: dict[str, Any] = {"key": key, "help": item.explanation, "on_change": _note, "args": (item.path, key)}
-    match item.kind:
-        case "bool":
-            st.toggle(label, value, **common)
-        case "choice":
-            st.selectbox(label, item.choices, index=item.choices.index(value), format_func=WORDS.get, **common)
-        case "floats":
-            st.text_input(label, ", ".join(map(str, value or ())), placeholder="measured on the training pictures", **common)
-        case "int" if item.optional:
-            st.number_input(label, int(item.lower), int(item.upper), value, step=1, placeholder="as the set has it", **common)
-        case "int":
-            st.slider(label, 0, max(value, min(int(item.upper), side_px)), value, **common)
-        case "float" if item.unit:
-            st.slider(label, float(item.lower), float(item.upper), float(value), step=1.0, format="%.0f", **common)
-        case "float":
-            st.slider(label, float(item.lower), float(item.upper), float(value), step=0.01, format="percent", **common)
+    setting_widget(
+        item,
+        value,
+        f"lab-{st.session_state['lab']['form']}-{item.path}",
+        on_change=_note,
+        empty="measured on the training pictures" if item.kind == "floats" else "as the set has it",
+        slider_to=side_px,
+        words=WORDS,
+    )
 
 
 def _keep(dataset: str, start: Composition, composition: Composition | None) -> None:

@@ -7,9 +7,11 @@ import streamlit as st
 from core.running.actions import config_ahead, suggestion
 from core.runs.directory import Run
 from core.runs.status import status_of
-from core.settings import get
+from core.schedules import SCHEDULES
+from core.settings import all_settings, get
+from pages.shared.setting_widget import setting_widget
 
-STRETCHED = {"one-cycle", "cosine"}
+SETTINGS = {item.path: item for item in all_settings()}
 
 
 def go_on_fields(run: Run) -> dict[str, Any]:
@@ -18,49 +20,24 @@ def go_on_fields(run: Run) -> dict[str, Any]:
     lr, epochs, stopping = now.optimizer.lr, suggested.get("epochs", now.epochs), now.early_stopping
     left, right = st.columns(2)
 
-    def key(name: str) -> str:
-        return f"{name}-of-{run.id}"  # what is typed for one run must not be found in the form of another
+    def field(path: str, value: Any, key: str, **differently: Any) -> Any:
+        # what is typed for one run must not be found in the form of another
+        return setting_widget(SETTINGS[path], value, f"{key}-of-{run.id}", **differently)
 
-    wanted = {
-        "epochs": int(left.number_input("Epochs in all", fewest, 100_000, max(epochs, fewest), key=key("epochs"))),
-        "optimizer.lr": right.number_input(
-            "Learning rate",
-            0.0,
-            100.0,
-            suggested.get("optimizer.lr", lr),
-            step=lr / 10,
-            format="%.6g",
-            key=key("lr"),
-            help="The schedule's curve is multiplied by it.",
-        ),
-        "early_stopping.patience": int(
-            left.number_input(
-                "Patience (epochs)",
-                0,
-                100_000,
-                stopping.patience,
-                key=key("patience"),
-                help="Training ends once this many epochs in a row brought no improvement of the watched figure. 0: it never ends early.",
-            )
-        ),
-        "early_stopping.watch": right.selectbox(
-            "Watch",
-            ("loss", "accuracy"),
-            ("loss", "accuracy").index(stopping.watch),
-            key=key("watch"),
-            help="The figure of the evaluated split that early stopping looks at.",
-        ),
-        "early_stopping.min_change": left.number_input(
-            "Least change",
-            0.0,
-            100.0,
-            stopping.min_change,
-            format="%.6g",
-            key=key("min-change"),
-            help="A smaller improvement than this does not count.",
-        ),
-    }
-    if now.schedule.name in STRETCHED and not getattr(now.schedule, "period_epochs", None):
+    with left:
+        wanted = {
+            "epochs": field("epochs", max(epochs, fewest), "epochs", label="Epochs in all", explanation="", lower=fewest),
+            "early_stopping.patience": field("early_stopping.patience", stopping.patience, "patience"),
+            "early_stopping.min_change": field("early_stopping.min_change", stopping.min_change, "min-change"),
+        }
+    with right:
+        rate = suggested.get("optimizer.lr", lr)
+        words = "The schedule's curve is multiplied by it."
+        wanted |= {
+            "optimizer.lr": field("optimizer.lr", rate, "lr", explanation=words, step=lr / 10),
+            "early_stopping.watch": field("early_stopping.watch", stopping.watch, "watch"),
+        }
+    if SCHEDULES[now.schedule.name].spans_run(now.schedule):
         st.caption(
             f"The {now.schedule.name} schedule runs over all epochs: with another number of them it is stretched, "
             "and the learning rate jumps to where the new curve stands."

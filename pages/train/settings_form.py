@@ -4,7 +4,7 @@ from typing import Any
 
 import streamlit as st
 
-from core.config import VARIANTS, Augmentation, Preprocessing, TrainConfig
+from core.config import CATALOGUES, VARIANTS, Augmentation, Preprocessing, TrainConfig
 from core.data.catalogue import DATASETS
 from core.data.imports import imported_sets
 from core.data.transforms.lab import Composition
@@ -16,10 +16,11 @@ from core.running.branch import begun_from, config_to_branch
 from core.running.recipe_start import start_from, suited_to
 from core.runs.directory import Run, find_run
 from core.serving.data_work import weights_request
-from core.settings import Setting, changed, get, parse_numbers, sections
+from core.settings import Setting, changed, get, sections
 from pages.shared.actions import do
 from pages.shared.run_row import title_of
 from pages.shared.session import workspace
+from pages.shared.setting_widget import setting_widget, value_of
 from pages.shared.text import escaped, in_words
 from pages.shared.work import begin, work_on
 
@@ -78,7 +79,7 @@ def settings_form() -> TrainConfig | None:
                     title,
                     {variant: variant for variant in VARIANTS[name]},
                     getattr(shown, name).name,
-                    KINDS[name],
+                    "\n".join([KINDS[name], "", *(f"- {kind}: {record.summary}" for kind, record in CATALOGUES[name].items())]),
                 )
             columns = st.columns(3)
             for i, item in enumerate(rest):
@@ -222,7 +223,7 @@ def _renew() -> None:
 def _note(path: str, key: str) -> None:
     """A widget has a new value: it is what the configuration is to have at this path."""
     state = st.session_state
-    value = state[key]
+    value = value_of(path, key)
     if path.endswith(".name"):  # another optimizer or schedule has settings of its own
         section = path.partition(".")[0]
         if section in VARIANTS:
@@ -322,49 +323,10 @@ def _choice(path: str, label: str, options: dict[str, str], value: str, explanat
 
 
 def _widget(item: Setting, config: TrainConfig) -> None:
-    key = f"set-{st.session_state.form}-{item.path}"
-    value = get(config, item.path)
-    label = f"{item.title} ({item.unit})" if item.unit else item.title
-    common: dict[str, Any] = {"key": key, "help": item.explanation}
-    noted: dict[str, Any] = {"on_change": _note, "args": (item.path, key)}
-    match item.kind:
-        case "bool":
-            st.checkbox(label, value, **common, **noted)
-        case "choice":
-            st.selectbox(label, item.choices, index=item.choices.index(value), **common, **noted)
-        case "int":
-            lower, upper = int(item.lower or 0), int(item.upper)
-            st.number_input(label, lower, upper, value, step=1, placeholder="automatic", **common, **noted)
-        case "float":
-            st.number_input(
-                label,
-                float(item.lower),
-                float(item.upper),
-                value,
-                step=_step(value),
-                format="%.6g",
-                placeholder="automatic",
-                **common,
-                **noted,
-            )
-        case "floats":
-            st.text_input(
-                label,
-                "" if value is None else ", ".join(f"{v:g}" for v in value),
-                placeholder="measured",
-                key=key,
-                help=item.explanation,
-                on_change=_note_numbers,
-                args=(item.path, key),
-            )
-
-
-def _note_numbers(path: str, key: str) -> None:
-    st.session_state.changes[path] = parse_numbers(st.session_state[key])
-
-
-def _step(value: float | None) -> float:
-    """A tenth of the value's own magnitude, so that the buttons make sense at 0.001 and at 10."""
-    from math import floor, log10
-
-    return 10.0 ** (floor(log10(value)) - 1) if value else 0.01
+    setting_widget(
+        item,
+        get(config, item.path),
+        f"set-{st.session_state.form}-{item.path}",
+        on_change=_note,
+        empty="measured" if item.kind == "floats" else "automatic",
+    )

@@ -15,6 +15,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from core.augmentations import AUGMENTATIONS, RandomChange
 from core.config import Augmentation, Preprocessing
 from core.data.store.image_store import ImageStore
 from core.data.store.originals import original_image, stored_image
@@ -211,70 +212,25 @@ def _is_on(setting: str, specimen: Specimen) -> bool:
 
 # --- random changes up to one of them: the later ones as if nothing had been drawn
 
-_FIELDS = {
-    "brightness": ("brightness",),
-    "contrast": ("contrast",),
-    "saturation": ("saturation",),
-    "hue": ("hue",),
-    "random-grey": ("is_grey",),
-    "random-invert": ("is_inverted",),
-    "normalise": (),
-    "random-crop": ("crop",),
-    "rotate": ("angle",),
-    "scale": ("zoom",),
-    "shift": ("offset", "corner"),
-    "flip": ("is_flipped",),
-    "flip-vertical": ("is_upside_down",),
-    "erase": ("hole",),
-}
-_NOTHING_DONE = {"angle": 0.0, "zoom": 1.0, "offset": 0.0}
-
 
 def _up_to(draws: Draws, last: str) -> Draws:
     """The draws of all steps up to this one; of none for an empty name."""
-    names = list(_FIELDS)
+    names = [transform.name for transform in TRANSFORMS]
     later = names[names.index(last) + 1 :] if last else names
-    off = {drawn for name in later for drawn in _FIELDS[name]}
-    if not {"crop", "angle", "zoom", "offset"} <= off:  # one resampling does all of these, with what was drawn so far
-        drawn = {name: getattr(draws, name) for name in _NOTHING_DONE}
-        neutral = {name: None if value is None else torch.full_like(value, _NOTHING_DONE[name]) for name, value in drawn.items()}
-    else:
-        neutral = {}
-    return replace(draws, **{name: neutral.get(name) for name in off})
+    return replace(draws, **{drawn: None for name in later if name in AUGMENTATIONS for drawn in AUGMENTATIONS[name].drawn})
 
 
-# --- what was drawn, in words
-
-
-def _factor(name: str, draws: Draws) -> str:
-    return f"× {float(getattr(draws, name)[0]):.2f}"
-
-
-def _chance(name: str, done: str, draws: Draws) -> str:
-    return done if bool(getattr(draws, name)[0]) else "left as it is"
-
-
-def _turn(draws: Draws) -> str:
-    degrees = math.degrees(float(draws.angle[0]))
-    return f"{abs(degrees):.0f}° to the {'left' if degrees > 0 else 'right'}"
-
-
-def _move(draws: Draws) -> str:
-    """The picture moves against the view."""
-    down, right = (draws.corner[:, 0] if draws.corner is not None else draws.offset[:, 0].flip(0)).neg().tolist()
-    return f"{abs(right):.0f} px to the {'right' if right > 0 else 'left'}, {abs(down):.0f} px {'down' if down > 0 else 'up'}"
-
-
-def _cut(draws: Draws) -> str:
-    top, left, height, width = (int(v) for v in draws.crop[:, 0])
-    return f"{width} × {height} px from {left}, {top}"
-
-
-def _random(
-    name: str, title: str, explanation: str, setting: str, look: Callable[[Specimen, str], Look], drawn: Callable[[Draws], str]
-) -> Transform:
-    path = f"augmentation.{setting}"
-    return Transform(name, title, explanation, (path,), True, partial(_is_on, path), partial(look, last=name), drawn)
+def _random(change: RandomChange) -> Transform:
+    return Transform(
+        change.name,
+        change.title,
+        change.explanation,
+        tuple(f"augmentation.{name}" for name in change.settings),
+        True,
+        lambda specimen: change.is_on(specimen.composition.augmentation),
+        partial(_recoloured if change.recolour else _normalised, last=change.name),
+        change.in_words,
+    )
 
 
 # In the order in which they are done. Titles name torchvision's transform where there is one.
@@ -324,54 +280,7 @@ TRANSFORMS = (
         lambda specimen: True,
         _recoloured,
     ),
-    _random(
-        "brightness",
-        "Brightness (ColorJitter)",
-        "All values times a random factor.",
-        "brightness",
-        _recoloured,
-        partial(_factor, "brightness"),
-    ),
-    _random(
-        "contrast",
-        "Contrast (ColorJitter)",
-        "Moved away from the mean grey or towards it.",
-        "contrast",
-        _recoloured,
-        partial(_factor, "contrast"),
-    ),
-    _random(
-        "saturation",
-        "Saturation (ColorJitter)",
-        "Moved away from its own grey or towards it.",
-        "saturation",
-        _recoloured,
-        partial(_factor, "saturation"),
-    ),
-    _random(
-        "hue",
-        "Hue (ColorJitter)",
-        "Colours move around the colour circle.",
-        "hue",
-        _recoloured,
-        lambda draws: f"{100 * float(draws.hue[0]):+.0f} % of the circle".replace("-", "−"),
-    ),
-    _random(
-        "random-grey",
-        "Grey (RandomGrayscale)",
-        "Some pictures lose their colours.",
-        "grey_probability",
-        _recoloured,
-        partial(_chance, "is_grey", "made grey"),
-    ),
-    _random(
-        "random-invert",
-        "Invert at random (RandomInvert)",
-        "In some pictures light and dark change places.",
-        "invert_probability",
-        _recoloured,
-        partial(_chance, "is_inverted", "inverted"),
-    ),
+    *(_random(change) for change in AUGMENTATIONS.values() if change.recolour),
     Transform(
         "normalise",
         "Normalise (Normalize)",
@@ -381,64 +290,7 @@ TRANSFORMS = (
         lambda specimen: True,
         partial(_normalised, last="normalise"),
     ),
-    _random(
-        "random-crop",
-        "Crop (RandomResizedCrop)",
-        "A random part is enlarged to the full size.",
-        "crop_area",
-        _normalised,
-        _cut,
-    ),
-    _random(
-        "rotate",
-        "Rotate (RandomRotation)",
-        "Turned about the middle; corners become 0, the mean.",
-        "rotate_deg",
-        _normalised,
-        _turn,
-    ),
-    _random(
-        "scale",
-        "Scale (RandomAffine)",
-        "Made larger or smaller about the middle.",
-        "scale",
-        _normalised,
-        partial(_factor, "zoom"),
-    ),
-    _random(
-        "shift",
-        "Shift (RandomCrop with padding)",
-        "Moved; by itself, the picture's mirror image comes in from outside.",
-        "shift_px",
-        _normalised,
-        _move,
-    ),
-    _random(
-        "flip",
-        "Mirror (RandomHorizontalFlip)",
-        "Left and right change places in half of the pictures.",
-        "flip",
-        _normalised,
-        partial(_chance, "is_flipped", "mirrored"),
-    ),
-    _random(
-        "flip-vertical",
-        "Upside down (RandomVerticalFlip)",
-        "Top and bottom change places in half of the pictures.",
-        "flip_vertical",
-        _normalised,
-        partial(_chance, "is_upside_down", "turned upside down"),
-    ),
-    _random(
-        "erase",
-        "Erase (RandomErasing)",
-        "A square is blanked out with 0, the mean.",
-        "erase_px",
-        _normalised,
-        lambda draws: (
-            f"{100 * float(draws.hole[1, 0, 0]):.0f} % from the left, {100 * float(draws.hole[0, 0, 0]):.0f} % from the top"
-        ),
-    ),
+    *(_random(change) for change in AUGMENTATIONS.values() if not change.recolour),
 )
 
 
@@ -455,9 +307,8 @@ def walk(specimen: Specimen) -> list[Stage]:
 
 def draws_of(specimen: Specimen, transform: Transform, seed: int, n: int = 10) -> list[np.ndarray]:
     """The prepared picture under n draws of this one random step: (C, H, W) uint8 each."""
-    (path,) = transform.settings
-    name = path.partition(".")[2]
-    alone = Augmentation(**{name: getattr(specimen.composition.augmentation, name)})
+    names = [path.partition(".")[2] for path in transform.settings]
+    alone = Augmentation(**{name: getattr(specimen.composition.augmentation, name) for name in names})
     return as_trained(specimen.stored.numpy().repeat(n, axis=0), alone, specimen.mean, specimen.std, seed)
 
 

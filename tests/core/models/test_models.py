@@ -4,11 +4,12 @@ import pytest
 import torch
 from torch import nn
 
-from core.config import SGD, Adam, ModelConfig
+from core.config import ModelConfig
 from core.data.catalogue import DATASETS
 from core.errors import InputError
 from core.models.catalogue import MODELS, build_model, describe_model
 from core.models.pretrained import PRETRAINED
+from core.optimizers import SGD, Adam
 from core.training.optimizers import build_optimizer
 
 

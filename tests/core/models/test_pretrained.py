@@ -7,7 +7,7 @@ from PIL import Image
 from safetensors.torch import load_file
 from torch import nn
 
-from core.config import SGD, TrainConfig
+from core.config import TrainConfig
 from core.data.imports import import_images
 from core.data.sets import prepare_store
 from core.data.sources.download import fetch_file
@@ -17,6 +17,7 @@ from core.intake.pretrained import make_pretrained_ready
 from core.models.catalogue import MODELS, build_model, describe_model
 from core.models.head import freeze_backbone, head_of, training_mode
 from core.models.pretrained import PRETRAINED, are_at_hand, original_path, weights_path
+from core.optimizers import SGD
 from core.running.complete import complete
 from core.running.recipe_start import start_from
 from core.running.session import run_session

@@ -16,6 +16,7 @@ from core.data.transforms.augmentation import Draws, applied, augment, draw, rec
 from core.data.transforms.preprocessing import normalise
 from core.settings import changed as config_with
 from core.training.batches import TrainingData, training_batches
+from tests.fixtures.random_changes import is_either_or, not_set_by, turned_on
 
 CASES = {
     "shift": Augmentation(shift_px=3),
@@ -52,8 +53,11 @@ LATER_CASES = {
         invert_probability=0.2,
     ),
 }
+SET = {setting for case in (CASES | LATER_CASES).values() for setting in case.model_dump(exclude_defaults=True)}
+LATER_CASES |= {name: Augmentation(**turned_on(change)) for name, change in not_set_by(SET).items()}
 ALL_CASES = CASES | LATER_CASES
 EITHER_OR = {"flip": 2, "upside down": 2, "grey": 2, "invert": 2}  # how many different pictures there can be
+EITHER_OR |= {name: 2 for name, change in not_set_by(SET).items() if is_either_or(change)}
 
 
 def random_images(n: int = 32, channels: int = 3, height: int = 12, width: int = 10) -> torch.Tensor:
