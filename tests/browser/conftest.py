@@ -83,14 +83,18 @@ def start_server(home: Path) -> Server:
     return server
 
 
-@pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    home = tmp_path_factory.mktemp("home")
+def with_mnist(home: Path) -> Path:
+    """The folder, with the real MNIST in its place where that is at hand."""
     data = Path(os.environ.get("TRAINSCOPE_TEST_DATA", "/nowhere"))
     if (data / "MNIST").is_dir():
         (home / "datasets").mkdir()
         (home / "datasets" / "MNIST").symlink_to(data / "MNIST")
-    server = start_server(home)
+    return home
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    server = start_server(with_mnist(tmp_path_factory.mktemp("home")))
     yield server
     server.process.terminate()
     server.process.wait(20)

@@ -4,6 +4,8 @@ import re
 
 from playwright.sync_api import Page, expect
 
+from core.inference.kept_maps import TSNE
+from core.runs.artifacts import list_kept
 from core.runs.directory import Run
 from tests.browser.conftest import choose, view
 
@@ -68,6 +70,6 @@ def test_tsne_is_worked_out_by_a_click_kept_and_coloured_by_outcome(page: Page, 
     page.locator("[class*='st-key-map-projection']").get_by_text("t-SNE").click()
     expect(page.get_by_text("t-SNE: near points are alike")).to_be_visible(timeout=60_000)
     expect(page.locator("[class*='st-key-map-t-SNE'] .points path")).to_have_count(359)
-    assert len(list((evaluated_run.path / "insight").glob("tsne-*.npz"))) == 1
+    assert len(list_kept(evaluated_run, TSNE)) == 1
     choose(page, "map-colour", "Right or wrong")
     expect(page.locator(".trainscope-chart .legendtext", has_text="wrong (")).to_be_visible()

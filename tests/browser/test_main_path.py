@@ -37,6 +37,7 @@ def stop(page: Page, run: Run) -> None:
     until(lambda: status_of(run).state == "stopped")
 
 
+@pytest.mark.alone
 def test_one_click_trains_a_digits_model_to_97_per_cent_in_half_a_minute(page: Page, server: Server) -> None:
     page.goto("/")
     page.get_by_role("button", name="Train on digits now").click()
@@ -99,6 +100,7 @@ def test_a_picture_of_the_set_is_uploaded_and_classified_as_it_was_judged(page: 
     expect(page.get_by_text("not a picture in a format we read")).to_be_visible()
 
 
+@pytest.mark.alone
 def test_stop_ends_a_training_within_a_second_and_keeps_best_and_last(page: Page, training: Run) -> None:
     until(lambda: history_of(training).checkpoints)
     page.locator(".st-key-stop button").click()
@@ -157,6 +159,7 @@ def test_zoom_and_hidden_traces_stay_while_points_arrive(page: Page, training: R
     assert chart.get_attribute("data-mine") == "same node"
 
 
+@pytest.mark.alone
 def test_other_widgets_answer_within_half_a_second_while_training(page: Page, training: Run) -> None:
     title = "document.querySelector(\"[class*='st-key-loss-'] .trainscope-chart\").layout.xaxis.title.text"
     times = []

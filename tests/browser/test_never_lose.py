@@ -6,7 +6,6 @@ import signal
 import time
 from pathlib import Path
 
-import numpy as np
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
@@ -14,8 +13,8 @@ from core.runs.directory import Run
 from core.runs.history import history_of
 from core.runs.status import status_of
 from core.runs.timeline import timeline
-from tests.browser.conftest import LOSS_POINT, Server, choose, run_shown, start_server
-from tests.browser.test_main_path import needs_mnist, stop
+from tests.browser.conftest import LOSS_POINT, Server, run_shown, start_server
+from tests.browser.test_main_path import stop
 from tests.browser.test_server_end import start_by_click, trainer_of
 from tests.fixtures.waiting import until
 
@@ -28,65 +27,7 @@ def fill(page: Page, selector: str, value: str) -> None:
     field.press("Tab")  # Enter would send a form
 
 
-def start_workload_1(page: Page, server: Server) -> Run:
-    """MNIST, the first CNN, on one thread: that repeats to the last bit on a machine that does other things too."""
-    page.goto("/train")
-    choose(page, "recipe-", "MNIST, the first CNN")
-    expect(page.get_by_text("60,000 pictures")).to_be_visible()
-    settings = page.locator("[class*='st-key-all-settings']")
-    expect(settings).to_have_count(1)  # that of the recipe before is gone
-    settings.locator("summary").click()
-    fill(page, "[class*='-threads']", "1")
-    page.get_by_role("button", name="Start training").click()
-    return run_shown(page, server)
-
-
-def train_longer(page: Page, run: Run, epochs: int) -> None:
-    page.goto(f"/train?run={run.id}")
-    page.locator(".st-key-go-on button").first.click()
-    fill(page, "[class*='st-key-epochs-of-']", str(epochs))
-    page.locator(".st-key-go-on-now button").click()
-    until(lambda: status_of(run).is_active)
-
-
-def test_workload_1_goes_on_after_a_closed_browser_and_a_killed_process_and_is_trained_longer(
-    page: Page, browser: Browser, server: Server
-) -> None:
-    needs_mnist()
-    other = browser.new_page(base_url=server.url)
-    first = start_workload_1(other, server)
-    until(lambda: history_of(first).steps["step"], timeout_s=60)
-    other.close()
-    until(lambda: status_of(first).state == "finished", timeout_s=120)  # nobody watched
-    assert history_of(first).evaluations[-1].accuracy == pytest.approx(0.97, abs=0.007)  # published: 97 %
-
-    second = start_workload_1(page, server)
-    until(lambda: history_of(second).checkpoints and history_of(second).steps["step"][-1] > 1.3 * STEPS_PER_EPOCH, timeout_s=120)
-    os.kill(trainer_of(second), signal.SIGKILL)
-    expect(page.get_by_text("killed by SIGKILL")).to_be_visible(timeout=5_000)
-    page.get_by_role("button", name="Resume", exact=True).click()
-    until(lambda: status_of(second).state == "finished", timeout_s=120)
-    assert history_of(second).started.from_step == STEPS_PER_EPOCH
-
-    for run in (first, second):
-        train_longer(page, run, 8)
-    for run in (first, second):
-        until(lambda run=run: status_of(run).state == "finished", timeout_s=240)
-    page.goto(f"/train?run={second.id}")
-    expect(page.get_by_text("8 of 8")).to_be_visible()
-    histories = [history_of(run) for run in (first, second)]
-    for history in histories:
-        steps = history.steps["step"]
-        assert [row.epoch for row in history.evaluations] == list(range(9))
-        assert np.all(np.diff(steps) > 0)  # one line
-        assert np.max(np.diff(steps)) == 10  # without a gap: a record every ten steps
-        assert steps[-1] > 8 * STEPS_PER_EPOCH - 10
-        assert history.evaluations[-1].accuracy > history.evaluations[3].accuracy > 0.96
-        assert history.inexact == []
-    assert histories[0].steps["loss"] == histories[1].steps["loss"]  # the killed one equals the undisturbed one
-    assert [row.loss for row in histories[0].evaluations] == [row.loss for row in histories[1].evaluations]
-
-
+@pytest.mark.alone
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL], ids=lambda n: n.name)
 def test_the_next_server_goes_on_by_itself_and_its_page_finds_the_run_within_three_seconds(
     number: signal.Signals, browser: Browser, tmp_path: Path

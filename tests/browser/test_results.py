@@ -137,8 +137,11 @@ def test_a_checkpoint_is_evaluated_and_calibrated_and_prediction_uses_it(page: P
 
 def test_the_report_opens_without_a_server(page: Page, browser: Browser, evaluated_run: Run, tmp_path: Path) -> None:
     page.goto(f"/results?run={evaluated_run.id}")
+    page.get_by_role("button", name="Report").click()
+    link = page.get_by_role("link", name="Download the report")
+    expect(link).to_be_visible(timeout=60_000)  # made by a process of its own
     with page.expect_download() as waiting:
-        page.get_by_role("link", name="Report").click()
+        link.click()
     path = tmp_path / "report.html"
     waiting.value.save_as(path)
     context = browser.new_context(offline=True, color_scheme="dark", viewport={"width": 390, "height": 800})

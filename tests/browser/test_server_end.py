@@ -37,6 +37,7 @@ def start_by_click(browser: Browser, server: Server) -> Run:
     return run
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL], ids=lambda n: n.name)
 def test_when_the_server_ends_the_training_is_saved_and_paused_and_its_process_gone(
     number: signal.Signals, browser: Browser, tmp_path: Path
@@ -54,6 +55,7 @@ def test_when_the_server_ends_the_training_is_saved_and_paused_and_its_process_g
     assert "saved" in status_of(run).message or "step" in status_of(run).message
 
 
+@pytest.mark.alone
 def test_a_killed_training_is_shown_as_interrupted_with_its_cause(page: Page, browser: Browser, server: Server) -> None:
     run = start_by_click(browser, server)
     page.goto(f"/train?run={run.id}")

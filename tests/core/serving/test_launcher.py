@@ -83,6 +83,7 @@ def kinds_of(run: Run) -> list[str]:
     return [row["kind"] for row in EventReader(run.events).read()]
 
 
+@pytest.mark.alone
 def test_runs_train_one_at_a_time_in_the_order_they_came(open_launcher):
     launcher = open_launcher()
     first, second, third = launcher.submit(tiny(epochs=ENDLESS)), launcher.submit(tiny()), launcher.submit(tiny())
@@ -153,6 +154,7 @@ def test_killed_worker_is_shown_as_interrupted_with_its_signal_and_resumes_exact
     assert [row.loss for row in history_of(uninterrupted).evaluations] == resumed
 
 
+@pytest.mark.alone
 def test_closing_pauses_the_training_within_two_seconds_and_leaves_no_process(open_launcher):
     launcher = open_launcher(keep_reserve=True)
     training, waiting = launcher.submit(tiny(epochs=ENDLESS)), launcher.submit(tiny())
@@ -202,6 +204,7 @@ sys.stdin.read()
 """
 
 
+@pytest.mark.alone
 def test_worker_of_a_killed_server_pauses_within_two_seconds_and_is_gone(workspace):
     arguments = [sys.executable, "-c", SERVER, str(workspace.home), tiny(epochs=ENDLESS).model_dump_json()]
     server = subprocess.Popen(arguments, cwd=PROJECT, stdin=subprocess.PIPE)

@@ -206,6 +206,7 @@ def test_composition_goes_into_a_configuration_and_back():
     assert Composition(config.preprocessing, config.augmentation) == EVERYTHING
 
 
+@pytest.mark.alone
 def test_cost_is_nothing_for_nothing_and_more_for_more():
     images = np.random.default_rng(0).integers(0, 256, (16, 3, 32, 32), np.uint8)
     assert augmentation_cost(images, Augmentation(), MEAN, STD) == 0
