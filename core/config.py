@@ -75,6 +75,9 @@ class DataConfig(Section):
         return self
 
 
+Fit = Literal["crop", "pad", "stretch"]
+
+
 class Preprocessing(Section):
     """How a picture becomes the network's input. Serialised into every checkpoint; core/data/transforms/preprocessing.py applies it."""
 
@@ -86,7 +89,7 @@ class Preprocessing(Section):
         ge=4,
         le=1024,
     )
-    fit: Literal["crop", "pad", "stretch"] = setting(
+    fit: Fit = setting(
         "crop",
         "Fit",
         "How a picture that is not square fills the square: its middle cut out, black bars added, or stretched.",

@@ -1,4 +1,4 @@
-"""Named configurations: the reference workloads of REFERENCE.md, and good starts for the built-in sets."""
+"""Named configurations: the reference workloads of docs/architecture.md, and good starts for the built-in sets."""
 
 from dataclasses import dataclass
 

@@ -123,7 +123,7 @@ def _checked_entries(file: BinaryIO, limits: ZipLimits) -> dict[str, ZipEntry]:
     try:
         with zipfile.ZipFile(file) as archive:
             infos, believed_start = archive.filelist, archive.start_dir
-    except Exception:  # what hostile bytes make zipfile raise is no closed list: ten types were counted (RELIABILITY.md)
+    except Exception:  # what hostile bytes make zipfile raise is no closed list: ten types were counted (docs/architecture.md)
         raise _refusal("its list of files can't be read", hint="Make the zip again.") from None
     if limits.is_lenient and promised == num_headers & 0xFFFF:
         promised = num_headers

@@ -1,4 +1,4 @@
-"""The shape that docs and DESIGN.md promise: imports point one way, and every module says what lives in it."""
+"""The shape that docs/architecture.md promises: imports point one way, and every module says what lives in it."""
 
 import ast
 from pathlib import Path
@@ -110,7 +110,7 @@ SAVES_PICKLES = "core.export.weights"
 
 @pytest.mark.parametrize("path", CORE, ids=module_name)
 def test_core_never_unpickles_and_never_evaluates_text(path):
-    """RELIABILITY.md: what comes from outside is never executed."""
+    """docs/architecture.md: what comes from outside is never executed."""
     tree = ast.parse(path.read_text())
     assert not {"pickle", "dill", "joblib", "shelve", "marshal"} & {package(module) for module in imports_of(path)}
     calls = [ast.unparse(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)]

@@ -18,16 +18,17 @@ def class_bars(true: np.ndarray, predicted: np.ndarray, class_names: Sequence[st
     right = np.bincount(true[true == predicted], minlength=len(class_names))[classes]
     accuracy = right / np.maximum(support, 1)
     figure = base(height=max(380, 90 + 30 * len(classes)))
+    figure.update_layout(meta={"classes": [int(k) for k in classes]})
     figure.add_bar(
         x=accuracy,
-        y=labels([class_names[k] for k in classes], LONGEST_ON_AXIS),
+        y=labels([class_names[k] for k in classes.tolist()], LONGEST_ON_AXIS),
         orientation="h",
         name="accuracy",
         marker_color=colour_of(split),
-        customdata=support,
+        customdata=np.stack([support, classes], axis=1),
         textposition="auto",
         text=[f"{value:.1%}" if count else "none" for value, count in zip(accuracy, support, strict=True)],
-        hovertemplate="%{y}: %{x:.2%} of %{customdata:,}<extra></extra>",
+        hovertemplate="%{y}: %{x:.2%} of %{customdata[0]:,}<extra></extra>",
     )
     figure.update_xaxes(range=[0, 1], tickformat=".0%")
     figure.update_yaxes(type="category", autorange="reversed", showgrid=False)

@@ -65,21 +65,26 @@ def confusion_heatmap(
     show: str = "counts",
     support: np.ndarray | None = None,
     answered: np.ndarray | None = None,
+    classes: np.ndarray | None = None,
 ) -> go.Figure:
     """(K, K) counts as a square of cells shaded by their share of the true class; rows are the true classes.
 
     show: what is written into the cells of up to 20 classes: "counts", or per cent of the "true" or of the "predicted" class.
     support, answered: (K,) pictures of each class and those taken for it, where the matrix does not show all classes.
+    classes: (K,) their numbers, by which a click names them; 0 to K - 1 by default.
     """
-    support, answered = (confusion.sum(axis=axis) if totals is None else totals for axis, totals in ((1, support), (0, answered)))
+    support = confusion.sum(axis=1) if support is None else support
+    answered = confusion.sum(axis=0) if answered is None else answered
     of_true = confusion / np.maximum(support[:, None], 1)
     of_predicted = confusion / np.maximum(answered[None, :], 1)
     names = labels(class_names, LONGEST_ON_AXIS)
+    numbers = np.arange(len(names)) if classes is None else classes
     written = None
     if len(names) <= 20:
         values = confusion if show == "counts" else np.round(100 * (of_true if show == "true" else of_predicted)).astype(int)
         written = np.where(confusion > 0, values.astype(str), "")
     figure = base(height=max(380, min(900, 90 + 30 * len(names))))
+    figure.update_layout(meta={"classes": numbers.tolist()})
     figure.add_heatmap(
         z=np.sqrt(of_predicted if show == "predicted" else of_true),  # so that rare confusions are seen beside full classes
         x=names,
@@ -89,7 +94,7 @@ def confusion_heatmap(
         colorscale=[[0, background], [1, COLOURS["train"]]],
         text=written,
         texttemplate=None if written is None else "%{text}",
-        customdata=np.dstack([confusion, of_true, of_predicted]),
+        customdata=np.dstack([confusion, of_true, of_predicted, *np.meshgrid(numbers, numbers)]),
         showscale=False,
         xgap=1,
         ygap=1,

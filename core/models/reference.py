@@ -1,4 +1,4 @@
-"""The four networks of the tutorials that REFERENCE.md names, and a multilayer perceptron to compare them with.
+"""The four networks of the tutorials that docs/architecture.md names, and a multilayer perceptron to compare them with.
 
 Each returns logits, and takes any number of channels and classes and any picture size that its layers allow.
 Shapes in the comments are those of the original; `width` multiplies channels and hidden units.
@@ -59,7 +59,7 @@ class MnistFirstCNN(nn.Module):
 
 
 class Cifar10Quick(nn.Module):
-    """Three blocks without an activation between them (REFERENCE.md 2); after Caffe's cifar10_quick."""
+    """Three blocks without an activation between them (docs/architecture.md 2); after Caffe's cifar10_quick."""
 
     def __init__(self, shape: tuple[int, int, int], num_classes: int, width: float) -> None:
         super().__init__()
@@ -85,7 +85,7 @@ class Cifar10Quick(nn.Module):
 
 
 class MnistBatchnormCNN(nn.Module):
-    """The batch norm network of REFERENCE.md 3. Ours returns logits: the tutorial's softmax before cross-entropy is left out."""
+    """The batch norm network of docs/architecture.md 3. Ours returns logits: the tutorial's softmax before cross-entropy is left out."""
 
     def __init__(self, shape: tuple[int, int, int], num_classes: int, width: float) -> None:
         super().__init__()

@@ -1,7 +1,7 @@
 """A process that does jobs. `python -m core.serving.worker` imports what trainings need, then waits for jobs, one JSON line each on stdin.
 
 Stdin stays open as a life line: when it ends, the server is gone; a training is saved and paused, other work is given up. After a
-job that is no training the process says so in a line on stdout, and waits for the next one.
+job the process says so in a line on stdout, and waits for the next one: its imports cost seconds of a core.
 """
 
 import gc
@@ -28,8 +28,9 @@ def main() -> None:
         at_work.set()
         write_to(Path(task["path"]) / "worker.log")
         do(task, server_is_gone)
-        if task["kind"] == "train" or server_is_gone.is_set():
+        if server_is_gone.is_set() or holds_a_gpu():
             return
+        gc.collect()
         write_to(Path(os.devnull))
         at_work.clear()
         if server_is_gone.is_set():
@@ -64,6 +65,12 @@ def do(task: dict, server_is_gone: threading.Event) -> None:
     if "torch" in sys.modules:
         sys.modules["torch"].set_num_threads(1)  # the other cores are the trainings' and the pages'
     carry_out(workspace, Job(task["kind"], path), KINDS[task["kind"]], server_is_gone.is_set)
+
+
+def holds_a_gpu() -> bool:
+    """Its memory is given back by the end of the process alone."""
+    torch = sys.modules.get("torch")
+    return torch is not None and torch.cuda.is_initialized()
 
 
 def write_to(log: Path) -> None:

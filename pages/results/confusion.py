@@ -1,7 +1,5 @@
 """Results by pairs of classes: which is taken for which, with the pictures behind every cell."""
 
-from collections.abc import Callable
-
 import numpy as np
 import streamlit as st
 
@@ -46,9 +44,8 @@ def confusion(run: Run, evaluated: EvaluatedImages, names: list[str]) -> None:
     shown_classes = classes[places]
     totals = [np.bincount(of, minlength=len(names))[shown_classes] for of in (labels, predicted)]
     figure = figures.confusion_heatmap(
-        counts[np.ix_(places, places)], [names[k] for k in shown_classes], background(), show, *totals
+        counts[np.ix_(places, places)], [names[k] for k in shown_classes], background(), show, *totals, classes=shown_classes
     )
-    shown = list(figure.data[0].x)
 
     st.caption(
         "Rows are true classes. Click a cell to see its pictures, the name of a row or a column for all of it; under Pictures, both classes are "
@@ -58,19 +55,13 @@ def confusion(run: Run, evaluated: EvaluatedImages, names: list[str]) -> None:
         figure,
         key=f"confusion-{run.id}",
         alt="Confusion matrix: true classes against predicted ones",
-        on_click=opener(shown, shown_classes),
+        on_click=open_images,
     )
 
 
-def opener(shown: list[str], classes: np.ndarray) -> Callable[[str, str], None]:
-    """What a click on a cell, a row or a column does. shown: the classes as the axes call them."""
-
-    def open_images(predicted: str, true: str) -> None:
-        places = {name: int(k) for name, k in zip(shown, classes, strict=True)}
-        if predicted in places or true in places:
-            show_images(places.get(true), places.get(predicted))
-
-    return open_images
+def open_images(predicted: int | None, true: int | None) -> None:
+    """What a click on a cell, a row or a column does."""
+    show_images(true, predicted)
 
 
 def _times(count: int) -> str:

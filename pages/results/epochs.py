@@ -16,10 +16,9 @@ from core.runs.records import NUM_SAMPLES, load_filters, spread
 from core.wording import percent
 from pages.components.image_grid import image_grid
 from pages.components.live_chart import live_chart
-from pages.results.confusion import opener
+from pages.results.confusion import open_images
 from pages.results.evaluated_image import open_image
 from pages.results.gallery import tile
-from pages.shared.gallery_choice import show_images
 from pages.shared.session import workspace
 from pages.shared.theme import background
 
@@ -39,23 +38,18 @@ def epoch_machine(run: Run, evaluated: EvaluatedImages, names: list[str]) -> Non
     with left:
         st.markdown("**Accuracy of each class**")
         figure = class_bars(labels, predicted, names, classes, evaluated.split)
-        called = list(figure.data[0].y)
-
-        def open_class(_: str, name: str) -> None:
-            if name in called:
-                show_images(int(classes[called.index(name)]), None)
-
-        live_chart(figure, key=f"epoch-classes-{run.id}", alt="Accuracy of each class after this epoch", on_click=open_class)
+        alt = "Accuracy of each class after this epoch"
+        live_chart(figure, key=f"epoch-classes-{run.id}", alt=alt, on_click=open_images)
     with right:
         st.markdown("**Confusions**")
         counts = confusion_among(labels, predicted, classes)
         totals = [np.bincount(of, minlength=len(names))[classes] for of in (labels, predicted)]
-        figure = figures.confusion_heatmap(counts, [names[k] for k in classes], background(), "counts", *totals)
+        figure = figures.confusion_heatmap(counts, [names[k] for k in classes], background(), "counts", *totals, classes=classes)
         live_chart(
             figure,
             key=f"epoch-confusion-{run.id}",
             alt="Confusion matrix after this epoch",
-            on_click=opener(list(figure.data[0].x), classes),
+            on_click=open_images,
         )
     pinned(run, evaluated, names)
     left, right = st.columns(2, gap="large")

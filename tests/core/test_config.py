@@ -163,7 +163,14 @@ def test_number_of_epochs_is_a_whole_number(value):
 
 def test_default_of_every_setting_lies_within_its_own_bounds():
     for path, item in SETTINGS.items():
-        assert get(config_with(path), path) is not None or item.optional
+        value = get(config_with(path), path)
+        if value is None:
+            assert item.optional
+        elif item.kind in ("int", "float"):
+            assert item.lower is None or value >= item.lower, path
+            assert item.upper is None or value <= item.upper, path
+        elif item.kind == "choice":
+            assert value in item.choices, path
 
 
 def test_nesterov_without_momentum_is_refused_with_the_way_out():

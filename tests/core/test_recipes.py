@@ -1,4 +1,4 @@
-"""The recipes: the four reference workloads as REFERENCE.md states them, and that every recipe fits its own set."""
+"""The recipes: the four reference workloads as docs/architecture.md states them, and that every recipe fits its own set."""
 
 import pytest
 import torch
@@ -27,7 +27,7 @@ def spec_of(config: TrainConfig) -> DatasetInfo:
 
 
 def layers_of(config: TrainConfig) -> list[str]:
-    """The network's layers in the order of computation, as REFERENCE.md writes them."""
+    """The network's layers in the order of computation, as docs/architecture.md writes them."""
     record = DATASETS[config.data.dataset]
     model = build_model(config.model, record.shape, record.num_classes)
     words = []

@@ -14,6 +14,7 @@ from core.data.imports import imported_sets
 from core.data.sets import find_store, import_set, prepare_store
 from core.errors import InputError
 from core.workspace import Workspace
+from tests.fixtures.waiting import until
 from tests.pages.test_pages import texts, visit
 
 
@@ -42,6 +43,7 @@ def imported(tmp_path: Path) -> AppTest:
     app = visit("data")
     app.text_input(key="path-0").set_value(str(image_folder(tmp_path / "mine" / "colours"))).run()
     app.button(key="import-0").click().run()
+    until(lambda: app.run().title[0].value != "Data", 30)  # a page of AppTest does not run again by itself
     assert not app.exception
     return app
 
@@ -137,6 +139,7 @@ def test_a_path_that_is_not_there_is_refused_in_words(workspace: Workspace) -> N
     app = visit("data")
     app.text_input(key="path-0").set_value("/nowhere/at/all").run()
     app.button(key="import-0").click().run()
+    until(lambda: app.error or (app.run() and app.error), 30)
     assert "There is no folder and no zip" in app.error[0].value
     assert imported_sets(workspace) == {}
 
@@ -167,13 +170,24 @@ def test_pictures_are_filtered_and_paged(workspace: Workspace) -> None:
     assert "No picture fits" in texts(app)
 
 
-@pytest.mark.parametrize("view", ["Report", "Pictures", "Figures", "Splits", "Transforms"])
-def test_every_view_of_a_set_opens(workspace: Workspace, view: str) -> None:
+@pytest.mark.parametrize(
+    ("view", "words"),
+    [
+        ("Report", "1,797"),
+        ("Pictures", "1 to 60 of 1,797 pictures"),
+        ("Figures", "Of up to 1,000 training pictures of the class"),
+        ("Splits", "1,797"),
+        ("Transforms", "8 × 8"),
+    ],
+)
+def test_every_view_of_a_set_opens(workspace: Workspace, view: str, words: str) -> None:
     prepare_store(workspace, "digits", Preprocessing())
     app = visit("data", set="digits")
     app.segmented_control(key="data-view").set_value(view).run()
     assert not app.exception
     assert not app.error
+    assert words in texts(app)
+    assert app.query_params["view"] in (view, [view])
 
 
 def test_splits_by_shares_are_shown_and_go_to_the_training_form(workspace: Workspace) -> None:

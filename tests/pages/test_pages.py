@@ -62,14 +62,27 @@ def test_every_page_has_words_for_an_empty_workspace(workspace: Workspace, page:
 
 @pytest.mark.parametrize("page", PAGES)
 def test_every_page_shows_a_finished_run(finished: Run, page: str) -> None:
-    assert not visit(page, run=finished.id).error
+    app = visit(page, run=finished.id)
+    assert not app.error
+    shown = " ".join([texts(app), *(str(metric.value) for metric in app.metric), *(str(box.value) for box in app.selectbox)])
+    expected = {
+        "data": "Digits",
+        "home": "epoch 2 of 2",
+        "train": "Best validation accuracy",
+        "results": "359 pictures of the validation split",
+        "predict": finished.id,
+        "runs": "epoch 2 of 2",
+    }
+    assert expected[page] in shown
 
 
 @pytest.mark.parametrize("page", ("train", "results", "predict"))
 @pytest.mark.parametrize("run_id", ("nobody", "../../etc/passwd", "20261120-000000-none-0000", "<b>x</b>"))
-def test_an_unknown_run_in_the_address_is_said_and_forgotten(workspace: Workspace, page: str, run_id: str) -> None:
+def test_an_unknown_run_in_the_address_is_said_and_forgotten(finished: Run, page: str, run_id: str) -> None:
     app = visit(page, run=run_id)
     assert not app.error
+    assert "There is no run" in " ".join(warning.value for warning in app.warning)
+    assert run_id not in str(app.query_params)
 
 
 @pytest.mark.parametrize("recipe", [name for name in RECIPES if name != "ants-bees"])

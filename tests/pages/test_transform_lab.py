@@ -158,6 +158,8 @@ def test_preset_deleted_in_another_tab_does_no_harm(workspace: Workspace) -> Non
     next(workspace.home.glob("transforms/*.json")).unlink()
     button.click().run()
     assert not app.exception
+    assert "lab-use-0" not in [button.key for button in app.button], "it is no longer listed"
+    assert control(app, "slider", "augmentation.shift_px").value == 1, "what was composed stays"
 
 
 def test_preset_beyond_the_sliders_is_shown(workspace: Workspace) -> None:

@@ -196,7 +196,9 @@ def build_store(path: Path, source: Source, progress: Progress = no_progress) ->
                 raise
     finally:
         shutil.rmtree(aside, ignore_errors=True)
-    return open_store(path)
+    store = open_store(path)
+    assert store, "what was just renamed into its place"
+    return store
 
 
 def sweep_unfinished(workspace: Workspace) -> None:

@@ -18,21 +18,22 @@ def live_chart(
     *,
     key: str,
     alt: str,
-    on_click: Callable[[str, str], None] | None = None,
+    on_click: Callable[[int | None, int | None], None] | None = None,
     on_pick: Callable[[int], None] | None = None,
     images: str = "",
 ) -> None:
     """Shows the figure; later calls with the same key change it in place. alt: what it shows, for screen readers.
 
-    on_click: called with x and y of a point or cell that was clicked, as the axes say them, or of a name on an axis, the other
-    then empty. on_pick: called with the last number of the point's customdata. pictures: where the pictures of points lie; beside
-    a point that is pointed at, that of the first number of its customdata is shown, with the point's text as it is.
+    on_click: called with the class numbers of x and y: of a cell or bar that was clicked, the last of its customdata, or of a name on an
+    axis, by its place in the layout's meta.classes; None for the other one. on_pick: called with the last number of the point's
+    customdata. images: where the images of points lie; beside a point that is pointed at, that of the first number of its customdata
+    is shown, with the point's text as it is.
     """
 
     def clicked() -> None:
         place = st.session_state[key].get("clicked")
         if on_click and place:
-            on_click(*place)
+            on_click(*(None if number is None else int(number) for number in place))
 
     def picked() -> None:
         number = st.session_state[key].get("picked")

@@ -68,15 +68,15 @@ function hideCard(node) {
   if (node.trainscopeCard) node.trainscopeCard.style.display = "none";
 }
 
-// the category whose name on an axis lies under the pointer, as [x, y] with the other one empty
+// the class whose name on an axis lies under the pointer, as [x, y] with the other one null: its number, for names may be cut or escaped
 function axisName(node, { clientX, clientY }) {
   for (const kind of ["x", "y"]) {
-    const categories = node._fullLayout?.[`${kind}axis`]?._categories;
-    for (const name of categories?.length ? node.querySelectorAll(`.${kind}tick text`) : []) {
+    const classes = node._fullLayout?.meta?.classes;
+    for (const name of classes?.length ? node.querySelectorAll(`.${kind}tick text`) : []) {
       const { left, right, top, bottom } = name.getBoundingClientRect();
-      const category = categories[Math.round(name.__data__?.x ?? name.parentNode.__data__?.x)];
-      if (category !== undefined && clientX >= left - 3 && clientX <= right + 3 && clientY >= top - 3 && clientY <= bottom + 3)
-        return kind === "x" ? [String(category), ""] : ["", String(category)];
+      const number = classes[Math.round(name.__data__?.x ?? name.parentNode.__data__?.x)];
+      if (number !== undefined && clientX >= left - 3 && clientX <= right + 3 && clientY >= top - 3 && clientY <= bottom + 3)
+        return kind === "x" ? [number, null] : [null, number];
     }
   }
 }
@@ -142,7 +142,10 @@ export default function ({ parentElement, data, setTriggerValue }) {
   node.trainscopeName = (place) => setTriggerValue("clicked", place);
   node.trainscopeClick = ({ points }) => {
     if (!points?.length) return;
-    if (data.canClick) setTriggerValue("clicked", [points[0].x, points[0].y].map(String));
+    if (data.canClick && points[0].customdata) {
+      const numbers = Array.from(points[0].customdata);
+      setTriggerValue("clicked", points[0].data.type === "heatmap" ? numbers.slice(-2) : [null, numbers.at(-1)]);
+    }
     const id = points[0].customdata?.at?.(-1);
     if (data.canPick && Number.isInteger(id)) {
       hideCard(node);

@@ -129,7 +129,7 @@ def test_download_that_is_broken_off_leaves_no_file(server, target):
 
 
 def test_every_request_has_a_time_out(target, monkeypatch):
-    """RELIABILITY.md: torchvision's have none."""
+    """docs/architecture.md: torchvision's have none."""
     given = []
 
     def urlopen(url: str, timeout: float | None = None):

@@ -247,7 +247,7 @@ def test_set_that_is_not_there_names_its_folder_and_all_four_files_without_netwo
 
 
 def test_forged_unpacked_file_is_not_taken(workspace, no_network):
-    """RELIABILITY.md: torchvision's MNIST takes whatever lies in its cache."""
+    """docs/architecture.md: torchvision's MNIST takes whatever lies in its cache."""
     raw = workspace.datasets / "MNIST" / "raw"
     raw.mkdir(parents=True)
     for file, _ in datasets.MNIST.resources:

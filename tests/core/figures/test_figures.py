@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from core.config import VARIANTS, TrainConfig
+from core.figures.epochs import class_bars
 from core.figures.look import labels
 from core.figures.runs import (
     COLOURS,
@@ -210,7 +211,7 @@ def test_heatmap_shades_by_the_share_of_the_true_class_and_writes_the_counts():
     assert (cells.zmin, cells.zmax) == (0, 1)
     assert shades.max() < 1
     assert np.array(cells.text).tolist() == [["3", "1", ""], ["100", "300", ""], ["", "", ""]]
-    np.testing.assert_allclose(np.array(cells.customdata)[1, 0], [100, 0.25, 100 / 103])
+    np.testing.assert_allclose(np.array(cells.customdata)[1, 0], [100, 0.25, 100 / 103, 0, 1])  # predicted 0, true 1
     assert list(cells.x) == list(cells.y) == ["cat", "dog", "yak"]
 
 
@@ -242,3 +243,17 @@ def test_names_that_plotly_would_make_links_of_are_shown_as_they_are():
     assert list(figure.data[0].y) == shown
     assert "<a" not in confusion_heatmap(np.eye(7, dtype=int), names).to_json()
     assert "<a" not in probability_bars([(names[0], 0.5)]).to_json()
+
+
+def test_a_click_names_classes_by_their_numbers_whatever_becomes_of_their_names():
+    """Names that are cut to the same, escaped, or in another order."""
+    names = ["<b>a</b>", "x" * 90 + "1", "x" * 90 + "2", "0"]
+    order = np.array([2, 0, 3, 1])
+    figure = confusion_heatmap(np.arange(16).reshape(4, 4), [names[k] for k in order], classes=order)
+    clicked = np.array(figure.data[0].customdata)[..., -2:].astype(int)  # [predicted, true] of each cell
+    for row, true in enumerate(order):
+        for column, predicted in enumerate(order):
+            assert clicked[row, column].tolist() == [predicted, true]
+    assert list(figure.layout.meta["classes"]) == order.tolist()
+    bars = class_bars(np.array([0, 1, 2, 3]), np.array([0, 1, 2, 2]), names, order, "test")
+    assert np.array(bars.data[0].customdata)[:, -1].tolist() == order.tolist() == list(bars.layout.meta["classes"])

@@ -88,7 +88,7 @@ def test_probabilities_sum_to_one_and_the_top_classes_are_in_order(workspace, ru
 
 
 def test_network_with_numbers_that_are_not_finite_is_refused(workspace, run, monkeypatch):
-    """RELIABILITY.md: NaN logits predict class 0, and NaN weights load silently."""
+    """docs/architecture.md: NaN logits predict class 0, and NaN weights load silently."""
     from core.inference import predictor
 
     predictor._network.cache_clear()
