@@ -75,9 +75,6 @@ class DataConfig(Section):
         return self
 
 
-Fit = Literal["crop", "pad", "stretch"]
-
-
 class Preprocessing(Section):
     """How a picture becomes the network's input. Serialised into every checkpoint; core/data/transforms/preprocessing.py applies it."""
 
@@ -89,7 +86,7 @@ class Preprocessing(Section):
         ge=4,
         le=1024,
     )
-    fit: Fit = setting(
+    fit: Literal["crop", "pad", "stretch"] = setting(
         "crop",
         "Fit",
         "How a picture that is not square fills the square: its middle cut out, black bars added, or stretched.",

@@ -55,7 +55,7 @@ class _Parser(argparse.ArgumentParser):
 
 
 def build_parser() -> argparse.ArgumentParser:
-    shared = _Parser(add_help=False)
+    shared = argparse.ArgumentParser(add_help=False)
     shared.add_argument(
         "--home",
         metavar="FOLDER",

@@ -27,7 +27,7 @@ class ImportedSet:
     path: str
     fingerprint: str = ""
     size_px: int | None = None
-    fit: Fit = "crop"
+    fit: str = "crop"
     is_upload: bool = False
 
 

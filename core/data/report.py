@@ -204,7 +204,7 @@ def _findings(report: Report) -> list[Finding]:
     if tiny := [name for name, count in train.items() if 0 < count < TINY]:
         add("tiny-classes", f"{_classes(tiny)} fewer than {TINY} training pictures.")
     if report.imbalance >= IMBALANCED:
-        most, least = max(train, key=train.__getitem__), min((n for n in train if train[n]), key=train.__getitem__)
+        most, least = max(train, key=train.get), min((n for n in train if train[n]), key=train.get)
         add(
             "imbalance",
             f"'{most}' has {report.imbalance:.3g} times as many training pictures as '{least}' ({train[most]:,} and {train[least]:,}).",

@@ -62,18 +62,11 @@ def place_of(workspace: Workspace, dataset: str) -> Path | None:
     )
 
 
-def _folder_of(workspace: Workspace, dataset: str) -> Path:
-    """The folder or zip of a set that is not built in."""
-    place = place_of(workspace, dataset)
-    assert place
-    return place
-
-
 def title_of(workspace: Workspace, dataset: str) -> str:
     """What people call a set."""
     if record := DATASETS.get(dataset):
         return record.title
-    return dataset if dataset in imported_sets(workspace) else _folder_of(workspace, dataset).name
+    return dataset if dataset in imported_sets(workspace) else place_of(workspace, dataset).name
 
 
 def find_store(workspace: Workspace, dataset: str, preprocessing: Preprocessing, max_age_s: float = 0) -> ImageStore | None:
@@ -201,7 +194,7 @@ def splits_of(workspace: Workspace, dataset: str) -> list[str]:
         return ["train", "test"] if record.num_test else ["train"]
     if store := own_store(workspace, dataset):
         return list(store.meta.splits)
-    brought = {image.split for image in _listing(_folder_of(workspace, dataset), LISTING_S).layout.images}
+    brought = {image.split for image in _listing(place_of(workspace, dataset), LISTING_S).layout.images}
     return [split for split in SPLITS if split in brought]
 
 
@@ -212,7 +205,7 @@ def dataset_info(workspace: Workspace, config: TrainConfig) -> DatasetInfo:
     edits = edits_at(workspace, config.data.dataset, config.data.edits)
     record = DATASETS.get(config.data.dataset)
     if record is None:
-        listing = _listing(_folder_of(workspace, config.data.dataset), LISTING_S)
+        listing = _listing(place_of(workspace, config.data.dataset), LISTING_S)
         return _unread_info(title_of(workspace, config.data.dataset), listing, config, edits)
     counts = {"train": record.num_train, "test": record.num_test}
     for name, fraction in (("test", config.data.test_fraction), ("validation", config.data.validation_fraction)):

@@ -144,8 +144,7 @@ class _ZipStream:
 
     def __init__(self) -> None:
         self.sink = _Sink()
-        # pyright: ignore for the next line: the stub asks for mode and seek, which zipfile does without where it can't seek
-        self.archive = zipfile.ZipFile(self.sink, "w", zipfile.ZIP_STORED)  # pyright: ignore[reportCallIssue, reportArgumentType]
+        self.archive = zipfile.ZipFile(self.sink, "w", zipfile.ZIP_STORED)
 
     def add(self, name: str, file: BinaryIO, num_bytes: int | None = None) -> Iterator[bytes]:
         """The file from its start, as long as it is now or as num_bytes says; it may grow meanwhile."""

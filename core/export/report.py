@@ -61,7 +61,7 @@ class _Charts:
 
     def place(self, figure: go.Figure) -> Markup:
         name = f"chart-{len(self.figures)}"
-        self.figures[name] = json.loads(figure.to_json() or "")
+        self.figures[name] = json.loads(figure.to_json())
         return Markup('<div id="{}" style="height: {}px"></div>').format(name, int(figure.layout.height))
 
     def as_script(self) -> Markup:
@@ -194,7 +194,7 @@ def _confusions(evaluated: EvaluatedImages, names: Sequence[str], charts: _Chart
         classes = most_mistaken(labels, predicted, len(names), MOST_CLASSES)
         fewer = f" The {MOST_CLASSES} of {len(names):,} classes with the most mistakes are shown."
     counts = confusion_among(labels, predicted, classes)
-    chart = figures.confusion_heatmap(counts, [names[k] for k in classes.tolist()], "rgba(0, 114, 178, 0)")
+    chart = figures.confusion_heatmap(counts, [names[k] for k in classes], "rgba(0, 114, 178, 0)")
     return {
         "confused": f"Most often {times}.{fewer}" if pairs else "No picture was taken for another class.",
         "confusion": charts.place(chart),

@@ -26,7 +26,6 @@ def digits_source(folder: Path, progress: Progress) -> Source:
     from sklearn.datasets import load_digits
 
     digits = load_digits()
-    assert not isinstance(digits, tuple)
     images = np.round(digits.images[:, None] * (255 / 16)).astype(np.uint8)
 
     def blocks(progress: Progress) -> Iterator[Block]:

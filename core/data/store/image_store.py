@@ -196,9 +196,7 @@ def build_store(path: Path, source: Source, progress: Progress = no_progress) ->
                 raise
     finally:
         shutil.rmtree(aside, ignore_errors=True)
-    store = open_store(path)
-    assert store, "what was just renamed into its place"
-    return store
+    return open_store(path)
 
 
 def sweep_unfinished(workspace: Workspace) -> None:
