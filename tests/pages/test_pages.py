@@ -235,3 +235,20 @@ def test_pictures_behind_the_numbers_are_chosen_by_kind_and_class(finished: Run)
     for choice in ("never", "forgotten", "early", "late", "suspicious labels", "right by luck", "certain and wrong"):
         app.selectbox(key="gallery-choice").set_value(choice).run()
         assert not app.exception
+
+
+def test_a_fault_of_ours_shows_a_reference_under_which_the_log_has_the_traceback(caplog: pytest.LogCaptureFixture) -> None:
+    def page() -> None:
+        from streamlit_app import show_reference
+
+        try:
+            raise KeyError("of our own")
+        except KeyError as error:
+            show_reference(error)
+
+    app = AppTest.from_function(page, default_timeout=30).run()
+    said = re.search(r"\(reference ([0-9a-f]{8})\)", app.error[0].value)
+    assert said and "Running trainings are not affected" in app.error[0].value
+    assert "of our own" not in app.error[0].value
+    (logged,) = [record for record in caplog.records if said[1] in record.getMessage()]
+    assert logged.exc_info and isinstance(logged.exc_info[1], KeyError)

@@ -29,6 +29,7 @@ from core.serving import launcher as launcher_module
 from core.serving.launcher import Launcher
 from core.settings import config_from
 from core.training.events import Ended
+from core.workspace import open_workspace
 from tests.fixtures.waiting import until
 
 START_S = 60  # for a process to import torch on a busy machine
@@ -99,6 +100,23 @@ def test_runs_train_one_at_a_time_in_the_order_they_came(open_launcher):
     assert wait_for_state(first, "stopped", timeout_s=5) < 1
     wait_for_state(third, "finished")
     assert kinds_of(second) == ["queued", "ended"]
+
+
+def test_two_workspaces_on_one_machine_never_train_on_one_device_at_once(open_launcher, tmp_path_factory):
+    first_server = open_launcher()
+    second_server = Launcher(open_workspace(tmp_path_factory.mktemp("another")), keep_reserve=False)
+    second_server.open()
+    try:
+        first = first_server.submit(tiny(epochs=ENDLESS))
+        wait_for_checkpoint(first)
+        second = second_server.submit(tiny())
+        assert second_server.queue.changed.acquire() and second_server.queue._next() is None  # looked at, and left in line
+        second_server.queue.changed.release()
+        assert status_of(second).state == "queued" and second_server.place_of(second) == 1
+        first_server.stop(first)
+        wait_for_state(second, "finished")
+    finally:
+        second_server.close()
 
 
 def test_stop_pressed_while_the_process_is_still_starting_is_heard(open_launcher):
