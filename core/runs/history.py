@@ -113,6 +113,8 @@ class History:
                 self.preparing = event
             case Started():
                 self._forget_after(event.from_step)
+                if event.epoch is not None:  # a checkpoint may have been saved before its epoch was evaluated
+                    self.evaluations = [other for other in self.evaluations if other.epoch <= event.epoch]
                 self.started, self.preparing, self.ended, self.threads = event, None, None, event.threads
                 if event.inexact:
                     self.inexact.append((event.from_step, event.inexact))

@@ -249,6 +249,16 @@ def test_after_going_back_every_view_says_where_the_run_stands_and_fewer_epochs_
     views_agree(run)
 
 
+def test_going_back_to_a_checkpoint_of_before_its_evaluation_takes_the_evaluation_back(run):
+    trainer = Trainer(run.events)
+    trainer.begin()
+    trainer.train(2 * STEPS)
+    where = {"epoch": 1, "accuracy": 0.5, "seconds": 4.0}
+    trainer.write(Started("Digits", ["a"], 64, 4, "test", STEPS, 9, "cpu", "", "float32", "", 1, 2 * STEPS, {}, 10, **where))
+    views_agree(run)
+    assert status_of(run).epoch == 1 == history_of(run).last_evaluation.epoch
+
+
 def test_events_of_later_versions_are_passed_over_and_counted(run):
     trainer = Trainer(run.events)
     trainer.begin()
