@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 import numpy as np
+import pandas as pd
 import plotly.graph_objects as go
 
 from core.config import TrainConfig
@@ -161,15 +162,11 @@ def thin(x: np.ndarray, y: np.ndarray, max_points: int = MAX_POINTS) -> tuple[np
 
 def smooth(values: np.ndarray, weight: float) -> np.ndarray:
     """An exponential moving mean without bias at the start, as TensorBoard's: weight 0 leaves the values, towards 1 is smoother."""
-    if weight <= 0 or len(values) == 0:
+    if not 0 < weight < 1 or len(values) == 0:
         return values
-    result, last, scale = np.empty(len(values)), 0.0, 0.0
-    for i, value in enumerate(values):
-        if np.isfinite(value):
-            last = last * weight + (1 - weight) * value
-            scale = scale * weight + (1 - weight)
-        result[i] = last / scale if scale else value
-    return result
+    series = pd.Series(np.where(np.isfinite(values), values, np.nan))
+    means = series.ewm(alpha=1 - weight, ignore_na=True).mean().to_numpy()  # what is no number counts for nothing
+    return np.where(np.isnan(means), values, means)
 
 
 def step_points(
