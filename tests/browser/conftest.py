@@ -27,9 +27,6 @@ from core.settings import changed
 from core.workspace import open_workspace
 from tests.fixtures.waiting import until
 
-# waited for where a test states no time of its own: a busy machine may need longer than Playwright's five seconds for a page
-expect.set_options(timeout=15_000)
-
 LOSS_POINT = "[class*='st-key-loss-'] .scatterlayer .points path"
 PROJECT = Path(__file__).resolve().parents[2]
 CHROMIUM_FLAGS = [
