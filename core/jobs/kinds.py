@@ -50,7 +50,7 @@ class JobKind:
     work: "module:function", imported where it is done, so that a process imports only what it uses; called with (workspace,
     inputs, progress), returns what JSON can hold. Progress raises Cancelled once the job is no longer wanted.
     slots: the devices of which it needs one; none: it computes beside them. goes_on: whether the next server takes it up again.
-    tidy: removes what a process that was killed had half made.
+    tidy: removes what a process that was killed had half made, and what was put ready for one that is not wanted any more.
     """
 
     name: str

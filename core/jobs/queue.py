@@ -77,11 +77,14 @@ class Queue:
             self.note()
             self.changed.notify_all()
 
-    def take_out(self, job: Job) -> None:
+    def take_out(self, job: Job) -> bool:
+        """Whether it waited here."""
         with self.changed:
-            if job in self.waiting:
-                self.waiting.remove(job)
-                self.note()
+            if job not in self.waiting:
+                return False
+            self.waiting.remove(job)
+            self.note()
+            return True
 
     def move(self, job: Job, place: int) -> None:
         """Puts a waiting job at this place among those of its kind, 1 being the next; does nothing for one that waits no longer."""
@@ -125,8 +128,10 @@ class Queue:
 
     def cancel(self, job: Job) -> None:
         """Has a job end, within two seconds; one that waits is taken out. Raises InputError if it has ended already."""
-        self.take_out(job)
-        self.kinds[job.kind].cancel(self.workspace, job)
+        waited, kind = self.take_out(job), self.kinds[job.kind]
+        kind.cancel(self.workspace, job)
+        if waited:
+            kind.tidy(self.workspace, job)
 
     def close(self) -> None:
         """Ends every process of ours; those at work save and end first. The queue's file is left for the next server."""
@@ -198,8 +203,11 @@ class Queue:
                     continue
                 job, slot = found
                 self.waiting.remove(job)
-                if self.status(job).state == "queued":  # else taken out of the queue, or done, by another process
+                state = self.status(job).state
+                if state == "queued":  # else taken out of the queue, or done, by another process
                     self._begin(job, slot)
+                elif state == "cancelled":
+                    self.kinds[job.kind].tidy(self.workspace, job)
                 self.note()
 
     def _next_or_closed(self) -> tuple[Job, Slot | None] | bool | None:

@@ -1,6 +1,7 @@
 """A training as a job: its folder is the run's, so that what is told of it is what the run's events tell."""
 
 import signal
+from functools import lru_cache
 
 from core.errors import InputError
 from core.jobs.job import Job, JobStatus
@@ -25,7 +26,9 @@ def run_of(job: Job) -> Run:
     return Run(job.path)
 
 
+@lru_cache(maxsize=20_000)
 def _slots(workspace: Workspace, job: Job) -> tuple[Slot, ...]:
+    """Asked for twice a second for all that waits; a run's configuration never changes."""
     try:
         return slots_for(run_of(job).config)
     except (InputError, OSError):

@@ -1,6 +1,7 @@
 """Long work beside the pages: done once, told how far it is, cancelled where it is asked to, its failure and its end told."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
 from threading import Event
@@ -105,6 +106,22 @@ def test_so_many_at_a_time_and_those_that_wait_say_so_and_can_be_cancelled(queue
     assert began == [1]
     with pytest.raises(InputError, match="it is cancelled"):
         queue.cancel(waiting)
+
+
+def test_what_was_put_ready_for_work_that_is_cancelled_before_it_began_is_removed(queue, monkeypatch):
+    tidied, may_end = [], Event()
+    monkeypatch.setitem(KINDS, "test", replace(KINDS["test"], tidy=lambda workspace, job: tidied.append(job)))
+    WORK["endless"] = lambda progress: may_end.wait(10) and None
+    WORK["other"] = lambda progress: None
+    going_on = [queue.submit(asked("endless", number=n)) for n in range(MOST_BESIDE)]
+    here, elsewhere = queue.submit(asked("other")), queue.submit(asked("other", number=2))
+    queue.cancel(here)
+    assert tidied == [here]
+    KINDS["test"].cancel(queue.workspace, elsewhere)  # as another process does it
+    may_end.set()
+    for job in [*going_on, elsewhere]:
+        ended(queue, job)
+    until(lambda: tidied == [here, elsewhere])
 
 
 def test_progress_and_what_is_left_are_told_and_cancelled_work_stops_where_it_tells(queue):
