@@ -4,14 +4,15 @@ Forms, help texts and the command line are made from the fields (core/settings.p
 not here: see core/data, core/models and core/training.
 """
 
-from typing import Annotated, Literal, Union
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Union
 
 from annotated_types import Ge, Le
-from pydantic import Field, create_model, model_validator
+from pydantic import Discriminator, Field, Tag, create_model, model_validator
 
 from core.augmentations import AUGMENTATIONS, in_drawing_order
-from core.optimizers import OPTIMIZERS, SGD
-from core.schedules import SCHEDULES, Constant
+from core.layers import Flatten, Layer, Linear
+from core.optimizers import OPTIMIZERS, SGD, OptimizerBase
+from core.schedules import SCHEDULES, Constant, ScheduleBase
 from core.sections import Section, setting
 
 
@@ -152,17 +153,39 @@ class _RandomChanges(Section):
         return any(change.is_on(self) for change in AUGMENTATIONS.values())
 
 
-# A field for each setting of each record, in the order in which they are drawn.
-Augmentation = create_model(
-    "Augmentation",
-    __base__=_RandomChanges,
-    __doc__=_RandomChanges.__doc__,
-    __module__=__name__,
-    **{name: field for change in in_drawing_order() for name, field in change.settings.items()},
-)
+if TYPE_CHECKING:
+
+    class Augmentation(_RandomChanges):
+        def __init__(self, **settings: Any) -> None: ...
+        def __getattr__(self, name: str) -> Any: ...
+
+else:  # a field for each setting of each record, in the order in which they are drawn
+    Augmentation = create_model(
+        "Augmentation",
+        __base__=_RandomChanges,
+        __doc__=_RandomChanges.__doc__,
+        __module__=__name__,
+        **{name: field for change in in_drawing_order() for name, field in change.settings.items()},
+    )
 
 
-class ModelConfig(Section):
+class _Network(Section):
+    """What every kind of network says of itself."""
+
+    @property
+    def is_pretrained(self) -> bool:
+        return False
+
+    @property
+    def is_frozen(self) -> bool:
+        """Whether all but its last layer stays as it begins."""
+        return False
+
+
+class CatalogueNetwork(_Network):
+    """A network of the catalogue (core/models/catalogue.py) with its settings."""
+
+    kind: Literal["network"] = "network"
     name: str = setting("mnist-first-cnn", "Model", "The network's architecture.", basic=True, min_length=1, max_length=200)
     width: float = setting(
         1.0,
@@ -185,12 +208,55 @@ class ModelConfig(Section):
     )
 
     @model_validator(mode="after")
-    def _frozen_is_of_use(self) -> "ModelConfig":
+    def _frozen_is_of_use(self) -> "CatalogueNetwork":
         if self.frozen and self.weights == "fresh":
             raise ValueError(
                 "frozen keeps the weights as they begin, which is of use for pretrained ones only; set weights to pretrained too"
             )
         return self
+
+    @property
+    def is_pretrained(self) -> bool:
+        return self.weights == "pretrained"
+
+    @property
+    def is_frozen(self) -> bool:
+        return self.frozen
+
+    @property
+    def architecture(self) -> "CatalogueNetwork":
+        """Without how its first weights come about: networks of one architecture can take over each other's."""
+        return self.model_copy(update={"weights": "fresh", "frozen": False})
+
+    def __str__(self) -> str:
+        return f"{self.name} (width {self.width:g})"
+
+
+class LayerNetwork(_Network):
+    """Rows of layers (core/layers.py), which become an nn.Sequential."""
+
+    kind: Literal["layers"] = "layers"
+    name: str = setting("layers", "Model", "What you call the network.", basic=True, min_length=1, max_length=200)
+    rows: tuple[Layer, ...] = setting(
+        (Flatten(), Linear()), "Rows", "Its layers in order, each with its settings.", min_length=1, max_length=200
+    )
+
+    @property
+    def architecture(self) -> "LayerNetwork":
+        return self.model_copy(update={"name": "layers"})
+
+    def __str__(self) -> str:
+        return f"{self.name} ({len(self.rows)} {'row' if len(self.rows) == 1 else 'rows'} of layers)"
+
+
+def _kind_of_network(given: Any) -> Any:
+    """Files of before there were kinds name none: theirs are of the catalogue."""
+    return given.get("kind", "network") if isinstance(given, dict) else getattr(given, "kind", None)
+
+
+ModelConfig = Annotated[
+    Annotated[CatalogueNetwork, Tag("network")] | Annotated[LayerNetwork, Tag("layers")], Discriminator(_kind_of_network)
+]
 
 
 class LossConfig(Section):
@@ -250,8 +316,12 @@ class CheckpointConfig(Section):
     )
 
 
-Optimizer = Annotated[Union[tuple(record.settings for record in OPTIMIZERS.values())], Field(discriminator="name")]
-Schedule = Annotated[Union[tuple(record.settings for record in SCHEDULES.values())], Field(discriminator="name")]
+if TYPE_CHECKING:
+    Optimizer = OptimizerBase
+    Schedule = ScheduleBase
+else:
+    Optimizer = Annotated[Union[tuple(record.settings for record in OPTIMIZERS.values())], Field(discriminator="name")]
+    Schedule = Annotated[Union[tuple(record.settings for record in SCHEDULES.values())], Field(discriminator="name")]
 
 
 class TrainConfig(Section):
@@ -262,7 +332,7 @@ class TrainConfig(Section):
     data: DataConfig = DataConfig()
     preprocessing: Preprocessing = Preprocessing()
     augmentation: Augmentation = Augmentation()
-    model: ModelConfig = ModelConfig()
+    model: ModelConfig = CatalogueNetwork()
     optimizer: Optimizer = SGD()
     schedule: Schedule = Constant()
     loss: LossConfig = LossConfig()
@@ -338,8 +408,11 @@ SECTIONS = {
 }
 # What may be changed while a run trains, or between its sessions.
 CHANGEABLE = ("optimizer.lr", "epochs", "early_stopping.patience", "early_stopping.watch", "early_stopping.min_change")
-# Sections of which there are several kinds, chosen by name; each record has a sentence for people.
+# Sections chosen by name from records, each with a sentence for people.
 CATALOGUES = {"optimizer": OPTIMIZERS, "schedule": SCHEDULES}
+# Sections of which there are several kinds, and the setting that tells which one it is.
 VARIANTS: dict[str, dict[str, type[Section]]] = {
-    section: {name: record.settings for name, record in records.items()} for section, records in CATALOGUES.items()
+    **{section: {name: record.settings for name, record in records.items()} for section, records in CATALOGUES.items()},
+    "model": {"network": CatalogueNetwork, "layers": LayerNetwork},
 }
+TAGS = {"optimizer": "optimizer.name", "schedule": "schedule.name", "model": "model.kind"}

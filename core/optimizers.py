@@ -19,6 +19,9 @@ Groups = list[dict[str, Any]]  # parameters with the weight decay of each group,
 
 
 class OptimizerBase(Section):
+    if TYPE_CHECKING:
+        name: str = ""
+
     lr: float = setting(
         0.01,
         "Learning rate",
@@ -49,7 +52,7 @@ class SGD(OptimizerBase):
 
 class Adam(OptimizerBase):
     name: Literal["adam"] = "adam"
-    lr: float = setting(0.001, "Learning rate", OptimizerBase.model_fields["lr"].description, basic=True, gt=0, le=100)
+    lr: float = setting(0.001, "Learning rate", OptimizerBase.model_fields["lr"].description or "", basic=True, gt=0, le=100)
     beta1: float = setting(0.9, "Beta 1", "Memory of the mean gradient.", ge=0, lt=1)
     beta2: float = setting(0.999, "Beta 2", "Memory of the squared gradient.", ge=0, lt=1)
     eps: float = setting(1e-8, "Epsilon", "Added to the denominator for stability.", gt=0, le=1)

@@ -1,13 +1,14 @@
 """Named configurations: the reference workloads of docs/architecture.md, and good starts for the built-in sets."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from core.config import (
     Augmentation,
+    CatalogueNetwork,
     CheckpointConfig,
     DataConfig,
     LossConfig,
-    ModelConfig,
     Preprocessing,
     TrainConfig,
 )
@@ -35,8 +36,8 @@ class Recipe:
 
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # torchvision's ImageClassification presets
-NOT_NORMALISED_GREY = {"mean": (0.0,), "std": (1.0,)}
-NOT_NORMALISED_RGB = {"mean": (0.0, 0.0, 0.0), "std": (1.0, 1.0, 1.0)}
+NOT_NORMALISED_GREY: dict[str, Any] = {"mean": (0.0,), "std": (1.0,)}
+NOT_NORMALISED_RGB: dict[str, Any] = {"mean": (0.0, 0.0, 0.0), "std": (1.0, 1.0, 1.0)}
 
 RECIPES = {
     recipe.name: recipe
@@ -46,7 +47,7 @@ RECIPES = {
                 recipe="digits-quickstart",
                 data=DataConfig(dataset="digits", validation_fraction=0.2, evaluate_on="validation"),
                 augmentation=Augmentation(shift_px=1),
-                model=ModelConfig(name="residual-light"),
+                model=CatalogueNetwork(name="residual-light"),
                 optimizer=SGD(lr=0.05, momentum=0.9, nesterov=True, weight_decay=5e-4),
                 schedule=OneCycle(peak_at=0.25, initial_fraction=0.0),
                 epochs=20,
@@ -62,7 +63,7 @@ RECIPES = {
                 recipe="mnist-first-cnn",
                 data=DataConfig(dataset="mnist"),
                 preprocessing=Preprocessing(mean=(0.1307,), std=(0.3081,)),
-                model=ModelConfig(name="mnist-first-cnn"),
+                model=CatalogueNetwork(name="mnist-first-cnn"),
                 optimizer=SGD(lr=0.01, momentum=0.5),
                 epochs=3,
                 batch_size=64,
@@ -77,7 +78,7 @@ RECIPES = {
                 recipe="mnist-batchnorm-cnn",
                 data=DataConfig(dataset="mnist"),
                 preprocessing=Preprocessing(**NOT_NORMALISED_GREY),
-                model=ModelConfig(name="mnist-batchnorm-cnn"),
+                model=CatalogueNetwork(name="mnist-batchnorm-cnn"),
                 optimizer=Adam(lr=0.01),
                 schedule=Cosine(period_epochs=32, update_every="epoch"),
                 epochs=50,
@@ -93,7 +94,7 @@ RECIPES = {
                 recipe="cifar10-quick",
                 data=DataConfig(dataset="cifar10"),
                 preprocessing=Preprocessing(**NOT_NORMALISED_RGB),
-                model=ModelConfig(name="cifar10-quick"),
+                model=CatalogueNetwork(name="cifar10-quick"),
                 optimizer=SGD(lr=0.01),
                 epochs=10,
                 batch_size=64,
@@ -108,7 +109,7 @@ RECIPES = {
                 recipe="cifar10-blitz",
                 data=DataConfig(dataset="cifar10"),
                 preprocessing=Preprocessing(mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5)),
-                model=ModelConfig(name="cifar10-blitz"),
+                model=CatalogueNetwork(name="cifar10-blitz"),
                 optimizer=SGD(lr=0.001, momentum=0.9),
                 epochs=2,
                 batch_size=4,
@@ -123,7 +124,7 @@ RECIPES = {
                 recipe="mnist-best",
                 data=DataConfig(dataset="mnist"),
                 augmentation=Augmentation(shift_px=2, rotate_deg=10, scale=0.1),
-                model=ModelConfig(name="residual-light"),
+                model=CatalogueNetwork(name="residual-light"),
                 optimizer=SGD(lr=0.2, momentum=0.9, nesterov=True, weight_decay=5e-4, decay_all=False),
                 schedule=OneCycle(peak_at=0.2, initial_fraction=0.0),
                 loss=LossConfig(label_smoothing=0.1),
@@ -141,7 +142,7 @@ RECIPES = {
                 data=DataConfig(dataset="ants-bees", evaluate_on="validation"),
                 preprocessing=Preprocessing(size_px=224, short_side_px=256, mean=IMAGENET_MEAN, std=IMAGENET_STD),
                 augmentation=Augmentation(flip=True, crop_area=0.3),
-                model=ModelConfig(name="resnet18", weights="pretrained", frozen=True),
+                model=CatalogueNetwork(name="resnet18", weights="pretrained", frozen=True),
                 optimizer=SGD(lr=0.01, momentum=0.9),
                 schedule=StepDecay(step_epochs=7),
                 epochs=15,
@@ -156,7 +157,7 @@ RECIPES = {
                 data=DataConfig(dataset="ants-bees", evaluate_on="validation"),
                 preprocessing=Preprocessing(size_px=64),
                 augmentation=Augmentation(shift_px=6, flip=True),
-                model=ModelConfig(name="residual-cnn"),
+                model=CatalogueNetwork(name="residual-cnn"),
                 optimizer=SGD(lr=0.2, momentum=0.9, nesterov=True, weight_decay=1e-3, decay_all=False),
                 schedule=OneCycle(peak_at=0.2, initial_fraction=0.0),
                 epochs=30,
@@ -170,7 +171,7 @@ RECIPES = {
                 recipe="cifar10-fast",
                 data=DataConfig(dataset="cifar10"),
                 augmentation=Augmentation(shift_px=2, flip=True),
-                model=ModelConfig(name="residual-cnn"),
+                model=CatalogueNetwork(name="residual-cnn"),
                 optimizer=SGD(lr=0.5, momentum=0.9, nesterov=True, weight_decay=1e-3, decay_all=False),
                 schedule=OneCycle(peak_at=0.2, initial_fraction=0.0),
                 loss=LossConfig(label_smoothing=0.2),

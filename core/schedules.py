@@ -6,7 +6,7 @@ Warm-up, and whether a curve is followed by step or by epoch, are the same for a
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import model_validator
 
@@ -14,6 +14,9 @@ from core.sections import Section, setting
 
 
 class ScheduleBase(Section):
+    if TYPE_CHECKING:
+        name: str = ""
+
     warmup_epochs: float = setting(
         0.0, "Warm-up", "The learning rate climbs from near zero over this many epochs.", unit="epochs", ge=0, le=1000
     )

@@ -9,13 +9,28 @@ from typing import Any, Literal, get_args, get_origin
 
 from annotated_types import Ge, Gt, Le, Lt
 from pydantic import ValidationError
+from pydantic.fields import FieldInfo
 
-from core.config import SECTIONS, VARIANTS, TrainConfig
+from core.config import SECTIONS, TAGS, VARIANTS, TrainConfig
 from core.errors import InputError
+from core.layers import LAYERS, Layer
 from core.sections import Section
 
+Kind = Literal["int", "float", "bool", "choice", "text", "floats", "rows"]
+KINDS: dict[Any, Kind] = {bool: "bool", int: "int", float: "float", str: "text", tuple[Layer, ...]: "rows"}
 
-@dataclass(frozen=True)
+IN_WORDS: dict[Kind, str] = {
+    "int": "a whole number",
+    "float": "a finite number",
+    "bool": "true or false",
+    "text": "text",
+    "floats": "one to three numbers, means from -100 to 100, deviations from 0.0001 to 100",
+    "choice": "",
+    "rows": "a list of",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
 class Setting:
     """One field as forms and help texts need it. path: "optimizer.lr"; lower and upper: None where unbounded."""
 
@@ -24,7 +39,7 @@ class Setting:
     explanation: str
     unit: str
     basic: bool
-    kind: Literal["int", "float", "bool", "choice", "text", "floats"]
+    kind: Kind
     optional: bool
     default: Any
     choices: tuple[str, ...]
@@ -37,48 +52,56 @@ class Setting:
         return self.path.rpartition(".")[0]
 
 
-def _as_setting(path: str, field: Any) -> Setting:
-    annotation, optional = field.annotation, False
-    if type(None) in get_args(annotation):
-        optional = True
-        annotation = next(a for a in get_args(annotation) if a is not type(None))
+def _as_setting(path: str, field: FieldInfo) -> Setting:
+    annotation = field.annotation
+    alternatives = get_args(annotation)
+    if optional := type(None) in alternatives:
+        annotation = next(a for a in alternatives if a is not type(None))
+    choices: tuple[str, ...] = ()
+    kind = KINDS.get(annotation, "floats")
     if get_origin(annotation) is Literal:
         kind, choices = "choice", get_args(annotation)
-    else:
-        choices = ()
-        kind = {bool: "bool", int: "int", float: "float", str: "text"}.get(annotation, "floats")
-    lower = upper = None
-    words = []
-    for bound in field.metadata:
-        if isinstance(bound, Ge):
-            lower = bound.ge
-            words.append(f"at least {bound.ge:g}" if abs(bound.ge) < 1e5 else f"at least {bound.ge}")
-        elif isinstance(bound, Gt):
-            lower = bound.gt
-            words.append(f"above {bound.gt:g}")
-        elif isinstance(bound, Le):
-            upper = bound.le
-            words.append(f"at most {bound.le:,}")
-        elif isinstance(bound, Lt):
-            upper = bound.lt
-            words.append(f"below {bound.lt:g}")
+    lower, upper, words = _bounds(field)
     if choices:
         words = ["one of " + ", ".join(choices)]
-    extra = field.json_schema_extra
+    elif kind == "rows":
+        words = ['1 to 200 rows such as {"layer": "relu"}; layers are ' + ", ".join(LAYERS)]
+    extra: Any = field.json_schema_extra
     return Setting(
-        path,
-        field.title,
-        field.description,
-        extra["unit"],
-        extra["basic"],
-        kind,
-        optional,
-        field.default,
-        tuple(choices),
-        lower,
-        upper,
-        " and ".join(words),
+        path=path,
+        title=field.title or "",
+        explanation=field.description or "",
+        unit=extra["unit"],
+        basic=extra["basic"],
+        kind=kind,
+        optional=optional,
+        default=field.default,
+        choices=choices,
+        lower=lower,
+        upper=upper,
+        bounds=" and ".join(words),
     )
+
+
+def _bounds(field: FieldInfo) -> tuple[Any, Any, list[str]]:
+    """(lower, upper, both in words)"""
+    lower = upper = None
+    words: list[str] = []
+    for bound in field.metadata:
+        match bound:
+            case Ge(ge=value):
+                lower = value
+                words.append(f"at least {value:g}" if abs(value) < 1e5 else f"at least {value}")  # pyright: ignore[reportArgumentType] numbers here
+            case Gt(gt=value):
+                lower = value
+                words.append(f"above {value:g}")
+            case Le(le=value):
+                upper = value
+                words.append(f"at most {value:,}")
+            case Lt(lt=value):
+                upper = value
+                words.append(f"below {value:g}")
+    return lower, upper, words
 
 
 def settings_of(section: type[Section], prefix: str = "") -> Iterator[Setting]:
@@ -96,7 +119,7 @@ def sections(config: TrainConfig) -> Iterator[tuple[str, str, list[Setting]]]:
 
 
 def all_settings() -> Iterator[Setting]:
-    """Every setting there is, those of every optimizer and schedule included; for help texts."""
+    """Every setting there is, those of every optimizer, schedule and kind of network included; for help texts."""
     for name in SECTIONS:
         if name in VARIANTS:
             seen = set()
@@ -106,8 +129,7 @@ def all_settings() -> Iterator[Setting]:
                         seen.add(item.path)
                         yield item
         else:
-            section = TrainConfig.model_fields[name].annotation if name else TrainConfig
-            yield from settings_of(section, f"{name}." if name else "")
+            yield from settings_of(type(getattr(TrainConfig(), name)) if name else TrainConfig, f"{name}." if name else "")
 
 
 def get(config: TrainConfig, path: str) -> Any:
@@ -124,8 +146,12 @@ def config_from(values: Mapping[str, Any]) -> TrainConfig:
         return TrainConfig.model_validate(values)
     except ValidationError as error:
         by_field: dict[str, str] = {}
-        for sentence in map(_sentence, error.errors()):
-            by_field.setdefault(sentence.partition(":")[0], sentence)
+        found = error.errors()
+        for problem in found:
+            # with a row refused there are too few of them: said once, where it is
+            if not any(other is not problem and other["loc"][: len(problem["loc"])] == problem["loc"] for other in found):
+                sentence = _sentence(problem)
+                by_field.setdefault(sentence.partition(":")[0], sentence)
         raise InputError(" ".join(by_field.values()), code="config") from None
 
 
@@ -143,19 +169,19 @@ def config_from_json(text: str | bytes) -> TrainConfig:
 def changed(config: TrainConfig, changes: Mapping[str, Any]) -> TrainConfig:
     """The configuration with values replaced by path, for example {"optimizer.lr": 0.1}.
 
-    Choosing another optimizer or schedule by name starts from that one's own defaults.
+    Choosing another optimizer, schedule or kind of network starts from that one's own defaults.
     """
     values = config.model_dump(mode="json")
-    # names first, so that a changed optimizer's own settings can follow in any order
-    for path, value in sorted(changes.items(), key=lambda item: not item[0].endswith(".name")):
+    # kinds first, so that a changed optimizer's own settings can follow in any order
+    for path, value in sorted(changes.items(), key=lambda item: item[0] not in TAGS.values()):
         *parents, last = path.split(".")
         target = values
         for name in parents:
             target = target.get(name) if isinstance(target, dict) else None
         if not isinstance(target, dict) or not _is_known(path):
             raise InputError(f"There is no setting '{path}'.", code="config", hint=_closest(path))
-        if last == "name" and parents and parents[0] in VARIANTS and target["name"] != value:
-            values[parents[0]] = {"name": value}
+        if path in TAGS.values() and target[last] != value:
+            values[parents[0]] = {last: value}
         else:
             target[last] = value
     return config_from(values)
@@ -190,7 +216,7 @@ def parse_numbers(text: str) -> list[float | str] | None:
 
 
 def _is_known(path: str) -> bool:
-    names = {item.path for item in all_settings()} | {f"{name}.name" for name in VARIANTS} | set(filter(None, SECTIONS))
+    names = {item.path for item in all_settings()} | set(TAGS.values()) | set(filter(None, SECTIONS))
     return path in names
 
 
@@ -204,33 +230,43 @@ def _sentence(problem: Mapping[str, Any]) -> str:
     location = [str(part) for part in problem["loc"]]
     if len(location) > 1 and location[0] in VARIANTS and location[1] in VARIANTS[location[0]]:
         del location[1]  # the name of the variant, which pydantic puts into the path
+    if location[:2] == ["model", "rows"] and len(location) > 2:
+        return _row_sentence(problem, *location[2:])
     if len(location) > 1 and location[-1].isdigit():
         del location[-1]  # one number of several
     path = ".".join(location) or "configuration"
     if problem["type"] == "extra_forbidden":
         return _who_has(path) or f"There is no setting '{path}'."
     if problem["type"] == "union_tag_invalid":
-        return f"{path}.name: found {problem['input'].get('name')!r}, expected one of {', '.join(VARIANTS[path])}."
-    found = problem["input"]
+        tag = TAGS[path]
+        return f"{tag}: found {problem['input'].get(tag.rpartition('.')[2])!r}, expected one of {', '.join(VARIANTS[path])}."
+    return _found_and_expected(path, problem, {item.path: item for item in all_settings()}.get(path))
+
+
+def _row_sentence(problem: Mapping[str, Any], index: str, layer: str = "", name: str = "", *_: str) -> str:
+    """An error in a row of layers."""
+    path = f"model.rows, row {int(index) + 1}{f' ({layer})' if layer else ''}{f', {name}' if name else ''}"
+    if problem["type"] == "union_tag_invalid":
+        return f"{path}: found layer {_short(problem['input'].get('layer'))}, expected one of {', '.join(LAYERS)}."
+    if problem["type"] == "extra_forbidden":
+        return f"{path}: there is no such setting, expected one of {', '.join(LAYERS[layer].settings.model_fields)}."
+    known = {item.path: item for item in settings_of(LAYERS[layer].settings)}.get(name) if layer in LAYERS else None
+    return _found_and_expected(path, problem, known)
+
+
+def _found_and_expected(path: str, problem: Mapping[str, Any], known: Setting | None) -> str:
     if problem["type"] == "value_error":
         return f"{path}: {problem['ctx']['error']}."
-    known = {item.path: item for item in all_settings()}.get(path)
     expected = problem["msg"][0].lower() + problem["msg"][1:]
-    if known:  # our own words for it
-        kinds = {
-            "int": "a whole number",
-            "float": "a finite number",
-            "bool": "true or false",
-            "text": "text",
-            "floats": "one to three numbers, means from -100 to 100, deviations from 0.0001 to 100",
-            "choice": "",
-        }
-        expected = " ".join(filter(None, [kinds[known.kind], known.bounds])) or expected
-    return f"{path}: found {_short(found)}, expected {expected}."
+    if problem["type"] == "union_tag_not_found":
+        expected = 'an object such as {"layer": "relu"}' if "row" in path else "an object with its settings"
+    elif known:  # our own words for it
+        expected = " ".join(filter(None, [IN_WORDS[known.kind], known.bounds])) or expected
+    return f"{path}: found {_short(problem['input'])}, expected {expected}."
 
 
 def _who_has(path: str) -> str:
-    """For a setting of another optimizer or schedule than the chosen one, those that have it."""
+    """For a setting of another optimizer, schedule or kind of network than the chosen one, those that have it."""
     section, _, name = path.partition(".")
     owners = [variant for variant, fields in VARIANTS.get(section, {}).items() if name in fields.model_fields]
     return f"{path}: the chosen {section} has no such setting; {', '.join(owners)} has." if owners else ""

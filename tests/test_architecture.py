@@ -18,6 +18,7 @@ ROOMS = [
     "core.workspace",
     "core.sections",
     "core.augmentations",
+    "core.layers",
     "core.optimizers",
     "core.schedules",
     "core.config",

@@ -65,7 +65,7 @@ def _config(workspace: Workspace, options: argparse.Namespace) -> "TrainConfig |
     if options.dataset:
         changes = suiting(workspace, options.dataset)
     if options.model:
-        changes["model.name"] = options.model
+        changes |= {"model.kind": "network", "model.name": options.model}
     return changed(config, {**changes, **dict(parse_assignment(text) for text in options.set)})
 
 

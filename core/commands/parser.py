@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from core.commands import exchange, images, jobs, lists, results, training
-from core.config import CATALOGUES, CHANGEABLE, SECTIONS
+from core.config import CATALOGUES, CHANGEABLE, SECTIONS, TAGS, VARIANTS
 from core.errors import InputError
 from core.files import disk_error
 from core.settings import all_settings
@@ -216,9 +216,9 @@ def _settings_help() -> str:
         if item.section != section:
             section = item.section
             lines.append(f"\n  {SECTIONS[section]}")
-            if section in CATALOGUES:
-                lines.append(f"    {section + '.name':32} one of {', '.join(CATALOGUES[section])}")
-                lines += [f"{'':37}{name}: {record.summary}" for name, record in CATALOGUES[section].items()]
+            if section in TAGS:
+                lines.append(f"    {TAGS[section]:32} one of {', '.join(VARIANTS[section])}")
+                lines += [f"{'':37}{name}: {record.summary}" for name, record in CATALOGUES.get(section, {}).items()]
         if item.path == "recipe":
             continue
         default = (

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from core.config import SECTIONS, VARIANTS, TrainConfig
+from core.config import SECTIONS, TAGS, TrainConfig
 from core.data.store.image_store import store_named
 from core.running.prepare import measured
 from core.runs.directory import Run
@@ -83,6 +83,8 @@ def in_words(value: Any, item: Setting | None) -> str:
         return "measured" if item.kind == "floats" else "automatic"
     if isinstance(value, bool):
         return "yes" if value else "no"
+    if item.kind == "rows":
+        return ", ".join(map(str, value))
     if isinstance(value, (list, tuple)):
         return ", ".join(f"{number:g}" for number in value)
     text = f"{value:,}" if isinstance(value, int) and item.path not in ("seed", "data.split_seed") else f"{value:.10g}"
@@ -93,8 +95,8 @@ def in_words(value: Any, item: Setting | None) -> str:
 def _settings(configs: Sequence[TrainConfig]) -> Iterator[tuple[str, str, Setting | None]]:
     """(path, title with its section, setting) of all that one of the configurations has, the names of variants before their own."""
     for section, heading in SECTIONS.items():
-        if section in VARIANTS:
-            yield f"{section}.name", heading, None
+        if section in TAGS:
+            yield TAGS[section], "Kind of network" if section == "model" else heading, None
         of_section = {
             item.path: item for config in configs for name, _, items in sections(config) if name == section for item in items
         }
@@ -124,5 +126,5 @@ def _origin(setup: Setup) -> str:
 def _origin_in_words(config: TrainConfig) -> str:
     origin = config.origin
     if origin is None:
-        return f"{config.model.weights} weights"
+        return "pretrained weights" if config.model.is_pretrained else "fresh weights"
     return f"{origin.checkpoint} of {origin.name}" if origin.kind == "run" else f"the file {origin.name}"

@@ -202,7 +202,7 @@ def _from_checkpoint(workspace: Workspace, path: Path, file_name: str, config: T
         clean = Path(temporary) / "clean.safetensors"
         (notes,) = examine([Task(folder / "weights.safetensors", "safetensors", wanted, clean)])
         if base.model != config.model:
-            notes.append(f"The checkpoint's own model was taken: {config.model.name}, width {config.model.width:g}.")
+            notes.append(f"The checkpoint's own model was taken: {config.model}.")
         return _new_run(workspace, config, network, clean, file_name, folder.name, notes), notes
 
 

@@ -4,7 +4,7 @@ import os
 import tempfile
 from pathlib import Path
 
-from core.config import ModelConfig, Preprocessing, TrainConfig
+from core.config import CatalogueNetwork, Preprocessing, TrainConfig
 from core.data.sources.download import Unreachable, fetch_file
 from core.data.store.image_store import Progress, no_progress
 from core.intake.contract import wanted_by
@@ -19,7 +19,7 @@ IMAGENET_CLASSES = 1000
 def make_pretrained_ready(workspace: Workspace, config: TrainConfig, progress: Progress = no_progress) -> None:
     """Sees to it that the weights a configuration begins with are here. Raises InputError that says where to put them."""
     model = config.model.name
-    if config.model.weights != "pretrained" or (model in PRETRAINED and weights_path(workspace, model).is_file()):
+    if not config.model.is_pretrained or (model in PRETRAINED and weights_path(workspace, model).is_file()):
         return
     if model not in PRETRAINED:
         raise missing(workspace, model)
@@ -30,7 +30,7 @@ def make_pretrained_ready(workspace: Workspace, config: TrainConfig, progress: P
         except Unreachable as reason:
             raise missing(workspace, model, str(reason)) from None
     spec = NetworkSpec(
-        model=ModelConfig(name=model),
+        model=CatalogueNetwork(name=model),
         shape=(3, 224, 224),
         class_names=tuple(map(str, range(IMAGENET_CLASSES))),
         preprocessing=Preprocessing(),

@@ -7,8 +7,9 @@ from functools import partial
 import torch
 from torch import nn
 
-from core.config import ModelConfig
+from core.config import CatalogueNetwork, ModelConfig
 from core.errors import InputError
+from core.models.from_rows import from_rows
 from core.models.reference import Cifar10Blitz, Cifar10Quick, MnistBatchnormCNN, MnistFirstCNN, MultilayerPerceptron
 from core.models.residual import LightResidualCNN, ResidualCNN
 from core.models.torchvision_families import from_torchvision
@@ -73,8 +74,22 @@ def model_record(name: str) -> ModelEntry:
 
 
 def build_model(config: ModelConfig, shape: tuple[int, int, int], num_classes: int) -> nn.Module:
-    """The network for pictures of shape (C, H, W), its first weights drawn from torch's global generator."""
-    return model_record(config.name).build(shape, num_classes, config.width)
+    """The network for images of shape (C, H, W), its first weights drawn from torch's global generator."""
+    if isinstance(config, CatalogueNetwork):
+        return model_record(config.name).build(shape, num_classes, config.width)
+    return from_rows(config.rows, shape, num_classes)
+
+
+def model_title(config: ModelConfig) -> str:
+    """What people call the network."""
+    return MODELS[config.name].title if isinstance(config, CatalogueNetwork) and config.name in MODELS else config.name
+
+
+def model_summary(config: ModelConfig) -> str:
+    """A sentence about it."""
+    if isinstance(config, CatalogueNetwork):
+        return model_record(config.name).summary
+    return f"Put together of {len(config.rows)} {'row' if len(config.rows) == 1 else 'rows'} of layers."
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,7 @@ def first_filters(model: nn.Module, shape: tuple[int, int, int]) -> np.ndarray |
 
     shape: (C, H, W) of the pictures. None where the first layer with weights does not look at them.
     """
-    layer = model.get_submodule(first_weighted(model))
-    weight = layer.weight.detach()[:MOST].float().cpu()
+    weight = model.get_parameter(f"{first_weighted(model)}.weight").detach()[:MOST].float().cpu()
     if weight[0].numel() == math.prod(shape):
         weight = weight.reshape(-1, *shape)
     if weight.dim() != 4 or weight.shape[1] != shape[0]:

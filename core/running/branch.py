@@ -30,7 +30,7 @@ def config_to_branch(run: Run) -> TrainConfig:
 
 def begun_from(config: TrainConfig, parent: Run, checkpoint: str = "best") -> TrainConfig:
     """The configuration of a run that is to begin with the weights of the parent's checkpoint."""
-    return config.model_copy(update={"origin": Origin(kind="run", name=parent.id, checkpoint=checkpoint)})
+    return config.model_copy(update={"origin": Origin(kind="run", name=parent.id, checkpoint=checkpoint, sha256="", note="")})
 
 
 def create_branch(workspace: Workspace, config: TrainConfig, progress: Progress = no_progress) -> Run:
@@ -87,9 +87,9 @@ def _fitted(network: NetworkSpec, weights: dict[str, Tensor], of: NetworkSpec, s
 
 
 def _check_model(model: ModelConfig, of: NetworkSpec) -> None:
-    if (of.model.name, of.model.width) != (model.name, model.width):
+    if of.model.architecture != model.architecture:
         raise InputError(
-            f"The checkpoint is of {of.model.name} (width {of.model.width:g}), the new run's model is {model.name} (width {model.width:g}).",
+            f"The checkpoint is of {of.model}, the new run's model is {model}.",
             code="checkpoint",
             hint="Choose the model it belongs to.",
         )

@@ -26,7 +26,8 @@ def forecast_s(config: TrainConfig, plan: Plan) -> float | None:
         return None
     images = max(2, min(config.batch_size, MOST_PIXELS // (height * width)))
     kind = type(config.optimizer)()  # whatever its learning rate, a step takes as long
-    step_s = _step_s(config.model, kind, plan.dataset.shape, plan.dataset.num_classes, images, plan.compute.dtype)
+    about = plan.dataset.shape, plan.dataset.num_classes, images, plan.compute.dtype
+    step_s = _step_s(config.model, kind, *about)  # pyright: ignore[reportArgumentType] sections are frozen, so they have a hash
     threads = config.threads or threads_for(config.batch_size, plan.dataset.shape)
     evaluated = plan.num_evaluated * (config.epochs + 1) * EVALUATION_SHARE
     return step_s / images / (1 + FURTHER_THREAD * (threads - 1)) * (plan.num_train * config.epochs + evaluated)

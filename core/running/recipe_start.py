@@ -29,7 +29,7 @@ def start_from(workspace: Workspace, name: str) -> Start:
     recipe = recipe_named(name)
     config, note, missing = recipe.config, "", ""
     model = config.model.name
-    if recipe.without_weights and config.model.weights == "pretrained" and not are_at_hand(workspace, model):
+    if recipe.without_weights and config.model.is_pretrained and not are_at_hand(workspace, model):
         config, missing = recipe.without_weights, model
         note = (
             f"The pretrained weights of {model} ({PRETRAINED[model].megabytes} MB) are not on this machine, so a small network learns from "
@@ -43,7 +43,7 @@ def start_from(workspace: Workspace, name: str) -> Start:
 def suited_to(workspace: Workspace, config: TrainConfig, dataset: str) -> dict[str, Any]:
     """What to change in a configuration that is to learn from another set than its own, by setting."""
     changes = suiting(workspace, dataset)
-    if config.model.weights == "pretrained":
+    if config.model.is_pretrained:
         # the pictures are brought to what the weights were learned by; a size that was chosen at the import is respected
         for name in ("size_px", "short_side_px", "mean", "std"):
             if name != "size_px" or changes["preprocessing.size_px"] is None:

@@ -125,7 +125,7 @@ class Session:
         torch.manual_seed(config.seed)
         self.data = load_training_data(prepared.store, prepared.division, config, compute.device)
         model = prepared.network.build()
-        if config.model.weights == "pretrained" and not has_checkpoint(self.run):
+        if config.model.is_pretrained and not has_checkpoint(self.run):
             begin_pretrained(model, workspace, config.model.name)
         self.state = new_state(config, model, compute.device)
         self._check_images()

@@ -95,12 +95,12 @@ def warm_up() -> None:
     """One step of a tiny training, which loads the last modules and starts the threads; then no more collection of it all."""
     import torch
 
-    from core.config import ModelConfig
+    from core.config import CatalogueNetwork
     from core.models.catalogue import build_model
     from core.optimizers import SGD
     from core.training.optimizers import build_optimizer
 
-    model = build_model(ModelConfig(name="mlp", width=0.01), (1, 8, 8), 2)
+    model = build_model(CatalogueNetwork(name="mlp", width=0.01), (1, 8, 8), 2)
     optimizer = build_optimizer(SGD(), model)
     torch.nn.functional.cross_entropy(model(torch.zeros(2, 1, 8, 8)), torch.tensor([0, 1])).backward()
     optimizer.step()

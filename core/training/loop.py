@@ -99,8 +99,8 @@ class TrainState:
 
 
 def new_state(config: TrainConfig, model: nn.Module, device: torch.device) -> TrainState:
-    model = model.to(device, memory_format=torch.channels_last)
-    if config.model.frozen:
+    model = model.to(device).to(memory_format=torch.channels_last)
+    if config.model.is_frozen:
         freeze_backbone(model)
     return TrainState(config, model, build_optimizer(config.optimizer, model), Window(device))
 

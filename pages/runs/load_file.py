@@ -106,7 +106,13 @@ def belonging() -> TrainConfig | None:
     )
     std = columns[1].text_input("Standard deviation", key="load-std", placeholder="measured on the data")
     try:
-        values = {**suiting(workspace(), dataset), "model.name": model, "model.width": width, "epochs": 0}
+        values = {
+            **suiting(workspace(), dataset),
+            "model.kind": "network",
+            "model.name": model,
+            "model.width": width,
+            "epochs": 0,
+        }
         values |= {"preprocessing.mean": parse_numbers(mean), "preprocessing.std": parse_numbers(std)}
         return changed(TrainConfig(), values)
     except InputError as error:

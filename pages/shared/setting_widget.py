@@ -45,6 +45,9 @@ def setting_widget(
         case "floats":
             text = "" if value is None else ", ".join(v if isinstance(v, str) else f"{v:.10g}" for v in value)
             return parse_numbers(st.text_input(label, text, placeholder=empty, **common))
+        case "rows":
+            st.text_input(label, ", ".join(map(str, value)), disabled=True, **common)
+            return value
         case "int" if slider_to is not None and not item.optional:
             return st.slider(label, 0, max(value, min(int(item.upper), int(slider_to))), value, **common)
         case "int":

@@ -4,13 +4,13 @@ from typing import Any
 
 import streamlit as st
 
-from core.config import CATALOGUES, VARIANTS, Augmentation, Preprocessing, TrainConfig
+from core.config import CATALOGUES, TAGS, Augmentation, CatalogueNetwork, Preprocessing, TrainConfig
 from core.data.catalogue import DATASETS
 from core.data.imports import imported_sets
 from core.data.transforms.lab import Composition
 from core.data.transforms.presets import list_presets
 from core.errors import InputError
-from core.models.catalogue import MODELS
+from core.models.catalogue import MODELS, model_summary
 from core.recipes import RECIPES, recipe_named
 from core.running.branch import begun_from, config_to_branch
 from core.running.recipe_start import start_from, suited_to
@@ -49,13 +49,7 @@ def settings_form() -> TrainConfig | None:
         _dataset_choice(shown)
         _transforms_choice(shown)
     with right:
-        _choice(
-            "model.name",
-            "Model",
-            {name: r.title for name, r in MODELS.items()},
-            shown.model.name,
-            "The network's architecture.",
-        )
+        _model_choice(shown)
     st.caption(_about(shown))
     basic = [
         item
@@ -70,14 +64,14 @@ def settings_form() -> TrainConfig | None:
     with st.expander("All settings", key=f"all-settings-{state.form}"):
         for name, title, items in sections(shown):
             rest = [item for item in items if not item.basic and item.path != "recipe"]
-            if not rest and name not in VARIANTS:
+            if not rest and name not in CATALOGUES:
                 continue
             st.markdown(f"**{title}**")
-            if name in VARIANTS:
+            if name in CATALOGUES:
                 _choice(
                     f"{name}.name",
                     title,
-                    {variant: variant for variant in VARIANTS[name]},
+                    {variant: variant for variant in CATALOGUES[name]},
                     getattr(shown, name).name,
                     "\n".join([KINDS[name], "", *(f"- {kind}: {record.summary}" for kind, record in CATALOGUES[name].items())]),
                 )
@@ -180,7 +174,7 @@ def _about(shown: TrainConfig) -> str:
     """Data and model in a sentence each."""
     name = shown.data.dataset
     data = DATASETS[name].summary if name in DATASETS else "Your own pictures."
-    return f"{data} {MODELS[shown.model.name].summary}"
+    return f"{data} {escaped(model_summary(shown.model))}"
 
 
 def _configuration() -> tuple[TrainConfig | None, str]:
@@ -224,13 +218,15 @@ def _note(path: str, key: str) -> None:
     """A widget has a new value: it is what the configuration is to have at this path."""
     state = st.session_state
     value = value_of(path, key)
-    if path.endswith(".name"):  # another optimizer or schedule has settings of its own
+    if path in TAGS.values():  # another optimizer or schedule has settings of its own
         section = path.partition(".")[0]
-        if section in VARIANTS:
-            state.changes = {p: v for p, v in state.changes.items() if not p.startswith(f"{section}.")}
-            state.changes[path] = value
-            _renew()
-            return
+        state.changes = {p: v for p, v in state.changes.items() if not p.startswith(f"{section}.")}
+        state.changes[path] = value
+        _renew()
+        return
+    if path == "model.name":
+        _take_model(value)
+        return
     if path == "data.dataset":
         choose_dataset(value)
         return
@@ -306,6 +302,30 @@ def _dataset_choice(shown: TrainConfig) -> None:
         shown.data.dataset,
         "The pictures to learn from. Your own are added on the Data page.",
     )
+
+
+OWN_ROWS = ":rows"  # no name of the catalogue
+
+
+def _model_choice(shown: TrainConfig) -> None:
+    """The catalogue's, and the network of rows with which the form began."""
+    names = {name: record.title for name, record in MODELS.items()}
+    began = _base().model
+    if not isinstance(began, CatalogueNetwork):
+        names[OWN_ROWS] = f"{began.name} (yours)"
+    chosen = shown.model.name if isinstance(shown.model, CatalogueNetwork) else OWN_ROWS
+    _choice("model.name", "Model", names, chosen, "The network's architecture.")
+
+
+def _take_model(name: str) -> None:
+    """Between networks of the catalogue width and weights stay as chosen; rows of layers have neither."""
+    changes = st.session_state.changes
+    if name != OWN_ROWS:
+        changes |= {"model.kind": "network", "model.name": name}
+    else:
+        st.session_state.changes = {p: v for p, v in changes.items() if not p.startswith("model.")}
+    if not isinstance(_base().model, CatalogueNetwork):
+        _renew()
 
 
 def _choice(path: str, label: str, options: dict[str, str], value: str, explanation: str) -> None:

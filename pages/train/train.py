@@ -13,7 +13,7 @@ from core.data.sets import find_store, own_store
 from core.data.transforms.doubts import doubts_about
 from core.errors import InputError
 from core.figures import runs as figures
-from core.models.catalogue import MODELS
+from core.models.catalogue import model_title
 from core.models.pretrained import PRETRAINED, are_at_hand, missing
 from core.running.branch import check_fit
 from core.running.complete import complete
@@ -71,7 +71,7 @@ def preview(config: TrainConfig, is_busy: bool) -> None:
         st.error(escaped(for_people(error)))
         return
     about_the_set(config)
-    if config.model.weights == "pretrained" and not config.origin and not are_at_hand(workspace(), config.model.name):
+    if config.model.is_pretrained and not config.origin and not are_at_hand(workspace(), config.model.name):
         st.warning(escaped(str(missing(workspace(), config.model.name))))
         if config.model.name in PRETRAINED:
             get_weights(config.model.name, key="get-weights-now")
@@ -97,7 +97,7 @@ def what_will_happen(config: TrainConfig, plan: Plan, is_busy: bool) -> str:
     spec = plan.dataset
     _, height, width = spec.shape
     words = [
-        f"**{MODELS[config.model.name].title}** with {large(plan.model.num_parameters)} parameters learns {spec.num_classes} classes",
+        f"**{escaped(model_title(config.model))}** with {large(plan.model.num_parameters)} parameters learns {spec.num_classes} classes",
         f"from **{plan.num_train:,} pictures** of {escaped(spec.title)} ({width} × {height} pixels),",
         f"{counted(config.epochs, 'epoch')} of {counted(plan.steps_per_epoch, 'step')}.",
         f"After each epoch it is judged on {plan.num_evaluated:,} pictures of the **{config.data.evaluate_on}** split.",

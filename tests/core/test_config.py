@@ -7,8 +7,9 @@ import re
 import pytest
 from pydantic import ValidationError
 
-from core.config import SECTIONS, VARIANTS, TrainConfig
+from core.config import SECTIONS, TAGS, VARIANTS, CatalogueNetwork, TrainConfig
 from core.errors import InputError
+from core.models.network_spec import NetworkSpec
 from core.recipes import RECIPES
 from core.settings import Setting, all_settings, changed, config_from, config_from_json, get, parse_assignment, sections
 
@@ -25,7 +26,7 @@ def config_with(path: str) -> TrainConfig:
     section, _, name = path.rpartition(".")
     if section in VARIANTS:
         variant = next(v for v, kind in VARIANTS[section].items() if name in kind.model_fields)
-        return changed(TrainConfig(), {f"{section}.name": variant})
+        return changed(TrainConfig(), {TAGS[section]: variant})
     if path == "preprocessing.short_side_px":  # a square is cut out of it
         return changed(TrainConfig(), {"preprocessing.size_px": 4})
     return TrainConfig()
@@ -51,7 +52,7 @@ def test_recipe_goes_through_json_without_loss(name):
 @pytest.mark.parametrize(("section", "name"), VARIANT_NAMES)
 def test_every_variant_goes_through_json_without_loss(section, name):
     """With a value in every field that is not the default and is hard to write in decimals."""
-    config = changed(TrainConfig(), {f"{section}.name": name})
+    config = changed(TrainConfig(), {TAGS[section]: name})
     for item in next(items for key, _, items in sections(config) if key == section):
         if item.kind == "float" and item.path != "schedule.warmup_epochs":
             low, high = item.lower, min(item.upper, 1)
@@ -59,6 +60,17 @@ def test_every_variant_goes_through_json_without_loss(section, name):
     again = config_from_json(config.model_dump_json())
     assert again == config
     assert type(getattr(again, section)) is VARIANTS[section][name]
+
+
+def test_configuration_of_before_there_were_kinds_of_networks_is_read():
+    """As version 0.1 wrote it into config.json, and the same section into network.json."""
+    model = '{"name":"resnet18","width":1.0,"weights":"pretrained","frozen":true}'
+    config = config_from_json(f'{{"recipe":"ants-bees","model":{model},"epochs":7}}')
+    assert config.model == CatalogueNetwork(name="resnet18", weights="pretrained", frozen=True)
+    network = NetworkSpec.model_validate_json(
+        f'{{"model":{model},"shape":[3,64,64],"class_names":["ants","bees"],"preprocessing":{{"size_px":64}}}}'
+    )
+    assert network.model == config.model
 
 
 def test_numbers_survive_json_to_the_last_bit():
@@ -267,7 +279,7 @@ def test_every_field_of_every_section_is_a_setting():
         for kind in kinds:
             for field in kind.model_fields:
                 path = f"{name}.{field}" if name else field
-                assert path in SETTINGS or field in ("name", "origin") or field in SECTIONS, path
+                assert path in SETTINGS or path in TAGS.values() or field == "origin" or field in SECTIONS, path
 
 
 def test_basic_settings_are_a_few():

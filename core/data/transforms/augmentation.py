@@ -4,7 +4,8 @@ Which there are is in core/augmentations.py; here is what they have in common. T
 (docs/decisions/transforms.md): colour, normalise, crop, turn, scale, shift, mirror, erase.
 """
 
-from dataclasses import make_dataclass
+from dataclasses import dataclass, make_dataclass
+from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.nn.functional as F
@@ -17,15 +18,25 @@ from core.data.transforms.preprocessing import normalise
 DRAWN_IN_ORDER = in_drawing_order()
 
 # What was drawn for N pictures under these settings, on the CPU. None: this change is off. Shapes stand beside the records.
-Draws = make_dataclass(
-    "Draws",
-    [
-        ("settings", Augmentation),
-        *((name, Tensor | None, None) for change in AUGMENTATIONS.values() for name in change.drawn),
-    ],
-    frozen=True,
-    namespace={"__module__": __name__},
-)
+if TYPE_CHECKING:
+
+    @dataclass(frozen=True, init=False)
+    class Draws:
+        settings: Augmentation
+
+        def __init__(self, settings: Augmentation, **drawn: Tensor) -> None: ...
+        def __getattr__(self, name: str) -> Any: ...
+
+else:
+    Draws = make_dataclass(
+        "Draws",
+        [
+            ("settings", Augmentation),
+            *((name, Tensor | None, None) for change in AUGMENTATIONS.values() for name in change.drawn),
+        ],
+        frozen=True,
+        namespace={"__module__": __name__},
+    )
 
 
 def augment(
@@ -40,7 +51,8 @@ def augment(
 
     Each picture gets draws of its own from the CPU generator. mean, std: (C,), pixels 0..1, on the device of the images.
     """
-    return applied(images, draw(settings, len(images), tuple(images.shape[2:]), generator), mean, std, dtype)
+    n, _, height, width = images.shape
+    return applied(images, draw(settings, n, (height, width), generator), mean, std, dtype)
 
 
 def draw(settings: Augmentation, n: int, size_px: tuple[int, int], generator: torch.Generator) -> Draws:
@@ -85,12 +97,12 @@ def _is_resampled(draws: Draws) -> bool:
 
 def recoloured(pixels: Tensor, draws: Draws) -> Tensor:
     """The pictures with their colours changed, float32 of its own; the very same uint8 pictures where no colour changes."""
-    changes = [change for change in AUGMENTATIONS.values() if change.recolour and change.is_drawn(draws)]
+    changes = [change.recolour for change in AUGMENTATIONS.values() if change.recolour and change.is_drawn(draws)]
     if not changes:
         return pixels
     pixels = pixels.to(torch.float32, memory_format=torch.contiguous_format, copy=True)  # a plane for each colour: faster here
     for change in changes:
-        pixels = change.recolour(pixels, draws)
+        pixels = change(pixels, draws)
     return pixels
 
 
@@ -99,13 +111,13 @@ def rearranged(pixels: Tensor, draws: Draws) -> tuple[Tensor, Tensor | None]:
 
     Also (N, 1, H, W) where nothing comes in, for shifts of more than the picture is large; None where there is no such place.
     """
-    changes = [change for change in AUGMENTATIONS.values() if change.rearrange and change.is_drawn(draws)]
+    changes = [change.rearrange for change in AUGMENTATIONS.values() if change.rearrange and change.is_drawn(draws)]
     if not changes:
         return pixels, None
     n, channels, height, width = pixels.shape
     places = Places(height, width, torch.arange(height).expand(n, -1), torch.arange(width).expand(n, -1))
     for change in reversed(changes):  # the last change is looked up first: where a pixel of the result comes from
-        change.rearrange(places, draws)
+        change(places, draws)
     rows, columns = places.rows.to(pixels.device), places.columns.to(pixels.device)
     at = (rows[:, :, None] * width + columns[:, None, :]).view(n, 1, -1).expand(-1, channels, -1)
     outside = None if places.outside is None else places.outside.to(pixels.device)

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from core.config import ModelConfig, Preprocessing
+from core.config import CatalogueNetwork, Preprocessing
 from core.errors import InputError
 from core.figures import inside as figures
 from core.inference.layers import Layer, activations, as_input, filters, layers_of, watched
@@ -26,7 +26,10 @@ def network(name: str, side: int = 64, width: float = 1.0, channels: int = 3) ->
     torch.manual_seed(0)
     preprocessing = Preprocessing(mean=(0.5,) * channels, std=(0.25,) * channels)
     spec = NetworkSpec(
-        model=ModelConfig(name=name, width=width), shape=(channels, side, side), class_names=CLASSES, preprocessing=preprocessing
+        model=CatalogueNetwork(name=name, width=width),
+        shape=(channels, side, side),
+        class_names=CLASSES,
+        preprocessing=preprocessing,
     )
     model = spec.build()
     with torch.no_grad():

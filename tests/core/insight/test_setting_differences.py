@@ -2,7 +2,7 @@
 
 import pytest
 
-from core.config import VARIANTS, TrainConfig
+from core.config import TAGS, VARIANTS, TrainConfig
 from core.insight.setting_differences import WITHOUT_EFFECT, Setup, differ_by_seed_alone, differences, setup_of
 from core.running.branch import begun_from, config_to_branch
 from core.running.session import run_session
@@ -29,6 +29,7 @@ OTHER = {
     "data.dataset": "mnist",
     "model.frozen": True,
     "optimizer.nesterov": True,
+    "model.rows": [{"layer": "flatten"}, {"layer": "relu"}, {"layer": "linear"}],
 }
 NEEDED = {
     "preprocessing.short_side_px": {"preprocessing.size_px": 4},
@@ -56,7 +57,7 @@ def other_value(item, value):
 
 EVERY = [
     (variant, item.path)
-    for variant in [{}, *({f"{section}.name": name} for section, of in VARIANTS.items() for name in of)]
+    for variant in [{}, *({TAGS[section]: name} for section, of in VARIANTS.items() for name in of)]
     for _, _, items in sections(changed(TrainConfig(), variant))
     for item in items
     if item.path != "recipe" and (not variant or item.section == next(iter(variant)).partition(".")[0])

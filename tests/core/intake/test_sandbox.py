@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
-from core.config import ModelConfig, Preprocessing
+from core.config import CatalogueNetwork, Preprocessing
 from core.errors import InputError
 from core.intake import sandbox as sandbox
 from core.intake.contract import wanted_by
@@ -46,7 +46,9 @@ MEGABYTE = 2**20
 def network(name: str, width: float = 1.0) -> NetworkSpec:
     shape = (1, 28, 28) if name.startswith("mnist") or name == "residual-light" else (3, 32, 32)
     classes = tuple("abcdefghij")
-    return NetworkSpec(model=ModelConfig(name=name, width=width), shape=shape, class_names=classes, preprocessing=Preprocessing())
+    return NetworkSpec(
+        model=CatalogueNetwork(name=name, width=width), shape=shape, class_names=classes, preprocessing=Preprocessing()
+    )
 
 
 def trained(spec: NetworkSpec) -> tuple[nn.Module, torch.optim.Optimizer]:
@@ -181,7 +183,7 @@ def test_layers_named_as_the_tutorial_names_them_are_taken_by_their_shapes(tmp_p
 def test_layers_of_equal_shape_keep_their_order_also_past_the_tenth(tmp_path):
     """The perceptron's middle layer and a file whose layers are called 2, 9 and 10: sorted by name, 10 would come first."""
     spec = NetworkSpec(
-        model=ModelConfig(name="mlp", width=0.25),
+        model=CatalogueNetwork(name="mlp", width=0.25),
         shape=(1, 8, 8),
         class_names=tuple(map(str, range(64))),
         preprocessing=Preprocessing(),
@@ -288,7 +290,7 @@ def test_network_beyond_all_bounds_is_refused_before_memory_is_taken():
 
     began = time.monotonic()
     for spec in (
-        of(model=ModelConfig(name="mlp", width=16), shape=(3, 4096, 4096)),
+        of(model=CatalogueNetwork(name="mlp", width=16), shape=(3, 4096, 4096)),
         of(shape=(10**9, 8, 8)),
         of(shape=(1, 10**9, 8)),
         of(shape=(0, 8, 8)),
@@ -393,7 +395,10 @@ def test_truncated_and_changed_files_get_a_verdict_and_never_other_weights(tmp_p
 
 def test_large_honest_file_costs_the_server_no_memory(tmp_path):
     spec = NetworkSpec(
-        model=ModelConfig(name="mlp", width=16), shape=(3, 32, 32), class_names=tuple("abcdefghij"), preprocessing=Preprocessing()
+        model=CatalogueNetwork(name="mlp", width=16),
+        shape=(3, 32, 32),
+        class_names=tuple("abcdefghij"),
+        preprocessing=Preprocessing(),
     )
     path, out = tmp_path / "large.pt", tmp_path / "out"
     weights = {name: torch.full(want.shape, 0.5) for name, want in wanted_by(spec).items()}

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from core.config import ModelConfig
+from core.config import CatalogueNetwork
 from core.data.catalogue import DATASETS
 from core.errors import InputError
 from core.models.catalogue import MODELS, build_model, describe_model
@@ -45,7 +45,7 @@ def batch_of(shape: tuple[int, int, int], classes: int, images: int = 8) -> tupl
 
 def fits(name: str, shape: tuple[int, int, int], classes: int = 10) -> bool:
     try:
-        describe_model(ModelConfig(name=name), shape, classes)
+        describe_model(CatalogueNetwork(name=name), shape, classes)
     except InputError:
         return False
     return True
@@ -60,9 +60,9 @@ def test_model_trains_a_step_on_what_it_claims_to_fit_and_refuses_the_rest_clear
         with pytest.raises(
             InputError, match=rf"{name} needs pictures of at least \d+ × \d+ pixels, these have {shape[1]} × {shape[2]}"
         ):
-            build_model(ModelConfig(name=name), shape, classes)
+            build_model(CatalogueNetwork(name=name), shape, classes)
         return
-    model = build_model(ModelConfig(name=name), shape, classes).to(memory_format=torch.channels_last)
+    model = build_model(CatalogueNetwork(name=name), shape, classes).to(memory_format=torch.channels_last)
     images, labels = batch_of(shape, classes)
     before = {key: value.clone() for key, value in model.named_parameters()}
     optimizer = build_optimizer(SGD(lr=0.1), model)
@@ -92,7 +92,7 @@ def test_smallest_picture_that_is_taken_can_be_computed(name):
     """And every larger one is taken too."""
     taken = [side for side in range(1, 41) if fits(name, (1, side, side))]
     assert taken == list(range(taken[0], 41))
-    model = build_model(ModelConfig(name=name), (1, taken[0], taken[0]), 10).eval()
+    model = build_model(CatalogueNetwork(name=name), (1, taken[0], taken[0]), 10).eval()
     assert model(torch.rand(2, 1, taken[0], taken[0])).shape == (2, 10)
 
 
@@ -105,7 +105,7 @@ def test_each_model_fits_the_pictures_of_some_built_in_set(name):
 def test_loss_falls_when_one_batch_is_repeated(name):
     """Training finds the batch again: judged before and after without dropout's noise."""
     torch.manual_seed(0)
-    model = build_model(ModelConfig(name=name), (3, 32, 32), 10)
+    model = build_model(CatalogueNetwork(name=name), (3, 32, 32), 10)
     images, labels = batch_of((3, 32, 32), 10)
     optimizer = build_optimizer(Adam(lr=0.005), model)
 
@@ -127,7 +127,7 @@ def test_loss_falls_when_one_batch_is_repeated(name):
 def test_first_guess_favours_no_class_much(name):
     """Untrained, the cross-entropy lies near that of guessing, ln C."""
     torch.manual_seed(0)
-    model = build_model(ModelConfig(name=name), (3, 32, 32), 10).eval()
+    model = build_model(CatalogueNetwork(name=name), (3, 32, 32), 10).eval()
     images, labels = batch_of((3, 32, 32), 10, 50)
     assert nn.functional.cross_entropy(model(images), labels).item() == pytest.approx(2.3026, abs=0.35)
 
@@ -135,7 +135,7 @@ def test_first_guess_favours_no_class_much(name):
 @pytest.mark.parametrize("width", [0.5, 1, 2])
 @pytest.mark.parametrize("name", OURS)
 def test_description_counts_what_the_built_model_has(name, width):
-    config = ModelConfig(name=name, width=width)
+    config = CatalogueNetwork(name=name, width=width)
     model, description = build_model(config, (3, 32, 32), 7), describe_model(config, (3, 32, 32), 7)
     assert description.num_parameters == sum(parameter.numel() for parameter in model.parameters())
     assert description.num_bytes == sum(tensor.nbytes for tensor in [*model.parameters(), *model.buffers()])
@@ -144,7 +144,7 @@ def test_description_counts_what_the_built_model_has(name, width):
 
 @pytest.mark.parametrize("name", OURS)
 def test_width_scales_the_network(name):
-    sizes = [describe_model(ModelConfig(name=name, width=w), (3, 32, 32), 10).num_parameters for w in (0.01, 0.5, 1, 2)]
+    sizes = [describe_model(CatalogueNetwork(name=name, width=w), (3, 32, 32), 10).num_parameters for w in (0.01, 0.5, 1, 2)]
     assert sizes == sorted(set(sizes))
     assert 1.5 < sizes[3] / sizes[2] < 4.1  # between linear (one wide layer) and quadratic (both its sides)
 
@@ -153,7 +153,7 @@ def test_width_scales_the_network(name):
 def test_answers_for_a_picture_do_not_depend_on_its_batch(name):
     """In evaluation mode: dropout and batch statistics are off."""
     torch.manual_seed(0)
-    model = build_model(ModelConfig(name=name), (1, 28, 28), 10).eval()
+    model = build_model(CatalogueNetwork(name=name), (1, 28, 28), 10).eval()
     images, _ = batch_of((1, 28, 28), 10)
     torch.testing.assert_close(model(images)[:3], model(images[:3]), rtol=1e-4, atol=1e-5)
 
@@ -161,7 +161,7 @@ def test_answers_for_a_picture_do_not_depend_on_its_batch(name):
 def test_same_seed_draws_the_same_first_weights():
     def draw(seed: int) -> torch.Tensor:
         torch.manual_seed(seed)
-        return torch.cat([p.flatten() for p in build_model(ModelConfig(name="mlp", width=0.1), (1, 8, 8), 10).parameters()])
+        return torch.cat([p.flatten() for p in build_model(CatalogueNetwork(name="mlp", width=0.1), (1, 8, 8), 10).parameters()])
 
     assert torch.equal(draw(1), draw(1))
     assert not torch.equal(draw(1), draw(2))
@@ -169,7 +169,7 @@ def test_same_seed_draws_the_same_first_weights():
 
 def test_unknown_model_is_refused_with_the_list_of_known_ones():
     with pytest.raises(InputError, match=r"model\.name: found 'vgg99', expected one of") as refusal:
-        describe_model(ModelConfig(name="vgg99"), (3, 32, 32), 10)
+        describe_model(CatalogueNetwork(name="vgg99"), (3, 32, 32), 10)
     assert all(name in str(refusal.value) for name in MODELS)
 
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import lr_scheduler
 
-from core.config import VARIANTS, ModelConfig, Optimizer, Schedule, TrainConfig
+from core.config import VARIANTS, CatalogueNetwork, Optimizer, Schedule, TrainConfig
 from core.models.catalogue import MODELS, build_model
 from core.settings import changed, config_from
 from core.training.optimizers import build_optimizer, lr_factor
@@ -199,7 +199,7 @@ def test_every_optimizer_of_the_configuration_has_a_formula_here():
 @pytest.mark.parametrize("decay_all", [True, False])
 def test_weight_decay_leaves_biases_and_norms_alone_when_told_so(name, decay_all):
     """With gradients of zero, decay is all that moves a parameter."""
-    model = build_model(ModelConfig(name="mnist-batchnorm-cnn"), (1, 8, 8), 10)
+    model = build_model(CatalogueNetwork(name="mnist-batchnorm-cnn"), (1, 8, 8), 10)
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.fill_(1.0)
@@ -213,7 +213,7 @@ def test_weight_decay_leaves_biases_and_norms_alone_when_told_so(name, decay_all
 
 @pytest.mark.parametrize("model", MODELS)
 def test_optimizer_holds_every_parameter_once(model):
-    network = build_model(ModelConfig(name=model), (3, 32, 32), 10)
+    network = build_model(CatalogueNetwork(name=model), (3, 32, 32), 10)
     for decay_all in (True, False):
         optimizer = build_optimizer(optimizer_config(name="sgd", weight_decay=0.1, decay_all=decay_all), network)
         held = [id(p) for group in optimizer.param_groups for p in group["params"]]

@@ -1,0 +1,149 @@
+"""Networks put together from rows of layers: what PyTorch makes of the same lines, and sentences where something does not fit."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+from torch import nn
+
+from core.config import CatalogueNetwork, LayerNetwork
+from core.errors import InputError
+from core.export.bundles import run_zip
+from core.inference.predictor import predict
+from core.intake.load import load_file
+from core.layers import LAYERS, Conv2d, Dropout, Dropout2d, Flatten, Linear, MaxPool2d, ReLU
+from core.models.catalogue import build_model, describe_model
+from core.models.from_rows import from_rows
+from core.running.branch import begun_from, create_branch
+from core.running.complete import complete
+from core.running.session import run_session
+from core.runs.checkpoints import find_checkpoint
+from core.runs.directory import create_run
+from core.settings import changed, config_from, settings_of
+from core.workspace import open_workspace
+
+FIRST_CNN = (
+    Conv2d(channels=10, kernel=5),
+    MaxPool2d(),
+    ReLU(),
+    Conv2d(channels=20, kernel=5),
+    Dropout2d(),
+    MaxPool2d(),
+    ReLU(),
+    Flatten(),
+    Linear(features=50),
+    ReLU(),
+    Dropout(),
+    Linear(),
+)
+
+
+def test_rows_of_the_first_cnn_are_the_first_cnn_to_the_last_bit():
+    images = torch.rand(4, 1, 28, 28)
+    outputs = []
+    for config in (CatalogueNetwork(name="mnist-first-cnn"), LayerNetwork(rows=FIRST_CNN)):
+        torch.manual_seed(3)
+        outputs.append(build_model(config, (1, 28, 28), 10).eval()(images))
+    assert torch.equal(*outputs)
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_every_layer_is_the_one_of_torch_with_the_settings_of_its_row(name):
+    entry = LAYERS[name]
+    before = (Flatten(),) if entry.takes == (1,) else ()
+    after = () if entry.takes == (1,) else (Flatten(),) * (name != "flatten") + (Linear(),)
+    network = from_rows((*before, entry.settings(), *after), (2, 8, 8), 5)
+    assert type(network[len(before)]) is getattr(nn, entry.title)
+    assert network(torch.rand(3, 2, 8, 8)).shape == (3, 5)
+    assert entry.summary.endswith(".")
+    assert all(item.explanation for item in settings_of(entry.settings))
+
+
+@pytest.mark.parametrize(
+    ("rows", "sentence"),
+    [
+        ([{"layer": "linear"}], "row 1 (linear): found 1 × 8 × 8, expected a row of values. Put a flatten row before it."),
+        ([{"layer": "flatten"}, {"layer": "conv2d"}], "row 2 (conv2d): found 64 values, expected images"),
+        ([{"layer": "relu"}, {"layer": "conv2d", "kernel": 9}], "row 2 (conv2d): found a kernel that reaches over 9 px"),
+        ([{"layer": "flatten"}, {"layer": "linear", "features": 3}], "found an output of 3 values, expected 10 values"),
+        ([{"layer": "conv2d"}], "found an output of 16 × 6 × 6, expected 10 values"),
+    ],
+)
+def test_what_does_not_fit_is_said_at_its_row(rows, sentence):
+    config = config_from({"model": {"kind": "layers", "rows": rows}})
+    with pytest.raises(InputError) as refusal:
+        describe_model(config.model, (1, 8, 8), 10)
+    assert sentence in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    ("rows", "sentence"),
+    [
+        ([{"layer": "relu"}, {"layer": "convolution"}], "model.rows, row 2: found layer 'convolution', expected one of conv2d,"),
+        (
+            [{"layer": "conv2d", "channels": 0}],
+            "model.rows, row 1 (conv2d), channels: found 0, expected a whole number at least 1",
+        ),
+        ([{"layer": "relu", "slope": 1}], "model.rows, row 1 (relu), slope: there is no such setting"),
+        ([{"layer": "max-pool2d", "padding": 2}], "model.rows, row 1 (max-pool2d): padding 2 is more than half of kernel 2"),
+        ([{"kernel": 3}], 'model.rows, row 1: found {\'kernel\': 3}, expected an object such as {"layer": "relu"}'),
+        ([], "model.rows: found [], expected a list of 1 to 200 rows"),
+        ([{"layer": "relu"}] * 201, "expected a list of 1 to 200 rows"),
+        ("relu", "model.rows: found 'relu', expected a list of 1 to 200 rows"),
+    ],
+)
+def test_rows_that_can_not_be_are_refused_in_one_sentence(rows, sentence):
+    with pytest.raises(InputError) as refusal:
+        config_from({"model": {"kind": "layers", "rows": rows}})
+    assert str(refusal.value).startswith(sentence) or sentence in str(refusal.value)
+    assert str(refusal.value).count("model.rows") == 1
+
+
+ROWS = st.lists(
+    st.one_of(
+        st.builds(
+            Conv2d, channels=st.integers(1, 8), kernel=st.integers(1, 7), padding=st.integers(0, 3), stride=st.integers(1, 3)
+        ),
+        st.builds(MaxPool2d, kernel=st.integers(2, 4), stride=st.integers(1, 3)),
+        st.sampled_from([ReLU(), Flatten(), Linear(), Linear(features=7), Dropout()]),
+    ),
+    min_size=1,
+    max_size=8,
+)
+
+
+@given(ROWS)
+def test_whatever_the_rows_there_is_a_network_that_answers_or_a_sentence(rows):
+    try:
+        network = from_rows(rows, (2, 9, 7), 4)
+    except InputError as refusal:
+        assert "model.rows" in refusal.message
+    else:
+        assert network.eval()(torch.rand(2, 2, 9, 7)).shape == (2, 4)
+
+
+def test_network_of_rows_trains_is_carried_to_another_machine_and_begun_from_there(tmp_path, workspace):
+    rows = [{"layer": "conv2d", "channels": 4}, {"layer": "relu"}, {"layer": "flatten"}, {"layer": "linear"}]
+    config = config_from(
+        {"model": {"kind": "layers", "name": "mine", "rows": rows}, "epochs": 1, "threads": 1, "tensorboard": False}
+    )
+    config = changed(config, {"data.validation_fraction": 0.2, "data.evaluate_on": "validation", "optimizer.lr": 0.1})
+    run = create_run(workspace, config)
+    assert run_session(workspace, run).reason == "finished"
+    assert "digits-mine" in run.id
+
+    other = open_workspace(tmp_path / "other")
+    zipped = tmp_path / "run.zip"
+    zipped.write_bytes(b"".join(run_zip(run)))
+    carried = load_file(other, zipped, "run.zip").run
+    image = Image.fromarray(np.full((8, 8), 90, np.uint8))
+    answers = [predict(find_checkpoint(which, "last"), image).probabilities for which in (run, carried)]
+    assert np.array_equal(*answers)
+
+    child = create_branch(workspace, complete(workspace, begun_from(changed(run.config, {"epochs": 2}), run, "last")))
+    assert run_session(workspace, child).reason == "finished"
+    wider = changed(run.config, {"model.rows": [{"layer": "flatten"}, {"layer": "linear"}]})
+    with pytest.raises(InputError, match=r"The checkpoint is of mine \(4 rows of layers\), the new run's model is mine \(2 rows"):
+        create_branch(workspace, complete(workspace, begun_from(wider, run, "last")))
