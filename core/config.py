@@ -15,6 +15,8 @@ from core.optimizers import OPTIMIZERS, SGD, OptimizerBase
 from core.schedules import SCHEDULES, Constant, ScheduleBase
 from core.sections import Section, setting
 
+Fit = Literal["crop", "pad", "stretch"]
+
 
 class DataConfig(Section):
     dataset: str = setting(
@@ -87,7 +89,7 @@ class Preprocessing(Section):
         ge=4,
         le=1024,
     )
-    fit: Literal["crop", "pad", "stretch"] = setting(
+    fit: Fit = setting(
         "crop",
         "Fit",
         "How a picture that is not square fills the square: its middle cut out, black bars added, or stretched.",

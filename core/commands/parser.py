@@ -86,7 +86,7 @@ def build_parser() -> argparse.ArgumentParser:
 
             RUN is an id as `runs` lists them, or "last". Each command has a --help of its own."""),
     )
-    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    commands: Any = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
 
     def add(name: str, command: Callable, show: Callable, summary: str, **extra: Any) -> argparse.ArgumentParser:
         sub = commands.add_parser(

@@ -5,7 +5,7 @@ import math
 import signal
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from core.commands.output import Result, progress, say
@@ -135,7 +135,7 @@ def _finite(values: Sequence[float], i: int | None) -> float | None:
     return None if i is None or not math.isfinite(values[i]) else values[i]
 
 
-def _mean_speed(steps: dict[str, Sequence[float]]) -> float | None:
+def _mean_speed(steps: Mapping[str, Sequence[float]]) -> float | None:
     """Training pictures per second, evaluation left out: the harmonic mean over equal windows."""
     speeds = [value for value in steps["images_per_s"] if value > 0]
     return len(speeds) / sum(1 / value for value in speeds) if speeds else None

@@ -7,6 +7,7 @@ import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from core.config import Fit
 from core.data.catalogue import DATASETS
 from core.data.edits import forget_edits
 from core.data.sources.containers import readable, typed_path
@@ -27,7 +28,7 @@ class ImportedSet:
     path: str
     fingerprint: str = ""
     size_px: int | None = None
-    fit: str = "crop"
+    fit: Fit = "crop"
     is_upload: bool = False
 
 
@@ -45,7 +46,7 @@ def imported_sets(workspace: Workspace) -> dict[str, ImportedSet]:
 
 
 def import_images(
-    workspace: Workspace, path: Path | str, name: str = "", size_px: int | None = None, fit: str = "crop", is_upload: bool = False
+    workspace: Workspace, path: Path | str, name: str = "", size_px: int | None = None, fit: Fit = "crop", is_upload: bool = False
 ) -> ImportedSet:
     """Remembers a folder or a zip under a name, its own by default. Its pictures stay where they are and are not read yet."""
     entry = new_import(workspace, path, name, size_px, fit, is_upload)
@@ -55,7 +56,7 @@ def import_images(
 
 
 def new_import(
-    workspace: Workspace, path: Path | str, name: str = "", size_px: int | None = None, fit: str = "crop", is_upload: bool = False
+    workspace: Workspace, path: Path | str, name: str = "", size_px: int | None = None, fit: Fit = "crop", is_upload: bool = False
 ) -> ImportedSet:
     """What a folder or a zip would be as a set, which `put_entry` makes it.
 

@@ -171,7 +171,7 @@ def _pairs(store: ImageStore, splits: np.ndarray, labels: np.ndarray, kept: np.n
     kinds = np.where(other_split, 0, np.where(other_class, 1, 2))
     words: tuple[Between, ...] = ("splits", "classes", "same class")
     order = np.argsort(kinds, kind="stable")[:LISTED_PAIRS]
-    listed = [Pair(*pairs[i].tolist(), bool(is_exact[i]), words[kinds[i]]) for i in order.tolist()]
+    listed = [Pair(int(pairs[i, 0]), int(pairs[i, 1]), bool(is_exact[i]), words[kinds[i]]) for i in order.tolist()]
     return listed, {word: int((kinds == code).sum()) for code, word in enumerate(words)}
 
 
@@ -204,7 +204,7 @@ def _findings(report: Report) -> list[Finding]:
     if tiny := [name for name, count in train.items() if 0 < count < TINY]:
         add("tiny-classes", f"{_classes(tiny)} fewer than {TINY} training pictures.")
     if report.imbalance >= IMBALANCED:
-        most, least = max(train, key=train.get), min((n for n in train if train[n]), key=train.get)
+        most, least = max(train, key=train.__getitem__), min((n for n in train if train[n]), key=train.__getitem__)
         add(
             "imbalance",
             f"'{most}' has {report.imbalance:.3g} times as many training pictures as '{least}' ({train[most]:,} and {train[least]:,}).",

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from filelock import FileLock, Timeout
 
-from core.config import DataConfig, Preprocessing, TrainConfig
+from core.config import DataConfig, Fit, Preprocessing, TrainConfig
 from core.data.catalogue import DATASETS
 from core.data.edits import Edits, applied, edits_at
 from core.data.imports import drop_uploads, imported_sets, new_import, put_entry
@@ -62,11 +62,17 @@ def place_of(workspace: Workspace, dataset: str) -> Path | None:
     )
 
 
+def _own_place(workspace: Workspace, dataset: str) -> Path:
+    place = place_of(workspace, dataset)
+    assert place, "a set of one's own"
+    return place
+
+
 def title_of(workspace: Workspace, dataset: str) -> str:
     """What people call a set."""
     if record := DATASETS.get(dataset):
         return record.title
-    return dataset if dataset in imported_sets(workspace) else place_of(workspace, dataset).name
+    return dataset if dataset in imported_sets(workspace) else _own_place(workspace, dataset).name
 
 
 def find_store(workspace: Workspace, dataset: str, preprocessing: Preprocessing, max_age_s: float = 0) -> ImageStore | None:
@@ -122,7 +128,7 @@ def import_set(
     path: Path | str,
     name: str = "",
     size_px: int | None = None,
-    fit: str = "crop",
+    fit: Fit = "crop",
     progress: Progress = no_progress,
     is_upload: bool = False,
 ) -> tuple[str, ImageStore]:
@@ -194,7 +200,7 @@ def splits_of(workspace: Workspace, dataset: str) -> list[str]:
         return ["train", "test"] if record.num_test else ["train"]
     if store := own_store(workspace, dataset):
         return list(store.meta.splits)
-    brought = {image.split for image in _listing(place_of(workspace, dataset), LISTING_S).layout.images}
+    brought = {image.split for image in _listing(_own_place(workspace, dataset), LISTING_S).layout.images}
     return [split for split in SPLITS if split in brought]
 
 
@@ -205,7 +211,7 @@ def dataset_info(workspace: Workspace, config: TrainConfig) -> DatasetInfo:
     edits = edits_at(workspace, config.data.dataset, config.data.edits)
     record = DATASETS.get(config.data.dataset)
     if record is None:
-        listing = _listing(place_of(workspace, config.data.dataset), LISTING_S)
+        listing = _listing(_own_place(workspace, config.data.dataset), LISTING_S)
         return _unread_info(title_of(workspace, config.data.dataset), listing, config, edits)
     counts = {"train": record.num_train, "test": record.num_test}
     for name, fraction in (("test", config.data.test_fraction), ("validation", config.data.validation_fraction)):

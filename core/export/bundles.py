@@ -177,6 +177,9 @@ class _Sink:
     def flush(self) -> None:
         pass
 
+    def close(self) -> None:
+        pass
+
     def taken(self) -> bytes:
         content, self.pieces = b"".join(self.pieces), []
         return content

@@ -40,6 +40,7 @@ from core.runs.notes import read_notes
 from core.runs.status import status_of
 from core.runs.timeline import exactness, timeline
 from core.settings import get, sections
+from core.training.events import Started
 from core.wording import duration, percent
 from core.workspace import Workspace
 
@@ -61,7 +62,7 @@ class _Charts:
 
     def place(self, figure: go.Figure) -> Markup:
         name = f"chart-{len(self.figures)}"
-        self.figures[name] = json.loads(figure.to_json())
+        self.figures[name] = json.loads(str(figure.to_json()))
         return Markup('<div id="{}" style="height: {}px"></div>').format(name, int(figure.layout.height))
 
     def as_script(self) -> Markup:
@@ -74,7 +75,7 @@ def report(workspace: Workspace, run: Run) -> str:
     history, charts = history_of(run), _Charts()
     content = _head(run, history) | _settings(run, history)
     if history.evaluations and history.started:
-        content |= _evaluated(workspace, run, history, charts)
+        content |= _evaluated(workspace, run, history, history.started, charts)
     template = jinja2.Environment(autoescape=True).from_string(Path(__file__).with_suffix(".html").read_text())
     return template.render(**content, charts=charts.as_script(), plotly=Markup(PLOTLY_JS.read_text()))
 
@@ -118,10 +119,10 @@ def _settings(run: Run, history: History) -> dict[str, Any]:
     return {"settings": [part for part in parts if part["rows"]]}
 
 
-def _evaluated(workspace: Workspace, run: Run, history: History, charts: _Charts) -> dict[str, Any]:
-    last, names = history.last_evaluation, history.started.class_names
+def _evaluated(workspace: Workspace, run: Run, history: History, started: Started, charts: _Charts) -> dict[str, Any]:
+    last, names = history.evaluations[-1], started.class_names
     content: dict[str, Any] = {
-        "judged_on": f"Judged on {history.started.num_evaluated:,} pictures of the {last.split} split after epoch {last.epoch}.",
+        "judged_on": f"Judged on {started.num_evaluated:,} pictures of the {last.split} split after epoch {last.epoch}.",
         "colour": colour_of(last.split),
         "curves": [charts.place(figures.loss_curve(history)), charts.place(figures.accuracy_curve(history))],
         "evaluations": [
@@ -194,7 +195,7 @@ def _confusions(evaluated: EvaluatedImages, names: Sequence[str], charts: _Chart
         classes = most_mistaken(labels, predicted, len(names), MOST_CLASSES)
         fewer = f" The {MOST_CLASSES} of {len(names):,} classes with the most mistakes are shown."
     counts = confusion_among(labels, predicted, classes)
-    chart = figures.confusion_heatmap(counts, [names[k] for k in classes], "rgba(0, 114, 178, 0)")
+    chart = figures.confusion_heatmap(counts, [names[k] for k in classes.tolist()], "rgba(0, 114, 178, 0)")
     return {
         "confused": f"Most often {times}.{fewer}" if pairs else "No picture was taken for another class.",
         "confusion": charts.place(chart),

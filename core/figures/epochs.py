@@ -21,7 +21,7 @@ def class_bars(true: np.ndarray, predicted: np.ndarray, class_names: Sequence[st
     figure.update_layout(meta={"classes": [int(k) for k in classes]})
     figure.add_bar(
         x=accuracy,
-        y=labels([class_names[k] for k in classes.tolist()], LONGEST_ON_AXIS),
+        y=labels([class_names[int(k)] for k in classes], LONGEST_ON_AXIS),
         orientation="h",
         name="accuracy",
         marker_color=colour_of(split),

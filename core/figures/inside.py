@@ -98,7 +98,7 @@ class Group:
 
 def by_class(classes: np.ndarray, names: Sequence[str]) -> list[Group]:
     """A group for each of at most twenty classes that has points, with its name at its middle."""
-    present = np.unique(classes).tolist()
+    present = [int(k) for k in np.unique(classes)]
     assert len(present) <= MOST_COLOURED
     return [
         Group(names[k], classes == k, PALETTE[i % len(PALETTE)], SYMBOLS[i // len(PALETTE)], has_label=True)

@@ -74,10 +74,8 @@ def confusion_heatmap(
     support, answered: (K,) pictures of each class and those taken for it, where the matrix does not show all classes.
     classes: (K,) their numbers, by which a click names them; 0 to K - 1 by default.
     """
-    support = confusion.sum(axis=1) if support is None else support
-    answered = confusion.sum(axis=0) if answered is None else answered
-    of_true = confusion / np.maximum(support[:, None], 1)
-    of_predicted = confusion / np.maximum(answered[None, :], 1)
+    of_true = confusion / np.maximum(confusion.sum(axis=1) if support is None else support, 1)[:, None]
+    of_predicted = confusion / np.maximum(confusion.sum(axis=0) if answered is None else answered, 1)[None, :]
     names = labels(class_names, LONGEST_ON_AXIS)
     numbers = np.arange(len(names)) if classes is None else classes
     written = None

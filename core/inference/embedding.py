@@ -108,7 +108,7 @@ def principal_components(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     else:
         from scipy.sparse.linalg import svds  # a third of a second, which other pages needn't wait for
 
-        _, singular, directions = svds(centred, k=d, v0=np.ones(min(n, width)), random_state=0)
+        _, singular, directions = svds(centred, k=d, v0=np.ones(min(n, width)), random_state=0)  # pyright: ignore[reportCallIssue] scipy takes it
         directions, squares = directions[::-1], singular[::-1] ** 2
     directions = directions / np.maximum(np.linalg.norm(directions, axis=1, keepdims=True), 1e-12)
     largest = np.abs(directions).argmax(axis=1)
@@ -138,10 +138,10 @@ def tsne(scores: np.ndarray, seed: int = 0, progress: Progress = no_progress) ->
     progress("t-SNE, iterations", 0, before + after)
     start = scores[:, :2] / max(float(scores[:, 0].std()), 1e-12) * 1e-4
     method = TSNE(
-        perplexity=min(30.0, (len(scores) - 1) / 3),
+        perplexity=min(30.0, (len(scores) - 1) / 3),  # pyright: ignore[reportArgumentType] any number
         early_exaggeration_iter=before,
         n_iter=after,
-        initialization=start.astype(np.float64),
+        initialization=start.astype(np.float64),  # pyright: ignore[reportArgumentType] a name or an array
         negative_gradient_method="fft" if len(scores) > 2_000 else "bh",
         neighbors="exact",
         n_jobs=1,

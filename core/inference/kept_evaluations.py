@@ -25,6 +25,7 @@ def evaluate_and_keep(
 
     def make(folder: Path) -> dict[str, Any]:
         found = evaluate_checkpoint(of, progress)
+        assert found.result.predictions, "only one that was read again has none"
         save_array(folder, "record", as_record(found.result.predictions))
         save_array(folder, "pictures", images)
         if found.logits is not None:

@@ -153,5 +153,7 @@ def worse_and_worse(store: ImageStore, index: int, name: str) -> list[Image.Imag
 
 @lru_cache(maxsize=64)
 def _levels(path: Path, index: int, name: str) -> list[Image.Image]:
-    pixels = torch.from_numpy(open_store(path).images[index : index + 1])
+    store = open_store(path)
+    assert store, "it was open a moment ago"
+    pixels = torch.from_numpy(store.images[index : index + 1])
     return [array_to_image(corrupted(pixels, name, level)[0].numpy()) for level in range(LEVELS)]

@@ -49,7 +49,8 @@ def negative_log_likelihood(logits: np.ndarray, labels: np.ndarray, temperature:
     from scipy.special import logsumexp
 
     scaled = np.asarray(logits, np.float64) / temperature
-    return float((logsumexp(scaled, axis=1) - scaled[np.arange(len(labels)), labels]).mean())
+    totals = np.asarray(logsumexp(scaled, axis=1))
+    return float((totals - scaled[np.arange(len(labels)), labels]).mean())
 
 
 def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:

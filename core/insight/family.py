@@ -91,7 +91,7 @@ def _change(workspace: Workspace, by_id: Mapping[str, ListedRun], id: str, paren
     """What a run changed against its parent: "from epoch-0003: Learning rate 0.1 → 0.01"."""
     try:
         child = setup_of(workspace, by_id[id].run)
-        begun = f"from {child.given.origin.checkpoint}"
+        begun = f"from {child.given.origin.checkpoint}" if child.given.origin else ""
         if parent not in by_id:
             return begun
         rows = differences([setup_of(workspace, by_id[parent].run), child])

@@ -124,7 +124,7 @@ def scaling_of(evaluation: Evaluation) -> Scaling | None:
 @lru_cache(maxsize=16)
 def _scaling(path: Path, logits_sum: str, images_sum: str) -> Scaling | None:
     kept = read_evaluation(path)
-    return scale(kept.logits, kept.images[1]) if kept else None
+    return scale(kept.logits, kept.images[1]) if kept and kept.logits is not None else None
 
 
 def images_of(workspace: Workspace, run: Run, evaluated: EvaluatedImages) -> ImageStore | None:

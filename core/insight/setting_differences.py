@@ -53,8 +53,9 @@ def setup_of(workspace: Workspace, run: Run, history: History | None = None) -> 
     given = history.config(run.config)
     store = store_named(workspace, history.started.store if history.started else "")
     channels = {len(values) for values in (given.preprocessing.mean, given.preprocessing.std) if values}
-    fits = store is not None and channels <= {store.meta.shape[0]}
-    return Setup(given, measured(given, store) if fits else given)
+    if store is None or not channels <= {store.meta.shape[0]}:
+        return Setup(given, given)
+    return Setup(given, measured(given, store))
 
 
 def differences(setups: Sequence[Setup]) -> list[Difference]:

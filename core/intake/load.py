@@ -132,7 +132,12 @@ def _kind_of_zip(path: Path) -> Kind:
 
 
 def _from_weights(
-    workspace: Workspace, path: Path, kind: Kind, file_name: str, config: TrainConfig, progress: Progress
+    workspace: Workspace,
+    path: Path,
+    kind: Literal["torch", "safetensors"],
+    file_name: str,
+    config: TrainConfig,
+    progress: Progress,
 ) -> tuple[Run, list[str]]:
     config = complete(workspace, config)
     data = dataset_info(workspace, config)

@@ -228,7 +228,7 @@ def read_pickle(content: bytes) -> tuple[Any, list[Storage]]:
             if step is None:
                 raise _refusal(f"its pickle uses the instruction {opcode.name}, which torch.save never writes")
             step(machine, argument)
-            end = position + 1
+            end = (position or 0) + 1
     except (InputError, MemoryError):
         raise
     except Exception:  # ValueError, IndexError, KeyError, UnicodeDecodeError, OverflowError and more

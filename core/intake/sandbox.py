@@ -36,11 +36,12 @@ class Task:
 
 def examine(tasks: Sequence[Task], memory_bytes: int = MEMORY_BYTES, base_s: float = BASE_S) -> list[list[str]]:
     """What is to be said of each file that was taken, a list of sentences. Raises InputError for the first that is not."""
-    verdicts = examine_each(tasks, memory_bytes, base_s)
-    for verdict in verdicts:
+    taken = []
+    for verdict in examine_each(tasks, memory_bytes, base_s):
         if isinstance(verdict, InputError):
             raise verdict
-    return verdicts
+        taken.append(verdict)
+    return taken
 
 
 def examine_each(tasks: Sequence[Task], memory_bytes: int = MEMORY_BYTES, base_s: float = BASE_S) -> list[list[str] | InputError]:

@@ -21,7 +21,8 @@ class Worker:
     """A process that takes one job after another. Its stdin is its life line: at the end of it, it saves and ends."""
 
     def __init__(self, process: subprocess.Popen) -> None:
-        self.process = process
+        assert process.stdin and process.stdout, "both are pipes"
+        self.process, self.life_line, self.said = process, process.stdin, process.stdout
 
     @property
     def pid(self) -> int:
@@ -32,19 +33,19 @@ class Worker:
 
     def give(self, task: dict[str, Any]) -> None:
         with suppress(BrokenPipeError):  # it died meanwhile; waiting for it tells how
-            self.process.stdin.write(json.dumps(task).encode() + b"\n")
-            self.process.stdin.flush()
+            self.life_line.write(json.dumps(task).encode() + b"\n")
+            self.life_line.flush()
 
     def wait(self) -> int | None:
         """None once the job is done and the process is free for another, else the status it ended with."""
-        return None if self.process.stdout.readline() else self.process.wait()
+        return None if self.said.readline() else self.process.wait()
 
     def kill(self) -> None:
         self.process.kill()
 
     def let_go(self) -> None:
         with suppress(BrokenPipeError):
-            self.process.stdin.close()
+            self.life_line.close()
 
     def end(self) -> None:
         """Waits for the end of a process that was let go, for a while; then kills it."""

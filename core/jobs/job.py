@@ -207,9 +207,9 @@ def folder_status(workspace: Workspace, job: Job) -> JobStatus:
     """Where a job stands, from its folder."""
     is_held = is_locked(job.path / "lock")  # before the events are read: a worker writes "ended" before it lets go
     rows = read_tail(job.events)
-    last = rows[-1] if rows else {"kind": "queued", "server": ""}
+    last: dict[str, Any] = rows[-1] if rows else {"kind": "queued", "server": ""}
     told = next((row for row in reversed(rows) if row["kind"] == "progress"), None)
-    progress = {} if told is None else {name: told[name] for name in ("what", "done", "total", "seconds")}
+    progress: dict[str, Any] = {} if told is None else {name: told[name] for name in ("what", "done", "total", "seconds")}
     if last["kind"] == "ended":
         return JobStatus(state=last["reason"], message=last["message"], result=last["result"], **progress)
     if last["kind"] == "queued" and not is_held:

@@ -195,11 +195,13 @@ class Queue:
             with self.changed:
                 self.changed.wait_for(lambda: self.is_closed or self.waiting or self.active)
                 # looked at again and again: nobody tells when a job of another process ends, or is cancelled from there
-                found = None if self.is_closed else self.changed.wait_for(self._next_or_closed, timeout=LOOK_S)
+                if not self.is_closed:
+                    self.changed.wait_for(lambda: self.is_closed or self._next(), timeout=LOOK_S)
                 if self.is_closed:
                     return
                 self._kill_unwanted()
-                if not found:
+                found = self._next()
+                if found is None:
                     continue
                 job, slot = found
                 self.waiting.remove(job)
@@ -209,9 +211,6 @@ class Queue:
                 elif state == "cancelled":
                     self.kinds[job.kind].tidy(self.workspace, job)
                 self.note()
-
-    def _next_or_closed(self) -> tuple[Job, Slot | None] | bool | None:
-        return self.is_closed or self._next()
 
     def _kill_unwanted(self) -> None:
         for job, worker in self.active.items():

@@ -1,7 +1,7 @@
 """What a person may do with a run, whichever process trains it or has it in its queue: stop, pause, change, make ready to go on."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 from core.config import CHANGEABLE, TrainConfig
 from core.errors import InputError
@@ -13,7 +13,7 @@ from core.runs.event_log import append_event
 from core.runs.history import history_of
 from core.runs.status import status_of
 from core.settings import changed
-from core.training.events import Ended
+from core.training.events import Ended, EndReason
 
 
 class DamagedCheckpoint(InputError):
@@ -38,7 +38,7 @@ def pause_run(run: Run) -> None:
     _end(run, "pause", "paused", "Paused while it waited in the queue.")
 
 
-def _end(run: Run, command: str, state: str, while_waiting: str) -> None:
+def _end(run: Run, command: Literal["stop", "pause"], state: EndReason, while_waiting: str) -> None:
     status = status_of(run)
     if not status.is_active:
         raise InputError(f"{run.id} is not training: it is {status.state}.", code="not-running")

@@ -88,12 +88,13 @@ class Saver:
         return self._event(state) if self.last and state.step and self.last.name not in told else None
 
     def _point(self, state: TrainState) -> None:
+        assert self.last, "saved or loaded before"
         point(self.run, "last", self.last)
-        best = self.run.checkpoints / f"epoch-{state.best.epoch:04d}" if state.best else None
-        if best and best.is_dir():
+        if state.best and (best := self.run.checkpoints / f"epoch-{state.best.epoch:04d}").is_dir():
             point(self.run, "best", Checkpoint(best), accuracy=state.best.accuracy, epoch=state.best.epoch)
 
     def _event(self, state: TrainState) -> CheckpointSaved:
+        assert self.last, "saved or loaded before"
         is_best = state.is_evaluated and state.best is not None and state.best.epoch == state.epoch
         return CheckpointSaved(self.last.name, state.epoch, state.step, is_best, disk_use(self.last.path))
 

@@ -45,8 +45,20 @@ from core.settings import changed, get
 from core.training.batches import load_training_data
 from core.training.divergence import Diverged
 from core.training.early_stopping import Patience
-from core.training.events import Changed, Ended, Evaluated, Event, Preparing, Queued, Started, StepLogged, ThreadsChanged
-from core.training.loop import new_state, train
+from core.training.events import (
+    Changed,
+    EndCause,
+    Ended,
+    EndReason,
+    Evaluated,
+    Event,
+    Preparing,
+    Queued,
+    Started,
+    StepLogged,
+    ThreadsChanged,
+)
+from core.training.loop import TrainState, new_state, train
 from core.training.threads import ThreadGovernor, available_cores, threads_for
 from core.workspace import Workspace
 
@@ -59,8 +71,10 @@ OnChange = Callable[[int, str, Any], bool]
 class _Leave(Exception):
     """Training is to end before its last epoch."""
 
-    def __init__(self, reason: str, cause: str = "") -> None:
-        self.reason, self.cause = reason, cause
+    def __init__(self, reason: EndReason, cause: EndCause = "") -> None:
+        super().__init__(reason)
+        self.reason: EndReason = reason
+        self.cause: EndCause = cause
 
 
 def _not_yet(number: int, setting: str, value: Any) -> bool:
@@ -70,9 +84,12 @@ def _not_yet(number: int, setting: str, value: Any) -> bool:
 class Desk:
     """Where one process writes a run's events and hears its commands. pause_cause: of a pause that should_pause asks for."""
 
-    def __init__(self, run: Run, log: EventWriter, should_pause: Callable[[], bool], on_event: OnEvent, pause_cause: str) -> None:
+    def __init__(
+        self, run: Run, log: EventWriter, should_pause: Callable[[], bool], on_event: OnEvent, pause_cause: EndCause
+    ) -> None:
         self.run, self.log = run, log
-        self.should_pause, self.on_event, self.pause_cause = should_pause, on_event, pause_cause
+        self.should_pause, self.on_event = should_pause, on_event
+        self.pause_cause: EndCause = pause_cause
         self.commands = Commands(run)
         self.next_poll = 0.0
         self.told = 0.0
@@ -324,19 +341,19 @@ class _Course:
 
     def __init__(self, workspace: Workspace, desk: Desk) -> None:
         self.workspace, self.desk = workspace, desk
-        self.sessions: list[Session] = []
+        self.session: Session | None = None  # none yet while it waits for a device and is prepared
 
     def to_the_end(self, from_checkpoint: str) -> Ended:
         try:
             try:
-                self._follow(from_checkpoint)
+                state = self._follow(from_checkpoint)
             except _Leave as leave:
                 return self._left(leave)
-            state = self.sessions[0].state
             too_late = end_messages.too_late(take_back(self.desk.run, "change"))
             return self.ended("finished", end_messages.finished(state) + too_late)
         except Diverged as error:
-            lr = self.sessions[0].state.config.optimizer.lr
+            config = self.session.state.config if self.session else self.desk.run.config
+            lr = config.optimizer.lr
             calmer = end_messages.calmer_rate(lr, story_of(self.desk.run).all_changes().values())
             return self.ended("failed", end_messages.diverged(error, lr, calmer, self.kept), "diverged")
         except InputError as error:
@@ -345,15 +362,16 @@ class _Course:
             if not end_messages.is_want_of_memory(error):
                 raise
             logging.exception("out of memory")
-            state = self.sessions[0].state if self.sessions else None
+            state = self.session.state if self.session else None
             return self.ended("failed", end_messages.out_of_memory(self.desk.run.config, state, self.kept))
 
-    def _follow(self, from_checkpoint: str) -> None:
+    def _follow(self, from_checkpoint: str) -> TrainState:
         slot, lock = self._wait_for_device()
         try:
             prepared = prepare(self.workspace, self.desk.run.config, self.desk.progress, slot)
-            self.sessions.append(Session(self.workspace, self.desk, prepared, from_checkpoint))
-            self.sessions[0].follow()
+            self.session = Session(self.workspace, self.desk, prepared, from_checkpoint)
+            self.session.follow()
+            return self.session.state
         finally:
             lock.release()
 
@@ -367,26 +385,26 @@ class _Course:
             self.desk.progress("Waiting for another training on this device to end", 0, 0)
 
     def _left(self, leave: _Leave) -> Ended:
-        step = self.sessions[0].state.step if self.sessions else 0
-        if step:
-            self.sessions[0].save()
+        step = 0
+        if self.session and (step := self.session.state.step):
+            self.session.save()
         return self.ended(leave.reason, end_messages.left(leave.reason, leave.cause, step), leave.cause)
 
     @property
     def kept(self) -> str:
-        return self.sessions[0].kept if self.sessions else NOTHING_KEPT
+        return self.session.kept if self.session else NOTHING_KEPT
 
     def what_failed(self, error: OSError) -> str:
         """A file operation that failed, in a sentence with the room that is needed."""
-        if not self.sessions:
+        if self.session is None:
             return end_messages.files_failed(error, SPARE_BYTES, shutil.disk_usage(self.desk.run.path).free, self.kept)
-        saver, state = self.sessions[0].saver, self.sessions[0].state
+        saver, state = self.session.saver, self.session.state
         return end_messages.files_failed(error, saver.bytes_needed(state), saver.bytes_free(), self.kept)
 
-    def ended(self, reason: str, message: str, cause: str = "") -> Ended:
-        if not self.sessions:
+    def ended(self, reason: EndReason, message: str, cause: EndCause = "") -> Ended:
+        if self.session is None:
             return Ended(reason, message, cause=cause)
-        state = self.sessions[0].state
+        state = self.session.state
         best = state.best
         return Ended(
             reason,
@@ -402,8 +420,8 @@ class _Course:
         )
 
     def close(self) -> None:
-        for session in self.sessions:
-            session.close()
+        if self.session:
+            self.session.close()
 
 
 def run_session(
@@ -451,7 +469,12 @@ def _held(run: Run) -> Iterator[None]:
 
 
 def _seen_through(
-    workspace: Workspace, run: Run, should_pause: Callable[[], bool], on_event: OnEvent, from_checkpoint: str, pause_cause: str
+    workspace: Workspace,
+    run: Run,
+    should_pause: Callable[[], bool],
+    on_event: OnEvent,
+    from_checkpoint: str,
+    pause_cause: EndCause,
 ) -> Ended:
     ballast = run.path / "ballast"
     with EventWriter(run.events) as log:

@@ -11,6 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from filelock import FileLock, Timeout
 
@@ -164,7 +165,7 @@ def disk_use(path: Path) -> int:
     return total
 
 
-def read_json(path: Path, default: object = None) -> object:
+def read_json(path: Path, default: Any = None) -> Any:
     """The JSON in a file that another process may be replacing, or the default where there is none."""
     try:
         return json.loads(path.read_bytes())

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from core.files import write_all
-from core.training.events import Event, to_row
+from core.training.events import Written, to_row
 
 PIECE_BYTES = 4_000_000
 STEP_MARK = b'"kind":"step"'
@@ -43,7 +43,7 @@ class EventWriter:
         if self.is_torn and (row := _last_piece(path)):
             self.number = row["n"]  # only its newline is missing, which the next line brings
 
-    def write(self, event: Event) -> None:
+    def write(self, event: Written) -> None:
         row = {"n": self.number + 1, "time": round(time.time(), 3), **_finite(to_row(event))}
         line = b"\n" * self.is_torn + encode_line(row)
         try:
@@ -76,7 +76,7 @@ class EventWriter:
         self.close()
 
 
-def append_event(path: Path, event: Event) -> None:
+def append_event(path: Path, event: Written) -> None:
     with EventWriter(path) as writer:
         writer.write(event)
 

@@ -2,6 +2,7 @@
 
 import io
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -61,7 +62,7 @@ def save_record(path: Path, predictions: Predictions) -> None:
 
 def as_record(predictions: Predictions) -> np.ndarray:
     """(N,) with a field for each of what is known of a picture."""
-    rank = [] if predictions.rank is None else [("rank", "u1")]
+    rank: list[tuple[str, Any]] = [] if predictions.rank is None else [("rank", "u1")]
     fields = [("predicted", predictions.predicted.dtype), ("confidence", "<f2"), ("true_probability", "<f2"), *rank]
     record = np.empty(len(predictions.predicted), fields)
     for name, _ in fields:
@@ -75,7 +76,7 @@ def load_record(path: Path) -> Predictions | None:
 
 
 def predictions_in(record: np.ndarray) -> Predictions:
-    return Predictions(**{name: record[name] for name in record.dtype.names})
+    return Predictions(**{name: record[name] for name in record.dtype.names or ()})
 
 
 def save_filters(run: Run, epoch: int, filters: np.ndarray) -> None:

@@ -29,7 +29,7 @@ class FiniteWatch:
 
     def fault(self, loss: Tensor) -> str | None:
         """Called after each step with its loss; what is no longer finite, if anything."""
-        total = loss.detach().float() + torch.stack(torch._foreach_norm(self.weights)).sum()
+        total = loss.detach().float() + torch.stack(torch._foreach_norm(self.weights)).sum()  # pyright: ignore[reportPrivateImportUsage] one call for all weights
         if self.device.type != "cuda":
             return self._named(float(total), loss)
         fault = None

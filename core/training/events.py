@@ -6,11 +6,19 @@ Each event is a frozen record; `to_row` makes the JSON object that the events fi
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from functools import cache
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Protocol
 
 import numpy as np
 
 EndReason = Literal["finished", "stopped", "paused", "failed", "interrupted"]
+EndCause = Literal["", "hand", "server", "files", "diverged"]
+
+
+class Written(Protocol):
+    """What a file of events can hold: a frozen record of some kind."""
+
+    kind: ClassVar[str]
+    __dataclass_fields__: ClassVar[dict[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -190,11 +198,11 @@ class Ended(Event):
     accuracy: float | None = None
     best_accuracy: float | None = None
     best_epoch: int | None = None
-    cause: Literal["", "hand", "server", "files", "diverged"] = ""
+    cause: EndCause = ""
     epochs: int | None = None
 
 
-def to_row(event: Event) -> dict[str, Any]:
+def to_row(event: Written) -> dict[str, Any]:
     """The event as a plain dict, arrays left out."""
     row = {"kind": event.kind, **asdict(event)}
     row.pop("predictions", None)

@@ -53,20 +53,23 @@ class ThreadGovernor:
         """Called often; the new number of threads if it was time to look and the number changed."""
         if self.last is None or time.monotonic() - self.last.time < CHECK_S:
             return None
-        before, self.last = self.last, read_pressure()
-        elapsed = self.last.time - before.time
-        since_change = self.last.time - self.changed_at
-        self.crowded = self.crowded + 1 if (self.last.waited_s - before.waited_s) / elapsed > CROWDED else 0
+        before, now = self.last, read_pressure()
+        self.last = now
+        if now is None:
+            return None
+        elapsed = now.time - before.time
+        since_change = now.time - self.changed_at
+        self.crowded = self.crowded + 1 if (now.waited_s - before.waited_s) / elapsed > CROWDED else 0
         if self.now > 1 and self.crowded >= CROWDED_CHECKS:
             self.patience_s = min(self.patience_s * 2, 60.0) if since_change < 10 else 2.0
-            return self._set(1)
-        if self.now == 1 and since_change > self.patience_s and (self.last.idle_s - before.idle_s) / elapsed > FREE:
-            return self._set(self.most)
+            return self._set(1, now.time)
+        if self.now == 1 and since_change > self.patience_s and (now.idle_s - before.idle_s) / elapsed > FREE:
+            return self._set(self.most, now.time)
         return None
 
-    def _set(self, threads: int) -> int:
+    def _set(self, threads: int, at: float) -> int:
         torch.set_num_threads(threads)
-        self.now, self.changed_at = threads, self.last.time
+        self.now, self.changed_at = threads, at
         return threads
 
 

@@ -5,6 +5,7 @@ import hashlib
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -25,7 +26,7 @@ def digits_source(folder: Path, progress: Progress) -> Source:
     """1,797 digits of 13 writers, 8×8, values 0 to 16 (UCI optical recognition of handwritten digits, Alpaydin and Kaynak)."""
     from sklearn.datasets import load_digits
 
-    digits = load_digits()
+    digits: Any = load_digits()
     images = np.round(digits.images[:, None] * (255 / 16)).astype(np.uint8)
 
     def blocks(progress: Progress) -> Iterator[Block]:

@@ -39,9 +39,11 @@ class Container(Protocol):
 
     def files(self, skipped: list[dict[str, str]]) -> Iterable[StoredFile]:
         """Every file; what can't be looked at is added to `skipped`."""
+        ...
 
     def read(self, name: str, at_most: int = MAX_FILE_BYTES) -> bytes:
         """The contents of a file. Raises InputError or OSError with the reason why not."""
+        ...
 
 
 class ImageFolder:

@@ -45,7 +45,7 @@ def decode_image(source: bytes | Path) -> Image.Image:
         width, height = image.size
         if width * height > MAX_PIXELS:
             raise _too_many_pixels(f"{width} × {height}")
-        layout = image.tile[0][3] if image.format == "PNG" and image.tile else ""
+        layout = str(image.tile[0][3]) if image.format == "PNG" and image.tile else ""
         image.load()
         _tell_transparent_colour(image, layout)
         return _as_grey_or_rgb(ImageOps.exif_transpose(image), has_16_bits=image.format in ("PNG", "PPM"))

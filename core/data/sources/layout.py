@@ -38,7 +38,8 @@ LISTED_ROWS = 1000
 MAX_CLASSES = 10_000
 MAX_NAME = 200
 LABEL_WORDS = re.compile(r"[ _.-]*(images?|imgs?|pictures?|photos?|labels?|annotations?|txts?|classes)[ _.-]*", re.IGNORECASE)
-Key, Value = TypeVar("Key", bound=Hashable), TypeVar("Value")
+Key = TypeVar("Key", bound=Hashable)
+Value = TypeVar("Value")
 Read = Callable[[str, int], bytes]  # the contents of a file by name, of at most this many bytes
 
 

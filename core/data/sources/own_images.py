@@ -87,7 +87,8 @@ def shape_of(listing: Listing, preprocessing: Preprocessing) -> tuple[int, int, 
     channels = {"grey": 1, "rgb": 3}.get(preprocessing.colour) or (1 if modes == {"L"} else 3)
     if preprocessing.size_px:
         return channels, preprocessing.size_px, preprocessing.size_px
-    return channels, *(sizes.pop() if len(sizes) == 1 else (DEFAULT_SIZE_PX, DEFAULT_SIZE_PX))
+    height, width = sizes.pop() if len(sizes) == 1 else (DEFAULT_SIZE_PX, DEFAULT_SIZE_PX)
+    return channels, height, width
 
 
 @dataclass(frozen=True)

@@ -73,7 +73,7 @@ def _digest(pixels: np.ndarray) -> bytes:
     if pixels.ndim == 3 and all((part == part[..., :1]).all() for part in (pixels[0], pixels)):
         pixels = pixels[..., 0]
     digest = blake2b(repr(pixels.shape).encode(), digest_size=16)
-    digest.update(np.ascontiguousarray(pixels))
+    digest.update(np.ascontiguousarray(pixels).data)
     return digest.digest()
 
 

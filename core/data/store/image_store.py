@@ -196,7 +196,12 @@ def build_store(path: Path, source: Source, progress: Progress = no_progress) ->
                 raise
     finally:
         shutil.rmtree(aside, ignore_errors=True)
-    return open_store(path)
+    store = open_store(path)
+    if store is None:
+        raise InputError(
+            f"The pictures of '{source.title}' were removed while they were prepared.", code="dataset", hint="Try again."
+        )
+    return store
 
 
 def sweep_unfinished(workspace: Workspace) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from core.config import Augmentation, Preprocessing, TrainConfig
+from core.config import Augmentation, Fit, Preprocessing, TrainConfig
 from core.data.store.image_store import ImageStore
 from core.data.transforms.lab import Composition
 from core.wording import percent
@@ -37,7 +37,7 @@ def shows_characters(drawing: str, class_names: Sequence[str]) -> bool:
     return drawing != "none" or all(len(name.strip()) == 1 and name.strip().isalnum() for name in class_names)
 
 
-def suitable(characters: bool, shape: tuple[int, int, int], size_px: int | None = None, fit: str = "crop") -> Composition:
+def suitable(characters: bool, shape: tuple[int, int, int], size_px: int | None = None, fit: Fit = "crop") -> Composition:
     """A good start: small moves for digits and letters, mirroring beside moves for everything else."""
     shift_px = min(shape[1:]) // (14 if characters else 8)
     augmentation = Augmentation(shift_px=min(64, max(1, shift_px)), flip=not characters)
@@ -56,12 +56,13 @@ def doubts(composition: Composition, facts: SetFacts) -> list[Doubt]:
 
 def doubts_about(config: TrainConfig, store: ImageStore) -> list[Doubt]:
     """The same for a training on a set, of which this store holds the pictures at whatever size."""
-    chosen, (channels, *stored) = config.preprocessing, store.meta.shape
+    chosen, channels = config.preprocessing, store.meta.shape[0]
     channels = {"grey": 1, "rgb": 3}.get(chosen.colour, channels)
-    size = (chosen.size_px, chosen.size_px) if chosen.size_px else tuple(stored)
+    side_px = chosen.size_px
+    shape = (channels, side_px, side_px) if side_px else (channels, *store.meta.shape[1:])
     width, height = np.median(store.sizes, axis=0).astype(int).tolist()
     mean = tuple(store.meta.mean) if channels == len(store.meta.mean) else (float(np.mean(store.meta.mean)),) * channels
-    facts = SetFacts(shows_characters(store.meta.drawing, store.meta.class_names), (channels, *size), (height, width), mean)
+    facts = SetFacts(shows_characters(store.meta.drawing, store.meta.class_names), shape, (height, width), mean)
     return doubts(Composition(chosen, config.augmentation), facts)
 
 
