@@ -21,7 +21,7 @@ from core.intake.run_archive import restore_run, root_of
 from core.intake.run_layout import CHECKPOINT_FILES, MANIFEST, max_bytes_of
 from core.intake.sandbox import Task, examine
 from core.models.network_spec import NetworkSpec
-from core.running.complete import complete
+from core.running.plan import complete
 from core.runs.directory import Run
 from core.runs.notes import NAME_LENGTH, read_notes, write_notes
 from core.settings import changed, config_from_json

@@ -4,7 +4,7 @@ import os
 import tempfile
 from pathlib import Path
 
-from core.config import CatalogueNetwork, Preprocessing, TrainConfig
+from core.config import CatalogueNetwork, ModelConfig, Preprocessing
 from core.data.sources.download import Unreachable, fetch_file
 from core.data.store.image_store import Progress, no_progress
 from core.intake.contract import wanted_by
@@ -16,10 +16,10 @@ from core.workspace import Workspace
 IMAGENET_CLASSES = 1000
 
 
-def make_pretrained_ready(workspace: Workspace, config: TrainConfig, progress: Progress = no_progress) -> None:
-    """Sees to it that the weights a configuration begins with are here. Raises InputError that says where to put them."""
-    model = config.model.name
-    if not config.model.is_pretrained or (model in PRETRAINED and weights_path(workspace, model).is_file()):
+def make_pretrained_ready(workspace: Workspace, network: ModelConfig, progress: Progress = no_progress) -> None:
+    """Sees to it that the weights that a network begins with are here. Raises InputError that says where to put them."""
+    model = network.name
+    if not network.is_pretrained or (model in PRETRAINED and weights_path(workspace, model).is_file()):
         return
     if model not in PRETRAINED:
         raise missing(workspace, model)

@@ -2,12 +2,11 @@
 
 import torch
 
-from core.config import TrainConfig
 from core.jobs.slots import Slot
-from core.training.device import choose_compute
+from core.training.device import choose_device
 
 
-def slots_for(config: TrainConfig) -> tuple[Slot, ...]:
-    """Those of the kind that the configuration asks for, in their order. Raises InputError if there is none."""
-    kind = choose_compute(config).device.type
+def slots_for(wanted: str) -> tuple[Slot, ...]:
+    """Those of the kind that a configuration asks for, in their order. Raises InputError if there is none."""
+    kind = choose_device(wanted)[0].type
     return tuple(Slot(kind, index) for index in range(torch.cuda.device_count() if kind == "cuda" else 1))

@@ -5,7 +5,7 @@ from functools import lru_cache
 
 import torch
 
-from core.config import ModelConfig, Optimizer, TrainConfig
+from core.config import ModelConfig, Optimizer
 from core.models.catalogue import build_model
 from core.running.plan import Plan
 from core.training.optimizers import build_optimizer
@@ -18,10 +18,10 @@ FURTHER_THREAD = 0.6  # what each one adds; measuring it would ask for cores tha
 EVALUATION_SHARE = 0.5  # a float32 forward pass costs about half a bfloat16 training step
 
 
-def forecast_s(config: TrainConfig, plan: Plan) -> float | None:
+def forecast_s(plan: Plan) -> float | None:
     """Seconds for the whole training, evaluations included; None where that can't be told in a moment (another device
     than the CPU, a very large network)."""
-    _, height, width = plan.dataset.shape
+    config, (_, height, width) = plan.config, plan.dataset.shape
     if plan.compute.device.type != "cpu" or plan.model.num_parameters > MOST_PARAMETERS:
         return None
     images = max(2, min(config.batch_size, MOST_PIXELS // (height * width)))

@@ -8,7 +8,7 @@ from core.data.imports import imported_sets
 from core.data.sets import dataset_info, own_store, suiting
 from core.models.pretrained import PRETRAINED, are_at_hand
 from core.recipes import recipe_named
-from core.running.complete import complete
+from core.running.plan import complete
 from core.settings import changed
 from core.workspace import Workspace
 

@@ -377,7 +377,7 @@ class _Course:
 
     def _wait_for_device(self) -> tuple[Slot, FileLock]:
         """A device that the configuration asks for, and its lock, once nobody on this machine trains on it."""
-        slots = slots_for(self.desk.run.config)
+        slots = slots_for(self.desk.run.config.device)
         while True:
             for slot in slots:
                 if lock := slot.hold(POLL_S / len(slots)):

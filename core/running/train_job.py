@@ -30,7 +30,7 @@ def run_of(job: Job) -> Run:
 def _slots(workspace: Workspace, job: Job) -> tuple[Slot, ...]:
     """Asked for twice a second for all that waits; a run's configuration never changes."""
     try:
-        return slots_for(run_of(job).config)
+        return slots_for(run_of(job).config.device)
     except (InputError, OSError):
         return (Slot("none"),)  # its worker will say so
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from core.config import CatalogueNetwork, TrainConfig
+from core.config import CatalogueNetwork
 from core.data.imports import drop_uploads
 from core.data.sets import import_set, own_preprocessing, prepare_store
 from core.data.store.image_store import Progress, sweep_unfinished
@@ -61,5 +61,4 @@ def weights_request(model: str) -> Request:
 
 
 def weights_work(workspace: Workspace, inputs: dict[str, Any], progress: Progress) -> None:
-    config = TrainConfig(model=CatalogueNetwork(name=inputs["model"], weights="pretrained"))
-    make_pretrained_ready(workspace, config, progress)
+    make_pretrained_ready(workspace, CatalogueNetwork(name=inputs["model"], weights="pretrained"), progress)

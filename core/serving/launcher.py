@@ -16,7 +16,7 @@ from core.files import disk_error, sweep
 from core.jobs.executor import GRACE_S, LocalProcesses
 from core.jobs.queue import Queue
 from core.running.actions import make_ready, pause_run, stop_run
-from core.running.plan import plan_run
+from core.running.plan import Plan, plan_run
 from core.running.train_job import job_of, run_of
 from core.runs.control import take_back
 from core.runs.directory import Run, find_run
@@ -44,9 +44,9 @@ class Launcher:
         self.queue.open()
         self._restoring.start()
 
-    def submit(self, config: TrainConfig) -> Run:
-        """A new run for a configuration, training as soon as the device is free. Raises InputError for one that can't work."""
-        run = new_run(self.workspace, config)
+    def submit(self, asked: Plan | TrainConfig) -> Run:
+        """A new run, training as soon as the device is free. Raises InputError for a configuration that can't work."""
+        run = new_run(self.workspace, asked if isinstance(asked, Plan) else plan_run(self.workspace, asked))
         self.enqueue(run)
         return run
 

@@ -55,9 +55,9 @@ def load_training_data(
     )
 
 
-def steps_per_epoch(num_train: int, config: TrainConfig) -> int:
-    full, rest = divmod(num_train, config.batch_size)
-    return full + (1 if rest and not config.drop_last else 0)
+def steps_per_epoch(num_train: int, batch_size: int, drop_last: bool) -> int:
+    full, rest = divmod(num_train, batch_size)
+    return full + (1 if rest and not drop_last else 0)
 
 
 def seeded(*numbers: int) -> torch.Generator:
@@ -75,7 +75,7 @@ def training_batches(
     """
     order = _order(data, config, epoch)
     size = config.batch_size
-    order = order[: steps_per_epoch(len(order), config) * size]
+    order = order[: steps_per_epoch(len(order), size, config.drop_last) * size]
     bytes_per_batch = size * data.images[0].numel() * 4
     per_chunk = max(1, CHUNK_BYTES // bytes_per_batch)
     for number, chunk in enumerate(order.split(per_chunk * size)):

@@ -22,12 +22,13 @@ class Compute:
 
 def choose_compute(config: TrainConfig) -> Compute:
     """Device and precision for a configuration. Raises InputError if the device asked for is not there."""
-    device, device_reason = _device(config.device)
-    dtype, precision_reason = _precision(config, device)
+    device, device_reason = choose_device(config.device)
+    dtype, precision_reason = _precision(config.precision, config.batch_size, device)
     return Compute(device, device_reason, dtype, precision_reason)
 
 
-def _device(wanted: str) -> tuple[torch.device, str]:
+def choose_device(wanted: str) -> tuple[torch.device, str]:
+    """The device, and why it. Raises InputError if the one asked for is not there."""
     has_cuda = torch.cuda.is_available()
     has_mps = torch.backends.mps.is_available()
     if wanted == "cuda" and not has_cuda:
@@ -47,9 +48,9 @@ def _device(wanted: str) -> tuple[torch.device, str]:
     return torch.device(wanted), "Chosen in the settings."
 
 
-def _precision(config: TrainConfig, device: torch.device) -> tuple[torch.dtype, str]:
-    if config.precision != "auto":
-        return getattr(torch, config.precision), "Chosen in the settings."
+def _precision(wanted: str, batch_size: int, device: torch.device) -> tuple[torch.dtype, str]:
+    if wanted != "auto":
+        return getattr(torch, wanted), "Chosen in the settings."
     if device.type == "cuda":
         if torch.cuda.is_bf16_supported(including_emulation=False):
             return torch.bfloat16, "This GPU has bfloat16 instructions."
@@ -57,7 +58,7 @@ def _precision(config: TrainConfig, device: torch.device) -> tuple[torch.dtype, 
     if device.type == "cpu":
         if not cpu_has_bfloat16():
             return torch.float32, "This processor has no bfloat16 instructions."
-        if config.batch_size < 16:
+        if batch_size < 16:
             return torch.float32, "At so small a batch bfloat16 gains nothing."
         return torch.bfloat16, "This processor has bfloat16 instructions."
     return torch.float32, "The safe choice on this device."

@@ -117,7 +117,7 @@ def train(data: TrainingData, num_classes: int, state: TrainState, compute: Comp
     weights = class_weights(data, num_classes) if config.loss.class_weights == "balanced" else None
     loss_fn = nn.CrossEntropyLoss(weights, label_smoothing=config.loss.label_smoothing)
     autocast = torch.autocast(compute.device.type, dtype=compute.dtype, enabled=compute.dtype != torch.float32)
-    steps = steps_per_epoch(len(data.train), config)
+    steps = steps_per_epoch(len(data.train), config.batch_size, config.drop_last)
     clock = Stopwatch(state.seconds)
 
     def evaluated() -> Iterator[Event]:

@@ -54,9 +54,9 @@ class ThreadGovernor:
         if self.last is None or time.monotonic() - self.last.time < CHECK_S:
             return None
         before, now = self.last, read_pressure()
-        self.last = now
-        if now is None:
+        if now is None:  # a thread ended between being listed and being read: looked at again at the next step
             return None
+        self.last = now
         elapsed = now.time - before.time
         since_change = now.time - self.changed_at
         self.crowded = self.crowded + 1 if (now.waited_s - before.waited_s) / elapsed > CROWDED else 0

@@ -16,7 +16,6 @@ from core.figures import runs as figures
 from core.models.catalogue import model_title
 from core.models.pretrained import PRETRAINED, are_at_hand, missing
 from core.running.branch import check_fit
-from core.running.complete import complete
 from core.running.forecast import forecast_s
 from core.running.plan import Plan, plan_run
 from core.runs.directory import Run, list_runs
@@ -63,8 +62,8 @@ def set_up() -> None:
 def preview(config: TrainConfig, is_busy: bool) -> None:
     """What will happen, the schedule, and the button that makes it happen."""
     try:
-        config = complete(workspace(), config)
         plan = plan_run(workspace(), config)
+        config = plan.config
         fits = (plan.dataset.shape, plan.dataset.num_classes)
         renewed = check_fit(workspace(), config, *fits) if config.origin else ""
     except InputError as error:
@@ -76,25 +75,25 @@ def preview(config: TrainConfig, is_busy: bool) -> None:
         if config.model.name in PRETRAINED:
             get_weights(config.model.name, key="get-weights-now")
         return
-    st.markdown(what_will_happen(config, plan, is_busy))
+    st.markdown(what_will_happen(plan, is_busy))
     if config.origin:
         st.markdown(f"It begins with the chosen weights. {escaped(renewed)}")
     if st.button("Start training", type="primary", key="start"):
-        do(lambda: choose_run(begin_training(config)))
+        do(lambda: choose_run(begin_training(plan)))
     st.caption("The learning rate over the epochs")
     st.plotly_chart(figures.schedule_curve(config, plan.steps_per_epoch), key="schedule", config={"displayModeBar": False})
 
 
-def begin_training(config: TrainConfig) -> Run:
+def begin_training(plan: Plan) -> Run:
     """A new run in line."""
-    with st.spinner("Taking over the weights") if config.origin else nullcontext():
-        run = launcher().submit(config)
+    with st.spinner("Taking over the weights") if plan.config.origin else nullcontext():
+        run = launcher().submit(plan)
     forget_earlier_run()
     return run
 
 
-def what_will_happen(config: TrainConfig, plan: Plan, is_busy: bool) -> str:
-    spec = plan.dataset
+def what_will_happen(plan: Plan, is_busy: bool) -> str:
+    config, spec = plan.config, plan.dataset
     _, height, width = spec.shape
     words = [
         f"**{escaped(model_title(config.model))}** with {large(plan.model.num_parameters)} parameters learns {spec.num_classes} classes",
@@ -109,7 +108,7 @@ def what_will_happen(config: TrainConfig, plan: Plan, is_busy: bool) -> str:
     if is_busy:
         words.append("It waits until the training before it has ended.")
     else:
-        seconds = forecast_s(config, plan)
+        seconds = forecast_s(plan)
         words.append(
             f"It will take **{rough_duration(seconds)}**." if seconds else "The time it takes shows after the first steps."
         )

@@ -7,6 +7,7 @@ from streamlit.testing.v1 import AppTest
 
 from core.insight.comparison import compared, evaluated, evidence, match, verdict
 from core.running.branch import begun_from, config_to_branch
+from core.running.plan import plan_run
 from core.running.session import run_session
 from core.runs.checkpoints import list_checkpoints
 from core.runs.directory import Run, create_run, delete_run
@@ -188,7 +189,7 @@ def test_runs_are_marked_on_the_runs_page_and_sent_here(two: list[Run]) -> None:
 
 def test_family_is_shown_here_and_on_the_sheet_of_a_run(two: list[Run], workspace: Workspace) -> None:  # noqa: F811
     assert "Family" not in [h.value for h in visit("run", run=two[0].id).subheader]
-    child = new_run(workspace, begun_from(changed(config_to_branch(two[0]), {"epochs": 5}), two[0]))
+    child = new_run(workspace, plan_run(workspace, begun_from(changed(config_to_branch(two[0]), {"epochs": 5}), two[0])))
     app = compare(two[0].id, two[1].id)
     assert "from epoch-0001: Epochs 1 → 5" in texts(app).replace("\\", "")
     assert app.button(key=f"family-open-{child.id}")
@@ -208,7 +209,7 @@ def test_names_from_outside_do_nothing(two: list[Run]) -> None:
 
 
 def test_run_chosen_elsewhere_is_the_first_to_be_compared_with_its_parent(two: list[Run], workspace: Workspace) -> None:  # noqa: F811
-    child = new_run(workspace, begun_from(config_to_branch(two[0]), two[0]))
+    child = new_run(workspace, plan_run(workspace, begun_from(config_to_branch(two[0]), two[0])))
     app = visit("run", run=child.id)
     app.switch_page("compare/compare.py").run()
     assert app.multiselect(key="compare-runs").value == [child.id, two[0].id]

@@ -14,7 +14,7 @@ from core.data.imports import ImportedSet, import_images, imported_sets, remove_
 from core.data.sets import dataset_info, find_store, prepare_store, suiting
 from core.errors import InputError
 from core.recipes import recipe_named
-from core.running.complete import complete
+from core.running.plan import complete
 from core.settings import changed
 from core.workspace import Workspace, open_workspace
 from tests.fixtures.image_archives import Entry as ZipEntry

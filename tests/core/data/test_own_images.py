@@ -15,7 +15,7 @@ from core.data.sources.own_images import DEFAULT_SIZE_PX, list_images
 from core.data.store.image_store import ImageStore
 from core.errors import InputError
 from core.recipes import recipe_named
-from core.running.complete import complete
+from core.running.plan import complete
 from core.settings import changed
 from core.workspace import Workspace, open_workspace
 from tests.fixtures.real_data import real_data

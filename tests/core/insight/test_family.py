@@ -10,6 +10,7 @@ import pytest
 from core.insight.family import MOST, as_tree, change_in_words, family_of, relatives
 from core.insight.setting_differences import Difference
 from core.running.branch import begun_from, config_to_branch
+from core.running.plan import plan_run
 from core.running.session import run_session
 from core.runs.directory import Run, create_run, delete_run
 from core.runs.index import _listed
@@ -94,10 +95,10 @@ def test_damaged_configuration_of_a_relative_is_said(workspace: Workspace):
 def test_family_of_real_runs_says_the_one_change_on_each_edge(workspace: Workspace):
     root = create_run(workspace, tiny())
     run_session(workspace, root)
-    slower = new_run(workspace, begun_from(changed(config_to_branch(root), {"optimizer.lr": 0.001}), root))
+    slower = new_run(workspace, plan_run(workspace, begun_from(changed(config_to_branch(root), {"optimizer.lr": 0.001}), root)))
     run_session(workspace, slower)
-    longer = new_run(workspace, begun_from(changed(config_to_branch(slower), {"epochs": 4}), slower, "last"))
-    again = new_run(workspace, begun_from(config_to_branch(root), root))
+    longer = new_run(workspace, plan_run(workspace, begun_from(changed(config_to_branch(slower), {"epochs": 4}), slower, "last")))
+    again = new_run(workspace, plan_run(workspace, begun_from(config_to_branch(root), root)))
     create_run(workspace, tiny())  # no relative
     for asked in (root, longer):
         members = family_of(workspace, [asked.id]).members

@@ -5,6 +5,7 @@ import pytest
 from core.config import TAGS, VARIANTS, TrainConfig
 from core.insight.setting_differences import WITHOUT_EFFECT, Setup, differ_by_seed_alone, differences, setup_of
 from core.running.branch import begun_from, config_to_branch
+from core.running.plan import plan_run
 from core.running.session import run_session
 from core.runs.directory import create_run
 from core.runs.history import history_of
@@ -112,7 +113,7 @@ def test_seed_alone_is_told_from_other_differences():
 def test_branch_differs_from_its_parent_in_what_was_changed_not_in_what_was_measured(workspace: Workspace):
     parent = create_run(workspace, tiny())
     run_session(workspace, parent)
-    child = new_run(workspace, begun_from(changed(config_to_branch(parent), {"optimizer.lr": 0.5}), parent))
+    child = new_run(workspace, plan_run(workspace, begun_from(changed(config_to_branch(parent), {"optimizer.lr": 0.5}), parent)))
     run_session(workspace, child)
     assert parent.config.preprocessing.mean is None and child.config.preprocessing.mean is not None
     found = differences([setup_of(workspace, run, history_of(run)) for run in (parent, child)])

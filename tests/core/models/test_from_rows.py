@@ -17,7 +17,7 @@ from core.layers import LAYERS, Conv2d, Dropout, Dropout2d, Flatten, Linear, Max
 from core.models.catalogue import build_model, describe_model
 from core.models.from_rows import from_rows
 from core.running.branch import begun_from, create_branch
-from core.running.complete import complete
+from core.running.plan import complete
 from core.running.session import run_session
 from core.runs.checkpoints import find_checkpoint
 from core.runs.directory import create_run

@@ -18,7 +18,7 @@ from core.models.catalogue import MODELS, build_model, describe_model
 from core.models.head import freeze_backbone, head_of, training_mode
 from core.models.pretrained import PRETRAINED, are_at_hand, original_path, weights_path
 from core.optimizers import SGD
-from core.running.complete import complete
+from core.running.plan import complete
 from core.running.recipe_start import start_from
 from core.running.session import run_session
 from core.runs.checkpoints import find_checkpoint, load_network
@@ -98,7 +98,7 @@ def test_frozen_backbone_stays_as_it_is_and_the_last_layer_learns():
 def test_weights_put_in_place_are_what_training_begins_with_and_frozen_they_stay(workspace):
     published = put_weights(workspace)
     config = complete(workspace, config_for())
-    make_pretrained_ready(workspace, config)
+    make_pretrained_ready(workspace, config.model)
     kept = load_file(weights_path(workspace, MODEL))
     assert all(torch.equal(kept[name], value) for name, value in published.items())
     run = create_run(workspace, config)
@@ -112,7 +112,7 @@ def test_weights_put_in_place_are_what_training_begins_with_and_frozen_they_stay
 def test_unfrozen_pretrained_network_learns_everywhere(workspace):
     published = put_weights(workspace)
     config = complete(workspace, config_for(model={"name": MODEL, "weights": "pretrained"}))
-    make_pretrained_ready(workspace, config)
+    make_pretrained_ready(workspace, config.model)
     run = create_run(workspace, config)
     assert run_session(workspace, run).reason == "finished"
     trained, _ = load_network(find_checkpoint(run))
@@ -122,10 +122,10 @@ def test_unfrozen_pretrained_network_learns_everywhere(workspace):
 def test_hostile_or_foreign_file_in_place_of_the_weights_is_refused_and_nothing_is_kept(workspace):
     torch.save({"something": torch.zeros(3)}, original_path(workspace, MODEL))
     with pytest.raises(InputError):
-        make_pretrained_ready(workspace, config_for())
+        make_pretrained_ready(workspace, config_for().model)
     original_path(workspace, MODEL).write_bytes(b"cos\nsystem\n(S'touch /tmp/never'\ntR.")
     with pytest.raises(InputError):
-        make_pretrained_ready(workspace, config_for())
+        make_pretrained_ready(workspace, config_for().model)
     assert not weights_path(workspace, MODEL).exists()
 
 
@@ -135,7 +135,7 @@ def test_without_network_the_file_its_place_and_the_way_out_are_named(workspace,
 
     monkeypatch.setattr(pretrained, "fetch_file", offline)
     with pytest.raises(InputError, match=r"weights of mobilenet-v3-small are not on this machine") as refusal:
-        make_pretrained_ready(workspace, config_for())
+        make_pretrained_ready(workspace, config_for().model)
     assert refusal.value.code == "weights-offline"
     for word in ("mobilenet_v3_small-047dcff4.pth", str(workspace.models), "fresh"):
         assert word in refusal.value.hint
@@ -151,7 +151,7 @@ def test_training_says_so_where_the_weights_have_gone(workspace):
 
 def test_model_without_pretrained_weights_says_which_have_them(workspace):
     with pytest.raises(InputError, match="no pretrained weights for mlp") as refusal:
-        make_pretrained_ready(workspace, config_for(model={"name": "mlp", "weights": "pretrained"}))
+        make_pretrained_ready(workspace, config_for(model={"name": "mlp", "weights": "pretrained"}).model)
     assert "resnet18" in refusal.value.hint
 
 

@@ -9,6 +9,7 @@ from core.errors import InputError
 from core.running import saving, session
 from core.running.actions import change_run, make_ready
 from core.running.branch import begun_from, check_fit, config_to_branch
+from core.running.plan import plan_run
 from core.running.session import run_session
 from core.runs.checkpoints import find_checkpoint, list_checkpoints, load_network
 from core.runs.control import Commands, send_changes
@@ -311,7 +312,7 @@ def test_going_on_in_the_same_place_is_exact_and_says_nothing(workspace):
 def test_new_run_begins_with_the_weights_of_an_earlier_one_and_remembers_it(workspace):
     parent = create_run(workspace, tiny())
     run_session(workspace, parent)
-    child = new_run(workspace, begun_from(config_to_branch(parent), parent, "epoch-0001"))
+    child = new_run(workspace, plan_run(workspace, begun_from(config_to_branch(parent), parent, "epoch-0001")))
     (child.checkpoints / "epoch-0000" / "weights.safetensors").read_bytes()
     assert (child.config.origin.kind, child.config.origin.name, child.config.origin.checkpoint) == (
         "run",
@@ -338,7 +339,7 @@ def test_head_is_drawn_anew_where_the_classes_are_others(workspace, tmp_path):
     parent = create_run(workspace, tiny())
     run_session(workspace, parent)
     config = changed(config_to_branch(parent), {"data.dataset": str(folder), "batch_size": 8, "epochs": 1})
-    child = new_run(workspace, begun_from(config, parent, "last"))
+    child = new_run(workspace, plan_run(workspace, begun_from(config, parent, "last")))
     assert "3 classes instead of 10" in child.config.origin.note
     ours, spec = load_network(find_checkpoint(child, "last"))
     theirs, _ = load_network(find_checkpoint(parent, "last"))
@@ -354,7 +355,7 @@ def test_branch_of_another_model_is_refused_in_words(workspace):
     run_session(workspace, parent)
     config = changed(config_to_branch(parent), {"model.width": 0.1})
     for attempt in (
-        lambda: new_run(workspace, begun_from(config, parent)),
+        lambda: new_run(workspace, plan_run(workspace, begun_from(config, parent))),
         lambda: check_fit(workspace, begun_from(config, parent, "last"), (1, 8, 8), 10),
     ):
         with pytest.raises(InputError, match=r"of mlp \(width 0.05\), the new run's model is mlp \(width 0.1\)"):

@@ -18,7 +18,7 @@ from core.errors import InputError
 from core.insight.run_results import is_still_its_set, samples, store_of
 from core.running import session
 from core.running.branch import config_to_branch
-from core.running.complete import complete
+from core.running.plan import complete
 from core.running.session import run_session
 from core.runs.directory import Run, create_run
 from core.runs.event_log import append_event

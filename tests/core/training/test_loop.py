@@ -254,7 +254,7 @@ def test_epoch_resumed_after_some_batches_gets_the_rest_exactly(data, skip, monk
     [(100, 30, False, 4), (100, 30, True, 3), (90, 30, True, 3), (90, 30, False, 3), (1, 1, True, 1)],
 )
 def test_steps_of_an_epoch_are_counted(num_train, batch_size, drop_last, expected):
-    assert steps_per_epoch(num_train, config_with(batch_size=batch_size, drop_last=drop_last)) == expected
+    assert steps_per_epoch(num_train, batch_size, drop_last) == expected
 
 
 # --- evaluation

@@ -90,3 +90,12 @@ def test_counters_of_this_machine_only_grow():
     assert after.time > before.time
     assert after.waited_s >= before.waited_s >= 0
     assert after.idle_s >= before.idle_s > 0
+
+
+def test_look_that_fails_is_passed_over_and_the_next_one_counts(machine, monkeypatch):
+    """A thread may end between being listed and being read."""
+    governor = ThreadGovernor(2)
+    with monkeypatch.context() as broken:
+        broken.setattr(threads, "read_pressure", lambda: None)
+        assert machine.passes(governor, 3, waiting=0.0, idle=0.0) == []
+    assert machine.passes(governor, 6, waiting=0.6, idle=0.0) == [1]
