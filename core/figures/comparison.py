@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import plotly.graph_objects as go
 
 from core.figures.look import base, labels
-from core.figures.runs import X_AXES, evaluated_points, step_points
+from core.figures.runs import X_AXES, thin
 from core.insight.prediction_history import PredictionHistory
 from core.runs.history import History
 
@@ -38,7 +38,7 @@ def overlaid(
         colour, dash, symbol = look_of(place)
         split = history.started.evaluated_split if history.started else "evaluated"
         if with_train:
-            points = step_points(history, what, x, max_points=MAX_POINTS)
+            points = thin(*history.points(what, x), MAX_POINTS)
             figure.add_scatter(
                 x=points[0],
                 y=points[1],
@@ -50,7 +50,7 @@ def overlaid(
                 name=f"{letter} train",
                 hovertemplate=_hover(letter, name, "train", value),
             )
-        points = evaluated_points(history, what, x, max_points=MAX_POINTS)
+        points = thin(*history.evaluated_points(what, x), MAX_POINTS)
         figure.add_scatter(
             x=points[0],
             y=points[1],

@@ -36,9 +36,9 @@ def accuracy_curve(history: History, x: str = "examples", smoothing: float = 0.0
 def lr_curve(history: History, x: str = "examples", log: bool = False) -> go.Figure:
     """The learning rate up to the last evaluation: it moves slowly, and a chart that stays costs nothing to redraw."""
     figure = _empty(x)
-    steps, positions, values = history.columns("step", x if x != "epoch" else "step", "lr")
-    past = steps <= (history.evaluations[-1].step if history.evaluations else 0)
-    positions, values = thin(_in_epochs(history, positions, x)[past], values[past])
+    positions, values = history.points("lr", x)
+    past = history.columns("step")[0] <= (history.evaluations[-1].step if history.evaluations else 0)
+    positions, values = thin(positions[past], values[past])
     figure.add_scatter(x=positions, y=values, mode="lines", name="learning rate", line={"color": NEUTRAL, "width": 2})
     _mark_changes(figure, history, x)
     figure.update_yaxes(title_text="Learning rate", type="log" if log else "linear", rangemode="normal" if log else "tozero")
@@ -167,27 +167,13 @@ def smooth(values: np.ndarray, weight: float) -> np.ndarray:
     return np.where(np.isnan(means), values, means)
 
 
-def step_points(
-    history: History, what: str, x: str, smoothing: float = 0.0, max_points: int = MAX_POINTS
-) -> tuple[np.ndarray, np.ndarray]:
-    """The training's "loss" or "accuracy" over an axis of X_AXES, thinned."""
-    positions, values = history.columns(x if x != "epoch" else "step", what)
-    return thin(_in_epochs(history, positions, x), smooth(values, smoothing), max_points)
-
-
-def evaluated_points(history: History, what: str, x: str, max_points: int = MAX_POINTS) -> tuple[np.ndarray, np.ndarray]:
-    """The same of the evaluated split."""
-    rows = history.evaluations
-    positions = np.array([getattr(row, "step" if x == "epoch" else x) for row in rows], float)
-    return thin(_in_epochs(history, positions, x), np.array([getattr(row, what) for row in rows], float), max_points)
-
-
 def _curve(history: History, what: str, x: str, smoothing: float) -> go.Figure:
     figure = _empty(x)
-    thinned = step_points(history, what, x, smoothing)
+    positions, values = history.points(what, x)
+    thinned = thin(positions, smooth(values, smoothing))
     figure.add_scatter(x=thinned[0], y=thinned[1], mode="lines", name="train", line={"color": COLOURS["train"], "width": 1.8})
     split = history.started.evaluated_split if history.started else "test"
-    points = evaluated_points(history, what, x)
+    points = thin(*history.evaluated_points(what, x))
     figure.add_scatter(
         x=points[0],
         y=points[1],
@@ -206,7 +192,9 @@ def _mark_changes(figure: go.Figure, history: History, x: str) -> None:
     if not rows:
         return
     figure.update_layout(margin_t=36, legend_y=1.09)  # room for the numbers, and the legend above them
-    positions = _in_epochs(history, np.array([getattr(row, "step" if x == "epoch" else x) for row in rows], float), x)
+    positions = np.array([getattr(row, "step" if x == "epoch" else x) for row in rows], float)
+    if x == "epoch":
+        positions = history.in_epochs(positions)
     figure.update_layout(
         shapes=[
             {
@@ -235,12 +223,6 @@ def _mark_changes(figure: go.Figure, history: History, x: str) -> None:
             for number, (at, row) in enumerate(zip(positions, rows, strict=True), start=len(history.changes) - len(rows) + 1)
         ],
     )
-
-
-def _in_epochs(history: History, positions: np.ndarray, x: str) -> np.ndarray:
-    if x != "epoch":
-        return positions
-    return positions / (history.started.steps_per_epoch if history.started else 1)
 
 
 def _empty(x: str) -> go.Figure:

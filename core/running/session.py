@@ -88,7 +88,7 @@ class Desk:
         self, run: Run, log: EventWriter, should_pause: Callable[[], bool], on_event: OnEvent, pause_cause: EndCause
     ) -> None:
         self.run, self.log = run, log
-        self.should_pause, self.on_event = should_pause, on_event
+        self.should_pause, self.listeners = should_pause, [on_event]
         self.pause_cause: EndCause = pause_cause
         self.commands = Commands(run)
         self.next_poll = 0.0
@@ -97,7 +97,8 @@ class Desk:
 
     def tell(self, event: Event) -> None:
         self.log.write(event)
-        self.on_event(event)
+        for listener in self.listeners:
+            listener(event)
 
     def listen(self, on_change: OnChange = _not_yet) -> None:
         """Passes changes on, and raises _Leave if somebody wants the training to end. Cheap enough for every step.
@@ -151,6 +152,8 @@ class Session:
         self.before, self.last_change = resumed.environment, resumed.last_change
         self.due = self._due_changes(from_checkpoint)
         self.tensorboard = _tensorboard(self.run, self.state.step) if config.tensorboard else None
+        if self.tensorboard:
+            desk.listeners.append(self.tensorboard.add)
 
     def _check_images(self) -> None:
         """Raises InputError if a run that goes on would meet other pictures than those it began with."""
@@ -236,7 +239,7 @@ class Session:
         for event in train(self.data, self.prepared.store.num_classes, state, compute):
             match event:
                 case StepLogged():
-                    self._write(event)
+                    self.desk.tell(event)
                 case Evaluated():
                     self._evaluated(event)
             self._replay()
@@ -253,18 +256,13 @@ class Session:
         save_predictions(self.run, event.epoch, event.predictions)
         if (filters := first_filters(self.state.model, self.prepared.store.meta.shape)) is not None:
             save_filters(self.run, event.epoch, filters)
-        self._write(event)
+        self.desk.tell(event)
         if event.epoch > 0:
             self.save()
         elif self.tensorboard:
             self.tensorboard.add_samples(self.data)
         if event.epoch == 1 and self.tensorboard:
             self.tensorboard.add_graph(self.state.model, self.data)
-
-    def _write(self, event: Event) -> None:
-        self.desk.tell(event)
-        if self.tensorboard:
-            self.tensorboard.add(event)
 
     def _replay(self) -> None:
         """Changes that were made after the checkpoint take effect where they did before, so that going on stays exact."""

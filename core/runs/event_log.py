@@ -5,13 +5,14 @@ import math
 import os
 import time
 import zlib
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, fields
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from core.files import write_all
-from core.training.events import Written, to_row
+from core.training.events import Event, Written
 
 PIECE_BYTES = 4_000_000
 STEP_MARK = b'"kind":"step"'
@@ -31,6 +32,42 @@ def decode_line(line: bytes) -> dict[str, Any] | None:
     return json.loads(body)
 
 
+def to_row(event: Written) -> dict[str, Any]:
+    """The event as JSON can hold it: arrays left out, and null for what is not finite."""
+    row = {"kind": event.kind, **asdict(event)}
+    row.pop("predictions", None)
+    return {key: None if isinstance(value, float) and not math.isfinite(value) else value for key, value in row.items()}
+
+
+@dataclass(frozen=True)
+class Logged:
+    """An event as it was read again. time: when it was written, in seconds since 1970."""
+
+    number: int
+    time: float
+    event: Event
+
+
+def from_row(row: Mapping[str, Any]) -> Logged | None:
+    """The other way. Fields that later versions write are passed over; None for what is no event of a kind known here, or lacks a field."""
+    try:
+        event = _kinds()[row["kind"]]
+        known = {name: row[name] for name in _names(event) if name in row}
+        return Logged(row["n"], row["time"], event(**known))
+    except (KeyError, TypeError):
+        return None
+
+
+@cache
+def _kinds() -> dict[str, type[Event]]:
+    return {event.kind: event for event in Event.__subclasses__()}
+
+
+@cache
+def _names(event: type[Event]) -> tuple[str, ...]:
+    return tuple(field.name for field in fields(event))
+
+
 class EventWriter:
     """Appends events, each whole or not at all; whoever holds the run's lock may have one. Raises OSError where it can't write."""
 
@@ -44,7 +81,7 @@ class EventWriter:
             self.number = row["n"]  # only its newline is missing, which the next line brings
 
     def write(self, event: Written) -> None:
-        row = {"n": self.number + 1, "time": round(time.time(), 3), **_finite(to_row(event))}
+        row = {"n": self.number + 1, "time": round(time.time(), 3), **to_row(event)}
         line = b"\n" * self.is_torn + encode_line(row)
         try:
             write_all(self.handle, line)
@@ -149,8 +186,3 @@ def rare_rows(path: Path) -> Iterator[dict[str, Any]]:
                     yield row
     except FileNotFoundError:
         return
-
-
-def _finite(row: dict[str, Any]) -> dict[str, Any]:
-    """JSON has no NaN: what is not finite becomes null."""
-    return {key: None if isinstance(value, float) and not math.isfinite(value) else value for key, value in row.items()}

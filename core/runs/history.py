@@ -17,21 +17,10 @@ import numpy as np
 
 from core.config import TrainConfig
 from core.runs.directory import Run
-from core.runs.event_log import EventReader, rare_rows
+from core.runs.event_log import EventReader, Logged, from_row, rare_rows
 from core.runs.summary import Summary
 from core.settings import changed
-from core.training.events import (
-    Changed,
-    CheckpointSaved,
-    Ended,
-    Evaluated,
-    Logged,
-    Preparing,
-    Queued,
-    Started,
-    ThreadsChanged,
-    from_row,
-)
+from core.training.events import Changed, CheckpointSaved, Ended, Evaluated, Preparing, Queued, Started, ThreadsChanged
 from core.training.threads import available_cores
 
 # q: whole numbers, d: floats, NaN where a value was not finite; a million records take 64 MB
@@ -151,6 +140,20 @@ class History:
         """The step records' columns as float arrays of equal length, NaN where a value was not finite."""
         n = len(self.steps["images_per_s"])  # the last to be filled: another session may be adding a row
         return [np.array(self.steps[name][:n], dtype=float) for name in names]
+
+    def points(self, what: str, x: str) -> tuple[np.ndarray, np.ndarray]:
+        """The training's "loss", "accuracy" or "lr" at each step record, over "examples", "step", "epoch" or "seconds"."""
+        positions, values = self.columns("step" if x == "epoch" else x, what)
+        return self.in_epochs(positions) if x == "epoch" else positions, values
+
+    def evaluated_points(self, what: str, x: str) -> tuple[np.ndarray, np.ndarray]:
+        """The same of the evaluated split."""
+        positions = np.array([getattr(row, "step" if x == "epoch" else x) for row in self.evaluations], float)
+        values = np.array([getattr(row, what) for row in self.evaluations], float)
+        return self.in_epochs(positions) if x == "epoch" else positions, values
+
+    def in_epochs(self, steps: np.ndarray) -> np.ndarray:
+        return steps / (self.started.steps_per_epoch if self.started else 1)
 
     @property
     def takes_cores(self) -> int:

@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from core.runs.directory import Run, list_runs
-from core.runs.event_log import decode_line
+from core.runs.event_log import decode_line, from_row
 from core.runs.notes import read_notes
 from core.runs.status import Status, status_of, status_told
 from core.runs.summary import Summary
-from core.training.events import Ended, from_row
+from core.training.events import Ended
 from core.workspace import Workspace
 
 FRESH_S = 1.0  # pages that ask again within this get the same figures, unless runs came or went

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 from core.runs.directory import Run
-from core.runs.event_log import EventReader
+from core.runs.event_log import EventReader, from_row
 from core.runs.history import story_of
 from core.runs.summary import Summary
-from core.training.events import Ended, Event, Queued, from_row
+from core.training.events import Ended, Event, Queued
 
 State = Literal["queued", "running", "paused", "stopped", "finished", "failed", "interrupted"]
 GONE = "The training process is gone without a word: killed, or the computer went down. What it had saved is kept."

@@ -1,11 +1,9 @@
 """What training says while it runs: the one vocabulary between the loop and everything that watches it.
 
-Each event is a frozen record; `to_row` makes the JSON object that the events file keeps.
+Each event is a frozen record; core/runs/event_log.py writes it down and reads it again.
 """
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
-from functools import cache
+from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, Protocol
 
 import numpy as np
@@ -200,39 +198,3 @@ class Ended(Event):
     best_epoch: int | None = None
     cause: EndCause = ""
     epochs: int | None = None
-
-
-def to_row(event: Written) -> dict[str, Any]:
-    """The event as a plain dict, arrays left out."""
-    row = {"kind": event.kind, **asdict(event)}
-    row.pop("predictions", None)
-    return row
-
-
-@dataclass(frozen=True)
-class Logged:
-    """An event as it was read again. time: when it was written, in seconds since 1970."""
-
-    number: int
-    time: float
-    event: Event
-
-
-def from_row(row: Mapping[str, Any]) -> Logged | None:
-    """The other way. Fields that later versions write are passed over; None for what is no event of a kind known here, or lacks a field."""
-    try:
-        event = _kinds()[row["kind"]]
-        known = {name: row[name] for name in _names(event) if name in row}
-        return Logged(row["n"], row["time"], event(**known))
-    except (KeyError, TypeError):
-        return None
-
-
-@cache
-def _kinds() -> dict[str, type[Event]]:
-    return {event.kind: event for event in Event.__subclasses__()}
-
-
-@cache
-def _names(event: type[Event]) -> tuple[str, ...]:
-    return tuple(field.name for field in fields(event))

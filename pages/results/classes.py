@@ -27,7 +27,7 @@ def class_table(run: Run, evaluated: EvaluatedImages, names: list[str]) -> None:
 
     def open_class() -> None:
         if rows := st.session_state[key].selection.rows:
-            show_images(rows[0], None)
+            show_images(None, rows[0])
 
     st.caption("Choose a row by its box, or under Pictures from a list, to see the pictures of the class.")
     st.dataframe(

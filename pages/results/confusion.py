@@ -55,13 +55,8 @@ def confusion(run: Run, evaluated: EvaluatedImages, names: list[str]) -> None:
         figure,
         key=f"confusion-{run.id}",
         alt="Confusion matrix: true classes against predicted ones",
-        on_click=open_images,
+        on_click=show_images,
     )
-
-
-def open_images(predicted: int | None, true: int | None) -> None:
-    """What a click on a cell, a row or a column does."""
-    show_images(true, predicted)
 
 
 def _times(count: int) -> str:

@@ -16,9 +16,9 @@ from core.runs.records import NUM_SAMPLES, load_filters, spread
 from core.wording import percent
 from pages.components.image_grid import image_grid
 from pages.components.live_chart import live_chart
-from pages.results.confusion import open_images
 from pages.results.evaluated_image import open_image
 from pages.results.gallery import tile
+from pages.shared.gallery_choice import show_images
 from pages.shared.session import workspace
 from pages.shared.theme import background
 
@@ -39,7 +39,7 @@ def epoch_machine(run: Run, evaluated: EvaluatedImages, names: list[str]) -> Non
         st.markdown("**Accuracy of each class**")
         figure = class_bars(labels, predicted, names, classes, evaluated.split)
         alt = "Accuracy of each class after this epoch"
-        live_chart(figure, key=f"epoch-classes-{run.id}", alt=alt, on_click=open_images)
+        live_chart(figure, key=f"epoch-classes-{run.id}", alt=alt, on_click=show_images)
     with right:
         st.markdown("**Confusions**")
         counts = confusion_among(labels, predicted, classes)
@@ -49,7 +49,7 @@ def epoch_machine(run: Run, evaluated: EvaluatedImages, names: list[str]) -> Non
             figure,
             key=f"epoch-confusion-{run.id}",
             alt="Confusion matrix after this epoch",
-            on_click=open_images,
+            on_click=show_images,
         )
     pinned(run, evaluated, names)
     left, right = st.columns(2, gap="large")

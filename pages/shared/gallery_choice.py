@@ -5,8 +5,8 @@ import streamlit as st
 ANY = -1  # in place of a class
 
 
-def show_images(true: int | None, predicted: int | None, choice: str = "all") -> None:
-    """Turns to the pictures of a class, or of one that was taken for another. None: any."""
+def show_images(predicted: int | None, true: int | None, choice: str = "all") -> None:
+    """Turns to the pictures of a class, or of one that was taken for another; as a click on a chart says it. None: any."""
     state = st.session_state
     state["result-view"], state["gallery-choice"] = "Pictures", choice
     state["gallery-true"], state["gallery-predicted"] = (ANY if k is None else k for k in (true, predicted))

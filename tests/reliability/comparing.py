@@ -12,10 +12,9 @@ from typing import Any
 from core.errors import InputError
 from core.runs.checkpoints import Checkpoint, find_checkpoint, list_checkpoints, load_network
 from core.runs.directory import Run
-from core.runs.event_log import EventReader
+from core.runs.event_log import EventReader, to_row
 from core.runs.history import STEP_COLUMNS, history_of
 from core.runs.records import evaluated_images, load_predictions
-from core.training.events import to_row
 
 CLOCK = {"n", "time", "seconds", "images_per_s", "num_bytes"}  # num_bytes: a checkpoint holds its seconds as text
 

@@ -20,9 +20,10 @@ from core.figures.runs import (
     thin,
 )
 from core.figures.sets import class_histogram
+from core.runs.event_log import to_row
 from core.runs.history import History
 from core.settings import changed
-from core.training.events import Evaluated, Event, Started, StepLogged, to_row
+from core.training.events import Evaluated, Event, Started, StepLogged
 
 CURVES = {"loss": loss_curve, "accuracy": accuracy_curve, "lr": lr_curve}
 

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from core.runs.directory import Run, create_run
-from core.runs.event_log import append_event
+from core.runs.event_log import Logged, append_event, to_row
 from core.runs.history import STEP_COLUMNS, History, history_of
 from core.settings import config_from
-from core.training.events import CheckpointSaved, Ended, Evaluated, Event, Logged, Preparing, Queued, Started, StepLogged, to_row
+from core.training.events import CheckpointSaved, Ended, Evaluated, Event, Preparing, Queued, Started, StepLogged
 from core.workspace import open_workspace
 
 

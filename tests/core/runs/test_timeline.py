@@ -3,9 +3,10 @@
 import numpy as np
 
 from core.figures.runs import accuracy_curve, loss_curve, lr_curve
+from core.runs.event_log import Logged
 from core.runs.history import History
 from core.runs.timeline import change_in_words, exactness, timeline
-from core.training.events import Changed, Ended, Event, Logged, Queued, Started, StepLogged, ThreadsChanged
+from core.training.events import Changed, Ended, Event, Queued, Started, StepLogged, ThreadsChanged
 
 
 def started(from_step: int = 0, inexact: str = "") -> Started:
