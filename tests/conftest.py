@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from core.jobs.executor import LocalProcesses
 from core.serving.launcher import Launcher
 from core.workspace import Workspace, open_workspace
+from tests.fixtures.forked import spawn_forked
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -22,7 +24,13 @@ def workspace(tmp_path: Path) -> Workspace:
 
 
 @pytest.fixture
-def open_launcher(workspace: Workspace) -> Iterator[Callable[..., Launcher]]:
+def forked_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Workers need not import the large libraries first; they are processes of their own all the same."""
+    monkeypatch.setattr(LocalProcesses, "_spawn", spawn_forked)
+
+
+@pytest.fixture
+def open_launcher(workspace: Workspace, forked_workers: None) -> Iterator[Callable[..., Launcher]]:
     """Opens a launcher, without a process in reserve unless asked for one."""
     opened = []
 

@@ -52,6 +52,7 @@ def train_longer(page: Page, run: Run, epochs: int) -> None:
     until(lambda: status_of(run).is_active)
 
 
+@pytest.mark.patient
 def test_workload_1_goes_on_after_a_closed_browser_and_a_killed_process_and_is_trained_longer(
     page: Page, browser: Browser, server: Server, another_machine: Server
 ) -> None:

@@ -4,14 +4,13 @@ They are entered before the configuration is made of the catalogues, so each loo
 """
 
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from core.augmentations import AUGMENTATIONS
 from core.config import CATALOGUES, Augmentation
+from tests.fixtures.forked import run_forked
 
 PROJECT = Path(__file__).resolve().parents[2]
 
@@ -19,7 +18,7 @@ PROJECT = Path(__file__).resolve().parents[2]
 def with_new_entries(*arguments: str, home: Path) -> str:
     environment = {**os.environ, "TRAINSCOPE_HOME": str(home), "TRAINSCOPE_RESERVE": "0"}
     environment.pop("PYTEST_XDIST_WORKER", None)
-    done = subprocess.run([sys.executable, *arguments], cwd=PROJECT, env=environment, capture_output=True, text=True, timeout=600)
+    done = run_forked(*arguments, env=environment)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 

@@ -111,7 +111,7 @@ def rows_of(run: Run) -> list[dict]:
     return EventReader(run.events).read()
 
 
-def test_real_training_process_killed_twice_ends_as_if_never_interrupted(zygote, workspace):
+def test_real_training_process_killed_twice_ends_as_if_never_interrupted(zygote, workspace, forked_workers):
     """Through the launcher and its workers, at a random number of events."""
     case = case_of(zygote, workspace, changed(config_of("residual-light", "digits"), {"epochs": 8}))
     events = len(case.whole["column step"])

@@ -2,12 +2,9 @@
 
 import json
 import signal
-import subprocess
-import sys
 
 import pytest
 
-from core.jobs.executor import PROJECT
 from core.running.session import run_session
 from core.runs.checkpoints import find_checkpoint
 from core.runs.control import send
@@ -29,6 +26,7 @@ from tests.core.serving.test_launcher import (
     wait_for_state,
     wait_until,
 )
+from tests.fixtures.forked import Forked
 
 
 def noted(workspace: Workspace) -> list[str]:
@@ -39,8 +37,7 @@ def noted(workspace: Workspace) -> list[str]:
 def test_training_of_a_server_that_ended_goes_on_by_itself_and_ends_as_one_never_disturbed(workspace, open_launcher, number):
     config = tiny(epochs=150, checkpoint={"every_epochs": 1000})
     undisturbed = create_run(workspace, config)
-    arguments = [sys.executable, "-c", SERVER, str(workspace.home), config.model_dump_json()]
-    server = subprocess.Popen(arguments, cwd=PROJECT, stdin=subprocess.PIPE)
+    server = Forked("-c", SERVER, str(workspace.home), config.model_dump_json())
     try:
         wait_until(lambda: len(list_runs(workspace)) == 2, START_S, "the server has made a run")
         [run] = [run for run in list_runs(workspace) if run != undisturbed]
@@ -140,8 +137,7 @@ def test_leftovers_of_deletions_are_swept(workspace):
 
 
 def test_pause_is_heard_by_a_training_of_another_process(workspace):
-    arguments = [sys.executable, "-c", SERVER, str(workspace.home), tiny(epochs=ENDLESS).model_dump_json()]
-    server = subprocess.Popen(arguments, cwd=PROJECT, stdin=subprocess.PIPE)
+    server = Forked("-c", SERVER, str(workspace.home), tiny(epochs=ENDLESS).model_dump_json())
     try:
         wait_until(lambda: list_runs(workspace), START_S, "the server has made a run")
         [run] = list_runs(workspace)
