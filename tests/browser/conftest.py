@@ -65,7 +65,8 @@ class Server:
             return False
 
 
-def start_server(home: Path) -> Server:
+def start_server(home: Path, has_reserve: bool = False) -> Server:
+    """has_reserve: whether a process for trainings waits with its imports done, as it does for people; that costs seconds of a core."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -73,7 +74,7 @@ def start_server(home: Path) -> Server:
     process = subprocess.Popen(
         [sys.executable, "-m", "streamlit", "run", "streamlit_app.py", "--server.port", str(port)],
         cwd=PROJECT,
-        env={**os.environ, "TRAINSCOPE_HOME": str(home)},
+        env={**os.environ, "TRAINSCOPE_HOME": str(home), "TRAINSCOPE_RESERVE": str(int(has_reserve))},
         stdout=log,
         stderr=log,
         start_new_session=True,
@@ -94,7 +95,7 @@ def with_mnist(home: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    server = start_server(with_mnist(tmp_path_factory.mktemp("home")))
+    server = start_server(with_mnist(tmp_path_factory.mktemp("home")), has_reserve=True)
     yield server
     server.process.terminate()
     server.process.wait(20)
@@ -168,7 +169,7 @@ def view(page: Page, name: str) -> None:
 
 
 def start_endless(page: Page) -> None:
-    """Starts the digits recipe, chosen already, with so many epochs that it won't end by itself."""
+    """Starts the digits recipe, with which the form begins, with so many epochs that it won't end by itself."""
     epochs = page.locator("[class*='-epochs']").get_by_role("spinbutton").first
     epochs.fill("5000")
     epochs.press("Enter")
@@ -189,7 +190,6 @@ def stop_all(server: Server) -> list[Run]:
 def training(page: Page, server: Server) -> Iterator[Run]:
     """The digits recipe, started by clicks, with so many epochs that it is still at work when the test is done with it."""
     page.goto("/train")
-    choose(page, "recipe-", "Digits, a quick start")
     start_endless(page)
     run = run_shown(page, server)
     page.wait_for_selector(LOSS_POINT, state="attached")
