@@ -25,7 +25,7 @@ CROP_RATIOS = (3 / 4, 4 / 3)
 CROP_TRIES = 10
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Chance:
     """What n pictures of (height, width) are drawn from, on the CPU."""
 
@@ -64,7 +64,7 @@ class Chance:
         return self.uniform(4, self.n) * 2 - 1
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Places:
     """Which row and column each pixel of the result comes from, on the CPU; outside: where nothing does, (N, 1, H, W)."""
 
@@ -75,7 +75,7 @@ class Places:
     outside: "Tensor | None" = None
 
 
-@dataclass
+@dataclass(kw_only=True)
 class View:
     """Where between pixels each pixel of the result comes from, on the CPU, seen from the middle of the picture in pixels."""
 
@@ -90,7 +90,7 @@ class View:
         self.matrix = matrix if before is None else (matrix[:, :, :, None] * before[:, None]).sum(2)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class RandomChange:
     """One kind of random change.
 
@@ -348,11 +348,11 @@ AUGMENTATIONS = {
     record.name: record
     for record in (
         RandomChange(
-            "brightness",
-            8,
-            "Brightness (ColorJitter)",
-            "All values times a random factor.",
-            {
+            name="brightness",
+            number=8,
+            title="Brightness (ColorJitter)",
+            explanation="All values times a random factor.",
+            settings={
                 "brightness": (
                     float,
                     setting(
@@ -364,17 +364,17 @@ AUGMENTATIONS = {
                     ),
                 )
             },
-            ("brightness",),  # (N,) factors
-            lambda chance: {"brightness": chance.around(1, chance.settings.brightness)},
-            _factor("brightness"),
+            drawn=("brightness",),  # (N,) factors
+            draw=lambda chance: {"brightness": chance.around(1, chance.settings.brightness)},
+            in_words=_factor("brightness"),
             recolour=_brighten,
         ),
         RandomChange(
-            "contrast",
-            9,
-            "Contrast (ColorJitter)",
-            "Moved away from the mean grey or towards it.",
-            {
+            name="contrast",
+            number=9,
+            title="Contrast (ColorJitter)",
+            explanation="Moved away from the mean grey or towards it.",
+            settings={
                 "contrast": (
                     float,
                     setting(
@@ -386,33 +386,33 @@ AUGMENTATIONS = {
                     ),
                 )
             },
-            ("contrast",),  # (N,) factors
-            lambda chance: {"contrast": chance.around(1, chance.settings.contrast)},
-            _factor("contrast"),
+            drawn=("contrast",),  # (N,) factors
+            draw=lambda chance: {"contrast": chance.around(1, chance.settings.contrast)},
+            in_words=_factor("contrast"),
             recolour=_change_contrast,
         ),
         RandomChange(
-            "saturation",
-            10,
-            "Saturation (ColorJitter)",
-            "Moved away from its own grey or towards it.",
-            {
+            name="saturation",
+            number=10,
+            title="Saturation (ColorJitter)",
+            explanation="Moved away from its own grey or towards it.",
+            settings={
                 "saturation": (
                     float,
                     setting(0.0, "Saturation", "Colours made stronger or paler by up to this share (ColorJitter).", ge=0, le=1),
                 )
             },
-            ("saturation",),  # (N,) factors
-            lambda chance: {"saturation": chance.around(1, chance.settings.saturation)},
-            _factor("saturation"),
+            drawn=("saturation",),  # (N,) factors
+            draw=lambda chance: {"saturation": chance.around(1, chance.settings.saturation)},
+            in_words=_factor("saturation"),
             recolour=_saturate,
         ),
         RandomChange(
-            "hue",
-            11,
-            "Hue (ColorJitter)",
-            "Colours move around the colour circle.",
-            {
+            name="hue",
+            number=11,
+            title="Hue (ColorJitter)",
+            explanation="Colours move around the colour circle.",
+            settings={
                 "hue": (
                     float,
                     setting(
@@ -425,33 +425,33 @@ AUGMENTATIONS = {
                     ),
                 )
             },
-            ("hue",),  # (N,) shares of the colour circle
-            lambda chance: {"hue": chance.around(0, chance.settings.hue)},
-            _hue_in_words,
+            drawn=("hue",),  # (N,) shares of the colour circle
+            draw=lambda chance: {"hue": chance.around(0, chance.settings.hue)},
+            in_words=_hue_in_words,
             recolour=_turn_hue,
         ),
         RandomChange(
-            "random-grey",
-            12,
-            "Grey (RandomGrayscale)",
-            "Some pictures lose their colours.",
-            {
+            name="random-grey",
+            number=12,
+            title="Grey (RandomGrayscale)",
+            explanation="Some pictures lose their colours.",
+            settings={
                 "grey_probability": (
                     float,
                     setting(0.0, "Grey", "This share of the pictures loses its colours (RandomGrayscale).", ge=0, le=1),
                 )
             },
-            ("is_grey",),  # (N,) bool
-            lambda chance: {"is_grey": chance.happens(chance.settings.grey_probability)},
-            _chance("is_grey", "made grey"),
+            drawn=("is_grey",),  # (N,) bool
+            draw=lambda chance: {"is_grey": chance.happens(chance.settings.grey_probability)},
+            in_words=_chance("is_grey", "made grey"),
             recolour=_make_grey,
         ),
         RandomChange(
-            "random-invert",
-            13,
-            "Invert at random (RandomInvert)",
-            "In some pictures light and dark change places.",
-            {
+            name="random-invert",
+            number=13,
+            title="Invert at random (RandomInvert)",
+            explanation="In some pictures light and dark change places.",
+            settings={
                 "invert_probability": (
                     float,
                     setting(
@@ -463,17 +463,17 @@ AUGMENTATIONS = {
                     ),
                 )
             },
-            ("is_inverted",),  # (N,) bool
-            lambda chance: {"is_inverted": chance.happens(chance.settings.invert_probability)},
-            _chance("is_inverted", "inverted"),
+            drawn=("is_inverted",),  # (N,) bool
+            draw=lambda chance: {"is_inverted": chance.happens(chance.settings.invert_probability)},
+            in_words=_chance("is_inverted", "inverted"),
             recolour=_invert,
         ),
         RandomChange(
-            "random-crop",
-            6,
-            "Crop (RandomResizedCrop)",
-            "A random part is enlarged to the full size.",
-            {
+            name="random-crop",
+            number=6,
+            title="Crop (RandomResizedCrop)",
+            explanation="A random part is enlarged to the full size.",
+            settings={
                 "crop_area": (
                     float,
                     setting(
@@ -486,49 +486,49 @@ AUGMENTATIONS = {
                     ),
                 )
             },
-            ("crop",),  # (4, N) top, left, height, width, whole pixels
-            lambda chance: {"crop": _crops(chance)},
-            _crop_in_words,
+            drawn=("crop",),  # (4, N) top, left, height, width, whole pixels
+            draw=lambda chance: {"crop": _crops(chance)},
+            in_words=_crop_in_words,
             resample=_look_through_window,
         ),
         RandomChange(
-            "rotate",
-            3,
-            "Rotate (RandomRotation)",
-            "Turned about the middle; corners become 0, the mean.",
-            {
+            name="rotate",
+            number=3,
+            title="Rotate (RandomRotation)",
+            explanation="Turned about the middle; corners become 0, the mean.",
+            settings={
                 "rotate_deg": (
                     float,
                     setting(0.0, "Rotate", "Turned by up to this angle each way (RandomRotation).", unit="°", ge=0, le=180),
                 )
             },
-            ("angle",),  # (N,) radians, counter-clockwise
-            lambda chance: {"angle": chance.moves[0] * math.radians(chance.settings.rotate_deg)},
-            _turn_in_words,
+            drawn=("angle",),  # (N,) radians, counter-clockwise
+            draw=lambda chance: {"angle": chance.moves[0] * math.radians(chance.settings.rotate_deg)},
+            in_words=_turn_in_words,
             resample=_turn,
         ),
         RandomChange(
-            "scale",
-            4,
-            "Scale (RandomAffine)",
-            "Made larger or smaller about the middle.",
-            {
+            name="scale",
+            number=4,
+            title="Scale (RandomAffine)",
+            explanation="Made larger or smaller about the middle.",
+            settings={
                 "scale": (
                     float,
                     setting(0.0, "Scale", "Made larger or smaller by up to this share (RandomAffine).", ge=0, le=0.9),
                 )
             },
-            ("zoom",),  # (N,) 1.1 is a tenth larger
-            lambda chance: {"zoom": 1 + chance.moves[1] * chance.settings.scale},
-            _factor("zoom"),
+            drawn=("zoom",),  # (N,) 1.1 is a tenth larger
+            draw=lambda chance: {"zoom": 1 + chance.moves[1] * chance.settings.scale},
+            in_words=_factor("zoom"),
             resample=_zoom,
         ),
         RandomChange(
-            "shift",
-            1,
-            "Shift (RandomCrop with padding)",
-            "Moved; by itself, the picture's mirror image comes in from outside.",
-            {
+            name="shift",
+            number=1,
+            title="Shift (RandomCrop with padding)",
+            explanation="Moved; by itself, the picture's mirror image comes in from outside.",
+            settings={
                 "shift_px": (
                     int,
                     setting(
@@ -537,18 +537,18 @@ AUGMENTATIONS = {
                 )
             },
             # (2, N) how far the view moves: whole pixels down and to the right, or where resampled pixels to the right and down
-            ("corner", "offset"),
-            _draw_shift,
-            _shift_in_words,
+            drawn=("corner", "offset"),
+            draw=_draw_shift,
+            in_words=_shift_in_words,
             rearrange=_shift_whole,
             resample=_shift_between,
         ),
         RandomChange(
-            "flip",
-            2,
-            "Mirror (RandomHorizontalFlip)",
-            "Left and right change places in half of the pictures.",
-            {
+            name="flip",
+            number=2,
+            title="Mirror (RandomHorizontalFlip)",
+            explanation="Left and right change places in half of the pictures.",
+            settings={
                 "flip": (
                     bool,
                     setting(
@@ -558,18 +558,18 @@ AUGMENTATIONS = {
                     ),
                 )
             },
-            ("is_flipped",),  # (N,) bool
-            lambda chance: {"is_flipped": chance.happens(0.5)},
-            _chance("is_flipped", "mirrored"),
+            drawn=("is_flipped",),  # (N,) bool
+            draw=lambda chance: {"is_flipped": chance.happens(0.5)},
+            in_words=_chance("is_flipped", "mirrored"),
             rearrange=_mirror_columns,
             resample=_mirror_across,
         ),
         RandomChange(
-            "flip-vertical",
-            7,
-            "Upside down (RandomVerticalFlip)",
-            "Top and bottom change places in half of the pictures.",
-            {
+            name="flip-vertical",
+            number=7,
+            title="Upside down (RandomVerticalFlip)",
+            explanation="Top and bottom change places in half of the pictures.",
+            settings={
                 "flip_vertical": (
                     bool,
                     setting(
@@ -579,18 +579,18 @@ AUGMENTATIONS = {
                     ),
                 )
             },
-            ("is_upside_down",),  # (N,) bool
-            lambda chance: {"is_upside_down": chance.happens(0.5)},
-            _chance("is_upside_down", "turned upside down"),
+            drawn=("is_upside_down",),  # (N,) bool
+            draw=lambda chance: {"is_upside_down": chance.happens(0.5)},
+            in_words=_chance("is_upside_down", "turned upside down"),
             rearrange=_mirror_rows,
             resample=_mirror_down,
         ),
         RandomChange(
-            "erase",
-            5,
-            "Erase (RandomErasing)",
-            "A square is blanked out with 0, the mean.",
-            {
+            name="erase",
+            number=5,
+            title="Erase (RandomErasing)",
+            explanation="A square is blanked out with 0, the mean.",
+            settings={
                 "erase_px": (
                     int,
                     setting(
@@ -603,9 +603,9 @@ AUGMENTATIONS = {
                     ),
                 )
             },
-            ("hole",),  # (2, N, 1) its middle, as a share of height and width
-            lambda chance: {"hole": chance.uniform(2, chance.n, 1)},
-            _hole_in_words,
+            drawn=("hole",),  # (2, N, 1) its middle, as a share of height and width
+            draw=lambda chance: {"hole": chance.uniform(2, chance.n, 1)},
+            in_words=_hole_in_words,
             finish=_erase,
         ),
     )

@@ -17,7 +17,7 @@ from core.optimizers import SGD, Adam
 from core.schedules import Cosine, OneCycle, StepDecay
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Recipe:
     """A complete configuration with its sentence. published: the figure a tutorial reports, or an empty string.
 
@@ -43,7 +43,7 @@ RECIPES = {
     recipe.name: recipe
     for recipe in (
         Recipe(
-            TrainConfig(
+            config=TrainConfig(
                 recipe="digits-quickstart",
                 data=DataConfig(dataset="digits", validation_fraction=0.2, evaluate_on="validation"),
                 augmentation=Augmentation(shift_px=1),
@@ -55,11 +55,11 @@ RECIPES = {
                 log_every=5,
                 checkpoint=CheckpointConfig(every_epochs=5),
             ),
-            "Digits, a quick start",
-            "Learns 1,797 small digits in seconds, without a network; judged on a fifth of them that it never trains on.",
+            title="Digits, a quick start",
+            summary="Learns 1,797 small digits in seconds, without a network; judged on a fifth of them that it never trains on.",
         ),
         Recipe(
-            TrainConfig(
+            config=TrainConfig(
                 recipe="mnist-first-cnn",
                 data=DataConfig(dataset="mnist"),
                 preprocessing=Preprocessing(mean=(0.1307,), std=(0.3081,)),
@@ -69,12 +69,12 @@ RECIPES = {
                 batch_size=64,
                 log_every=10,
             ),
-            "MNIST, the first CNN",
-            "The classic first network, judged on the test split as its tutorial does.",
-            "97 % after 3 epochs",
+            title="MNIST, the first CNN",
+            summary="The classic first network, judged on the test split as its tutorial does.",
+            published="97 % after 3 epochs",
         ),
         Recipe(
-            TrainConfig(
+            config=TrainConfig(
                 recipe="mnist-batchnorm-cnn",
                 data=DataConfig(dataset="mnist"),
                 preprocessing=Preprocessing(**NOT_NORMALISED_GREY),
@@ -85,12 +85,12 @@ RECIPES = {
                 batch_size=32,
                 log_every=100,
             ),
-            "MNIST with batch norm",
-            "The tutorial puts a softmax before cross-entropy and never steps its schedule; this one returns logits and steps it. "
+            title="MNIST with batch norm",
+            summary="The tutorial puts a softmax before cross-entropy and never steps its schedule; this one returns logits and steps it. "
             "Judged on the test split.",
         ),
         Recipe(
-            TrainConfig(
+            config=TrainConfig(
                 recipe="cifar10-quick",
                 data=DataConfig(dataset="cifar10"),
                 preprocessing=Preprocessing(**NOT_NORMALISED_RGB),
@@ -100,12 +100,12 @@ RECIPES = {
                 batch_size=64,
                 log_every=100,
             ),
-            "CIFAR-10, three blocks",
-            "A small network without activations, trained with plain SGD and judged on the test split as its tutorial does.",
-            "65 % after 50 epochs",
+            title="CIFAR-10, three blocks",
+            summary="A small network without activations, trained with plain SGD and judged on the test split as its tutorial does.",
+            published="65 % after 50 epochs",
         ),
         Recipe(
-            TrainConfig(
+            config=TrainConfig(
                 recipe="cifar10-blitz",
                 data=DataConfig(dataset="cifar10"),
                 preprocessing=Preprocessing(mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5)),
@@ -115,12 +115,12 @@ RECIPES = {
                 batch_size=4,
                 log_every=2000,
             ),
-            "CIFAR-10, the 60 minute blitz",
-            "PyTorch's own first tutorial, batches of four included; judged on the test split.",
-            "54 % after 2 epochs",
+            title="CIFAR-10, the 60 minute blitz",
+            summary="PyTorch's own first tutorial, batches of four included; judged on the test split.",
+            published="54 % after 2 epochs",
         ),
         Recipe(
-            TrainConfig(
+            config=TrainConfig(
                 recipe="mnist-best",
                 data=DataConfig(dataset="mnist"),
                 augmentation=Augmentation(shift_px=2, rotate_deg=10, scale=0.1),
@@ -133,11 +133,11 @@ RECIPES = {
                 drop_last=True,
                 log_every=20,
             ),
-            "MNIST, as well as it goes",
-            "A residual network with shifts and turns, for the last tenths of a per cent; judged on the test split.",
+            title="MNIST, as well as it goes",
+            summary="A residual network with shifts and turns, for the last tenths of a per cent; judged on the test split.",
         ),
         Recipe(
-            TrainConfig(
+            config=TrainConfig(
                 recipe="ants-bees",
                 data=DataConfig(dataset="ants-bees", evaluate_on="validation"),
                 preprocessing=Preprocessing(size_px=224, short_side_px=256, mean=IMAGENET_MEAN, std=IMAGENET_STD),
@@ -149,8 +149,8 @@ RECIPES = {
                 batch_size=16,
                 log_every=5,
             ),
-            "Ants and bees, transfer learning",
-            "A network that knows a million photographs learns to tell ants from bees, or what your own photographs show; judged on the "
+            title="Ants and bees, transfer learning",
+            summary="A network that knows a million photographs learns to tell ants from bees, or what your own photographs show; judged on the "
             "validation split, which it never trains on.",
             without_weights=TrainConfig(
                 recipe="ants-bees",
@@ -167,7 +167,7 @@ RECIPES = {
             ),
         ),
         Recipe(
-            TrainConfig(
+            config=TrainConfig(
                 recipe="cifar10-fast",
                 data=DataConfig(dataset="cifar10"),
                 augmentation=Augmentation(shift_px=2, flip=True),
@@ -180,8 +180,8 @@ RECIPES = {
                 drop_last=True,
                 log_every=10,
             ),
-            "CIFAR-10, fast",
-            "The best that ten minutes on two processor cores give; on a GPU raise the epochs. Judged on the test split.",
+            title="CIFAR-10, fast",
+            summary="The best that ten minutes on two processor cores give; on a GPU raise the epochs. Judged on the test split.",
         ),
     )
 }

@@ -91,7 +91,7 @@ def _eased(share: float, shape: str) -> float:
     return share if shape == "linear" else (1 - math.cos(math.pi * share)) / 2
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ScheduleEntry:
     """summary: a sentence; settings: its section of a configuration, which names it.
 
@@ -113,14 +113,19 @@ class ScheduleEntry:
 SCHEDULES = {
     record.name: record
     for record in (
-        ScheduleEntry("The same learning rate all along.", Constant, _constant),
-        ScheduleEntry("The learning rate drops by a factor, again and again.", StepDecay, _step),
+        ScheduleEntry(summary="The same learning rate all along.", settings=Constant, factor=_constant),
+        ScheduleEntry(summary="The learning rate drops by a factor, again and again.", settings=StepDecay, factor=_step),
         ScheduleEntry(
-            "Falls along half a wave, slowly at first and at the end.",
-            Cosine,
-            _cosine,
-            lambda settings: not settings.period_epochs,
+            summary="Falls along half a wave, slowly at first and at the end.",
+            settings=Cosine,
+            factor=_cosine,
+            spans_run=lambda settings: not settings.period_epochs,
         ),
-        ScheduleEntry("Climbs to its peak and falls again, once in the run.", OneCycle, _one_cycle, lambda settings: True),
+        ScheduleEntry(
+            summary="Climbs to its peak and falls again, once in the run.",
+            settings=OneCycle,
+            factor=_one_cycle,
+            spans_run=lambda settings: True,
+        ),
     )
 }

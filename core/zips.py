@@ -30,7 +30,7 @@ UNICODE_PATH = 0x7075
 METHODS = {zipfile.ZIP_STORED: "stored", zipfile.ZIP_DEFLATED: "deflated"}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ZipLimits:
     """What a zip may hold. ratio: bytes that come out for each that lies in the file, of all files together and, unless
     entry_ratio says otherwise, of each. depth: folders around a file. is_lenient: taken as common archivers write it, with
@@ -49,7 +49,7 @@ class ZipLimits:
     is_lenient: bool = False
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ZipEntry:
     """A file in a zip. num_bytes: once unpacked. offset, packed_bytes: where it lies in the zip, as it is if not deflated."""
 
@@ -283,7 +283,9 @@ def _located(file: BinaryIO, info: zipfile.ZipInfo, name: str, directory_start: 
     if offset + info.compress_size > directory_start:
         raise _refusal(f"{shown(info.filename)} in it is larger than the zip itself")
     is_deflated = info.compress_type != zipfile.ZIP_STORED
-    return ZipEntry(name, info.file_size, offset, info.compress_size, is_deflated, info.CRC)
+    return ZipEntry(
+        name=name, num_bytes=info.file_size, offset=offset, packed_bytes=info.compress_size, is_deflated=is_deflated, crc=info.CRC
+    )
 
 
 def _check_sizes(entries: list[ZipEntry], limits: ZipLimits) -> None:

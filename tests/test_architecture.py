@@ -121,3 +121,14 @@ def test_core_never_unpickles_and_never_evaluates_text(path):
         ast.unparse(node) for node in ast.walk(tree) if isinstance(node, ast.keyword) and node.arg == "allow_pickle"
     ]
     assert set(allows_pickles) <= {"allow_pickle=False"}
+
+
+@pytest.mark.parametrize("path", [*CORE, *PAGES], ids=module_name)
+def test_records_of_more_than_three_fields_are_made_by_keyword(path):
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ClassDef):
+            fields = [s for s in node.body if isinstance(s, ast.AnnAssign) and "ClassVar" not in ast.unparse(s.annotation)]
+            ways = [ast.unparse(way) for way in node.decorator_list if ast.unparse(way).startswith("dataclass")]
+            given = [way for way in ways if "init=False" not in way]
+            if given and sum("init=False" not in ast.unparse(field) for field in fields) > 3:
+                assert "kw_only=True" in given[0], node.name

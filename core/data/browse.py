@@ -16,7 +16,7 @@ Show = Literal["all", "in use", "left out", "relabelled", "flagged", "duplicates
 MEAN_OF = 1000  # pictures of a class
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Filter:
     """split, class_name: empty for all. text: part of the file's name, whatever the case."""
 
@@ -70,7 +70,7 @@ class Browser:
             now = {"exclude": self.kept, "include": ~self.kept}
             fits = now[kind] if kind in now else self._are_in(self.edits.flagged) == (kind == "unflag")
             changed, as_delivered = [i for i in indices if fits[i]], ()
-        return Action(kind, tuple(map(key, changed)), label, as_delivered=as_delivered) if changed else None
+        return Action(kind=kind, images=tuple(map(key, changed)), label=label, as_delivered=as_delivered) if changed else None
 
     def class_mean(self, label: int) -> np.ndarray | None:
         """(C, H, W) uint8, the mean of up to a thousand training pictures of a class spread over it; None without any."""

@@ -24,7 +24,7 @@ AS_DELIVERED = "none"  # as a revision: no edits, whatever there are
 WORDS = {"relabel": "relabelled", "exclude": "left out", "include": "taken back in", "flag": "flagged", "unflag": "unflagged"}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Action:
     """pictures: by their keys in the store. label: the new class.
 
@@ -99,7 +99,10 @@ def actions_on(workspace: Workspace, dataset: str) -> list[Action]:
     """Everything done to a set and not undone, in order."""
     try:
         content = json.loads((_folder(workspace, dataset) / "actions.json").read_text())
-        return [Action(a["kind"], tuple(a["pictures"]), a["label"], tuple(a.get("as_delivered", ()))) for a in content["actions"]]
+        return [
+            Action(kind=a["kind"], images=tuple(a["pictures"]), label=a["label"], as_delivered=tuple(a.get("as_delivered", ())))
+            for a in content["actions"]
+        ]
     except FileNotFoundError:
         return []
     except (ValueError, KeyError, TypeError) as error:

@@ -20,7 +20,7 @@ MAX_NAME = 100
 UPLOADS = "uploads"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ImportedSet:
     """fingerprint: of its pictures when it was imported. size_px: what photographs of varying size are brought to, by `fit`."""
 

@@ -18,7 +18,7 @@ LISTED_PAIRS = 1000
 Between = Literal["splits", "classes", "same class"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Pair:
     """Two pictures of the store that are one. between: what makes it matter most."""
 
@@ -37,7 +37,7 @@ class Finding:
     remedy: str = ""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Report:
     """counts: pictures in use by split and class. leaking: training (or validation) pictures whose copies stand in a split
     that judges. num_pairs: by what they stand between; pairs: the first thousand, those that matter most first."""
@@ -114,23 +114,23 @@ def report_on(store: ImageStore, edits: Edits) -> Report:
     by_area = sizes[np.argsort(sizes.astype(np.int64).prod(axis=1), kind="stable")]
     present = [n for n in counts["train"].values() if n]
     report = Report(
-        store.meta.origin,
-        store.meta.layout,
-        store.meta.shape,
-        names,
-        counts,
-        edits.summary,
-        [s for s in store.skipped if s.get("kind") == "unreadable"],
-        [s for s in store.skipped if s.get("kind") != "unreadable"],
-        tuple(by_area[0].tolist()),
-        tuple(by_area[-1].tolist()),
-        len(sizes),
-        num_pairs,
-        pairs,
-        leaking,
-        contradicting,
-        max(present) / min(present) if present else 1.0,
-        store.meta.empty_classes,
+        origin=store.meta.origin,
+        layout=store.meta.layout,
+        shape=store.meta.shape,
+        class_names=names,
+        counts=counts,
+        edits=edits.summary,
+        unreadable=[s for s in store.skipped if s.get("kind") == "unreadable"],
+        skipped=[s for s in store.skipped if s.get("kind") != "unreadable"],
+        smallest=tuple(by_area[0].tolist()),
+        largest=tuple(by_area[-1].tolist()),
+        num_sizes=len(sizes),
+        num_pairs=num_pairs,
+        pairs=pairs,
+        leaking=leaking,
+        contradicting=contradicting,
+        imbalance=max(present) / min(present) if present else 1.0,
+        empty_classes=store.meta.empty_classes,
     )
     report.findings.extend(_findings(report))
     return report
@@ -146,7 +146,7 @@ def split_codes(store: ImageStore) -> np.ndarray:
 
 def separation(store: ImageStore, report: Report) -> Action:
     """Keeps all copies of a picture on one side: of train, and of validation where test has one too, they are left out; test stays as it is."""
-    return Action("exclude", tuple(store.key(i) for i in report.leaking.tolist()))
+    return Action(kind="exclude", images=tuple(store.key(i) for i in report.leaking.tolist()))
 
 
 def _trouble(groups: np.ndarray, splits: np.ndarray, labels: np.ndarray, kept: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -171,7 +171,10 @@ def _pairs(store: ImageStore, splits: np.ndarray, labels: np.ndarray, kept: np.n
     kinds = np.where(other_split, 0, np.where(other_class, 1, 2))
     words: tuple[Between, ...] = ("splits", "classes", "same class")
     order = np.argsort(kinds, kind="stable")[:LISTED_PAIRS]
-    listed = [Pair(int(pairs[i, 0]), int(pairs[i, 1]), bool(is_exact[i]), words[kinds[i]]) for i in order.tolist()]
+    listed = [
+        Pair(first=int(pairs[i, 0]), second=int(pairs[i, 1]), is_exact=bool(is_exact[i]), between=words[kinds[i]])
+        for i in order.tolist()
+    ]
     return listed, {word: int((kinds == code).sum()) for code, word in enumerate(words)}
 
 

@@ -29,7 +29,7 @@ from core.workspace import Workspace
 HELD_OUT = 0.2  # of a set without a split to judge on
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class DatasetInfo:
     """What a model and a configuration must fit: shape (C, H, W), number of classes, pictures by split.
 
@@ -220,14 +220,23 @@ def dataset_info(workspace: Workspace, config: TrainConfig) -> DatasetInfo:
             counts["train"] -= counts[name]
     counts = {name: count for name, count in counts.items() if count}
     shape = _fitted_shape(record.shape, config.preprocessing)
-    return DatasetInfo(record.title, shape, record.num_classes, counts, False, edits.summary)
+    return DatasetInfo(
+        title=record.title, shape=shape, num_classes=record.num_classes, splits=counts, is_ready=False, edits=edits.summary
+    )
 
 
 def describe_dataset(workspace: Workspace, config: DataConfig, store: ImageStore, division: Division) -> DatasetInfo:
     """The same of a set that is here and divided."""
     counts = {name: len(indices) for name, indices in division.splits.items()}
     summary = edits_at(workspace, config.dataset, config.edits).summary
-    return DatasetInfo(title_of(workspace, config.dataset), store.meta.shape, store.num_classes, counts, True, summary)
+    return DatasetInfo(
+        title=title_of(workspace, config.dataset),
+        shape=store.meta.shape,
+        num_classes=store.num_classes,
+        splits=counts,
+        is_ready=True,
+        edits=summary,
+    )
 
 
 def _unread_info(title: str, listing: Listing, config: TrainConfig, edits: Edits) -> DatasetInfo:
@@ -243,7 +252,14 @@ def _unread_info(title: str, listing: Listing, config: TrainConfig, edits: Edits
         first += counts[split]
     splits = split_indices(labels, delivered, config.data, kept)
     shape = shape_of(listing, config.preprocessing)
-    return DatasetInfo(title, shape, len(number), {name: len(indices) for name, indices in splits.items()}, False, edits.summary)
+    return DatasetInfo(
+        title=title,
+        shape=shape,
+        num_classes=len(number),
+        splits={name: len(indices) for name, indices in splits.items()},
+        is_ready=False,
+        edits=edits.summary,
+    )
 
 
 def _store_path(workspace: Workspace, dataset: str, place: Path | None, fingerprint: str, preprocessing: Preprocessing) -> Path:
@@ -289,7 +305,9 @@ def _brought_to(source: Source, preprocessing: Preprocessing) -> Source:
         for block in source.blocks(progress):
             for start in range(0, len(block.images), 4096):
                 part = slice(start, start + 4096)
-                yield Block(block.split, np.stack([fitted(a) for a in block.images[part]]), block.labels[part])
+                yield Block(
+                    split=block.split, images=np.stack([fitted(a) for a in block.images[part]]), labels=block.labels[part]
+                )
 
     return replace(source, shape=shape, blocks=blocks)
 

@@ -85,7 +85,7 @@ def unit_bars(values: np.ndarray) -> go.Figure:
     return figure
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Group:
     """Points that look alike in a map. members: (n,) bool."""
 
@@ -101,24 +101,33 @@ def by_class(classes: np.ndarray, names: Sequence[str]) -> list[Group]:
     present = [int(k) for k in np.unique(classes)]
     assert len(present) <= MOST_COLOURED
     return [
-        Group(names[k], classes == k, PALETTE[i % len(PALETTE)], SYMBOLS[i // len(PALETTE)], has_label=True)
+        Group(
+            name=names[k],
+            members=classes == k,
+            colour=PALETTE[i % len(PALETTE)],
+            symbol=SYMBOLS[i // len(PALETTE)],
+            has_label=True,
+        )
         for i, k in enumerate(present)
     ]
 
 
 def by_outcome(labels_: np.ndarray, predicted: np.ndarray) -> list[Group]:
     right = labels_ == predicted
-    return [Group("right", right, "#56B4E9"), Group("wrong", ~right, "#D55E00", "x")]
+    return [
+        Group(name="right", members=right, colour="#56B4E9"),
+        Group(name="wrong", members=~right, colour="#D55E00", symbol="x"),
+    ]
 
 
 def by_one_class(labels_: np.ndarray, predicted: np.ndarray, chosen: int, name: str) -> list[Group]:
     """Points of one class, those that were taken for it, and the rest."""
     own, taken = labels_ == chosen, predicted == chosen
     return [
-        Group("the others", ~own & ~taken, NEUTRAL),
-        Group(f"{name}, recognised", own & taken, "#0072B2"),
-        Group(f"{name}, missed", own & ~taken, "#E69F00", "diamond"),
-        Group(f"others taken for {name}", ~own & taken, "#D55E00", "x"),
+        Group(name="the others", members=~own & ~taken, colour=NEUTRAL),
+        Group(name=f"{name}, recognised", members=own & taken, colour="#0072B2"),
+        Group(name=f"{name}, missed", members=own & ~taken, colour="#E69F00", symbol="diamond"),
+        Group(name=f"others taken for {name}", members=~own & taken, colour="#D55E00", symbol="x"),
     ]
 
 

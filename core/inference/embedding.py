@@ -27,7 +27,7 @@ STEP = 10  # iterations of t-SNE between two reports
 ITERATIONS = (250, 500)  # of t-SNE, with early exaggeration and without
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Points:
     """scores: (n, d) float32, principal components, those of the most variance first. explained: (d,) shares of the variance, 0..1.
 
@@ -63,7 +63,14 @@ def points_of(
         raise InputError("The network gives numbers that are not finite; there is no map of them.", code="checkpoint")
     progress("Looking for the main directions", 0, 0)
     scores, explained = principal_components(values)
-    return Points(positions, predicted, scores, explained, num_features, values.shape[1])
+    return Points(
+        positions=positions,
+        predicted=predicted,
+        scores=scores,
+        explained=explained,
+        num_features=num_features,
+        num_used=values.shape[1],
+    )
 
 
 def features(

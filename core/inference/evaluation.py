@@ -82,7 +82,14 @@ def evaluate_checkpoint(of: ToEvaluate, progress: Progress = no_progress) -> Che
     """The forward pass over all of them."""
     mean, std = torch.tensor(of.spec.preprocessing.mean), torch.tensor(of.spec.preprocessing.std)
     indices = torch.from_numpy(of.indices)
-    data = TrainingData(torch.from_numpy(of.store.images), torch.from_numpy(of.labels), indices, indices, mean, std)
+    data = TrainingData(
+        images=torch.from_numpy(of.store.images),
+        labels=torch.from_numpy(of.labels),
+        train=indices,
+        evaluated=indices,
+        mean=mean,
+        std=std,
+    )
     num_classes, total = len(of.spec.class_names), len(of.indices)
     logits: list[Tensor] | None = [] if total * num_classes * 4 <= MAX_LOGIT_BYTES else None
     position = {"epoch": 0, "step": 0, "examples": 0, "seconds": 0.0, "split": of.split}

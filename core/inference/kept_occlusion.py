@@ -21,7 +21,7 @@ from core.workspace import Workspace
 OCCLUSIONS = ArtifactKind("artifacts/occlusion", 64)  # 200 kB each for pictures of 224 pixels
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Covering:
     """target: the class. patch, stride: pixels of the covered square and of its moves. temperature: of the prediction explained."""
 

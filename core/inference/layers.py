@@ -19,7 +19,7 @@ from core.models.first_layer import first_weighted
 from core.models.network_spec import NetworkSpec
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Layer:
     """path: the module's name within the network. use: 0 where it is used first in a pass; a shared ReLU is used several times.
 
@@ -49,7 +49,15 @@ def layers_of(spec: NetworkSpec) -> tuple[Layer, ...]:
 
     def note(path: str, module: nn.Module, output: Tensor) -> None:
         use = uses[path] = uses.get(path, -1) + 1
-        found.append(Layer(path, use, kind_of(module), tuple(output.shape[1:]), isinstance(module, nn.Conv2d)))
+        found.append(
+            Layer(
+                path=path,
+                use=use,
+                kind=kind_of(module),
+                shape=tuple(output.shape[1:]),
+                is_convolution=isinstance(module, nn.Conv2d),
+            )
+        )
 
     with torch.inference_mode():
         watched(model, {path: note for path, module in model.named_modules() if _is_layer(path, module)})(images)
@@ -100,7 +108,7 @@ def watched(model: nn.Module, watchers: dict[str, Watcher]) -> nn.Module:
     return own
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Filters:
     """values: (F, c, h, w) with c 1 or 3, a small picture for each filter; or (1, 1, rows, columns), all weights as one table.
 
@@ -130,17 +138,17 @@ def filters(model: nn.Module, spec: NetworkSpec, layer: Layer, channel: int | No
         if sees_image and weight.shape[1] == math.prod(spec.shape):
             weight = weight.reshape(-1, *spec.shape)
         else:
-            return Filters(weight[None, None], weight.shape, weight.shape[1], is_table=True)
+            return Filters(values=weight[None, None], shape=weight.shape, num_inputs=weight.shape[1], is_table=True)
     inputs = weight.shape[1]
     is_colour = sees_image and inputs == 3
     if inputs == 1 or is_colour:
-        return Filters(weight, module.weight.shape, inputs, is_colour=is_colour)
+        return Filters(values=weight, shape=module.weight.shape, num_inputs=inputs, is_colour=is_colour)
     if weight.shape[2:] == (1, 1):
-        return Filters(weight[:, :, 0, 0][None, None], module.weight.shape, inputs, is_table=True)
+        return Filters(values=weight[:, :, 0, 0][None, None], shape=module.weight.shape, num_inputs=inputs, is_table=True)
     if channel is not None and not 0 <= channel < inputs:
         raise InputError(f"{layer.path} has {inputs} input channels, there is no channel {channel + 1}.", code="layer")
     values = weight.mean(axis=1, keepdims=True) if channel is None else weight[:, channel : channel + 1]
-    return Filters(values, module.weight.shape, inputs)
+    return Filters(values=values, shape=module.weight.shape, num_inputs=inputs)
 
 
 def kind_of(module: nn.Module) -> str:

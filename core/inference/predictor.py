@@ -15,7 +15,7 @@ from core.runs.calibration import PLAIN, Calibration, calibration_of
 from core.runs.checkpoints import Checkpoint, load_network
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Prediction:
     """probabilities: (K,) float32, sums to 1. seen: (C, H, W) uint8, the picture as the network got it. done: how it became so.
 
@@ -48,7 +48,7 @@ def predict(checkpoint: Checkpoint, image: Image.Image) -> Prediction:
         logits = model(normalise(torch.from_numpy(seen)[None], mean, std))
     calibration = calibration_of(checkpoint)
     probabilities = (logits[0].float() / calibration.temperature).softmax(dim=0).numpy()
-    return Prediction(spec.class_names, probabilities, seen, done, calibration)
+    return Prediction(class_names=spec.class_names, probabilities=probabilities, seen=seen, done=done, calibration=calibration)
 
 
 def network_of(checkpoint: Checkpoint) -> tuple[nn.Module, NetworkSpec]:

@@ -10,7 +10,7 @@ BINS = 15  # as in Guo and others
 HOTTEST = 20.0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Reliability:
     """By bins of confidence from 0 to 1, each (B,): the mean confidence, the share that is right (both NaN for none), and the pictures.
 
@@ -33,7 +33,9 @@ def reliability(confidence: np.ndarray, is_right: np.ndarray, bins: int = BINS) 
         means = np.bincount(place, confidence, bins) / counts
         right = np.bincount(place, is_right, bins) / counts
     gaps = np.where(counts > 0, np.abs(means - right), 0.0)
-    return Reliability(means, right, counts, float((counts * gaps).sum() / max(1, len(confidence))))
+    return Reliability(
+        confidence=means, accuracy=right, counts=counts, ece=float((counts * gaps).sum() / max(1, len(confidence)))
+    )
 
 
 def at_temperature(logits: np.ndarray, temperature: float) -> np.ndarray:
@@ -73,7 +75,7 @@ def halves(labels: np.ndarray, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
     return np.sort(order[::2]), np.sort(order[1::2])
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Scaling:
     """A temperature fitted on one half of the pictures, and what it does to the other. before, after: on that half.
 
@@ -99,14 +101,14 @@ def scale(logits: np.ndarray, labels: np.ndarray) -> Scaling | None:
     is_right = logits[held].argmax(axis=1) == labels[held]
     plain, scaled = (at_temperature(logits[held], t).max(axis=1) for t in (1.0, temperature))
     return Scaling(
-        temperature,
-        reliability(plain, is_right),
-        reliability(scaled, is_right),
-        negative_log_likelihood(logits[held], labels[held]),
-        negative_log_likelihood(logits[held], labels[held], temperature),
-        len(fitted),
-        held,
-        scaled,
+        temperature=temperature,
+        before=reliability(plain, is_right),
+        after=reliability(scaled, is_right),
+        nll_before=negative_log_likelihood(logits[held], labels[held]),
+        nll_after=negative_log_likelihood(logits[held], labels[held], temperature),
+        num_fitted=len(fitted),
+        held=held,
+        confidence=scaled,
     )
 
 

@@ -19,7 +19,7 @@ class Share:
     high: float
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ClassRow:
     """recall is what people call the accuracy of a class. f1: NaN where the class neither occurs nor was predicted."""
 
@@ -39,7 +39,7 @@ class Means:
     f1: float
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ClassReport:
     """macro: every class counts the same. weighted: by its number of pictures."""
 
@@ -69,17 +69,17 @@ def class_report(labels: np.ndarray, predicted: np.ndarray, names: Sequence[str]
         columns = right / support, right / answered, 2 * right / (support + answered)
     f1 = columns[2].tolist()
     rows = [
-        ClassRow(name, wilson(r, s), wilson(r, a), f, s)
+        ClassRow(name=name, recall=wilson(r, s), precision=wilson(r, a), f1=f, support=s)
         for name, r, s, a, f in zip(names, right.tolist(), support.tolist(), answered.tolist(), f1, strict=True)
     ]
     occurs = support + answered > 0
     means = [np.nan_to_num(column)[occurs] for column in columns]
     weights = support[occurs]
     return ClassReport(
-        wilson(int(right.sum()), len(labels)),
-        rows,
-        Means(*(float(column.mean()) if len(column) else 0.0 for column in means)),
-        Means(*(float(np.average(column, weights=weights)) if len(column) else 0.0 for column in means)),
+        accuracy=wilson(int(right.sum()), len(labels)),
+        rows=rows,
+        macro=Means(*(float(column.mean()) if len(column) else 0.0 for column in means)),
+        weighted=Means(*(float(np.average(column, weights=weights)) if len(column) else 0.0 for column in means)),
     )
 
 

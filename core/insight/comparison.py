@@ -24,7 +24,7 @@ TOLD_APART = 0.05  # below this probability a difference is not put down to chan
 LEAST_SAID = 0.0001
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Matching:
     """The N pictures that both runs were judged on, with the same true class. in_a, in_b: (N,) their positions among each run's
     evaluated pictures. labels: (N,) true classes, numbers in names. of_a, of_b: what each run's class numbers are there.
@@ -65,7 +65,17 @@ def match(workspace: Workspace, a: Run, b: Run) -> Matching:
     if not same.any():
         raise InputError("Their pictures are the same, but not one has the same true class in both runs.", code="comparison")
     in_a, in_b = in_a[same], in_b[same]
-    return Matching(in_a, in_b, of_a[labels_a[in_a]], names, of_a, of_b, len(labels_a), len(labels_b), int((~same).sum()))
+    return Matching(
+        in_a=in_a,
+        in_b=in_b,
+        labels=of_a[labels_a[in_a]],
+        names=names,
+        of_a=of_a,
+        of_b=of_b,
+        num_a=len(labels_a),
+        num_b=len(labels_b),
+        num_relabelled=int((~same).sum()),
+    )
 
 
 @dataclass(frozen=True)
@@ -159,7 +169,7 @@ def paired_difference(both: int, fixed: int, broken: int, count: int) -> Share:
     return Share(value, max(-1.0, value - low), min(1.0, value + high))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ClassChange:
     """One class: its pictures among those compared, the share that each run gets right, and how many were fixed and broken."""
 
@@ -187,7 +197,9 @@ def by_class(comparison: Comparison) -> list[ClassChange]:
         comparison.broken,
     )
     return [
-        ClassChange(name, support, right_a / support, right_b / support, fixed, broken)
+        ClassChange(
+            name=name, support=support, accuracy_a=right_a / support, accuracy_b=right_b / support, fixed=fixed, broken=broken
+        )
         for name, support, right_a, right_b, fixed, broken in zip(names, *map(count, columns), strict=True)
         if support
     ]

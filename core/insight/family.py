@@ -15,7 +15,7 @@ MOST_NAMED = 2  # changes; of more, only these are named
 LONGEST = 40  # characters of a value
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Member:
     """One run of a family. entry: None where it is gone. depth: 0 for those whose parent is not shown. change: against its parent."""
 
@@ -42,7 +42,7 @@ def family_of(workspace: Workspace, run_ids: Iterable[str], most: int = MOST) ->
     parents = {id: entry.parent for id, entry in by_id.items() if entry.parent and entry.parent != id}
     ids, num_left_out = relatives(parents, run_ids, most)
     members = [
-        Member(id, by_id.get(id), depth, _change(workspace, by_id, id, parents[id]) if depth else "")
+        Member(id=id, entry=by_id.get(id), depth=depth, change=_change(workspace, by_id, id, parents[id]) if depth else "")
         for id, depth in as_tree(parents, ids)
     ]
     return Family(members, num_left_out)

@@ -14,7 +14,7 @@ from core.training.events import Predictions
 Kind = Literal["early", "late", "forgotten", "never"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Learning:
     """Of N pictures over E epochs after the first. learned_at: (N,) the epoch after which the picture was right first, 0 for never.
     forgotten: (N,) times. suspicion: (N,) 0..1, the mean probability that its label was denied; high where the label may be wrong.
@@ -53,4 +53,6 @@ def learning_of(records: dict[int, Predictions], labels: np.ndarray) -> Learning
         forgotten += was_right & ~is_right
         was_right = is_right
         denied += 1 - record.true_probability.astype(np.float64)
-    return Learning(epochs, learned_at, forgotten, was_right, denied / max(1, len(epochs)))
+    return Learning(
+        epochs=epochs, learned_at=learned_at, forgotten=forgotten, is_right=was_right, suspicion=denied / max(1, len(epochs))
+    )

@@ -28,7 +28,7 @@ from core.training.events import Predictions, Started
 from core.workspace import Workspace
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Sample:
     """One evaluated picture with its true and its predicted class, and how sure the network was, 0..1."""
 
@@ -38,7 +38,7 @@ class Sample:
     confidence: float
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class EvaluatedImages:
     """All that is known of evaluated pictures after an epoch. indices: into the store; labels: true classes.
 
@@ -75,7 +75,9 @@ def evaluated_after(run: Run, epoch: int) -> EvaluatedImages | None:
     indices, labels = evaluated_images(run)
     if predictions is None or len(predictions.predicted) != len(labels):
         return None
-    return EvaluatedImages(epoch, run.config.data.evaluate_on, indices, labels, predictions)
+    return EvaluatedImages(
+        epoch=epoch, split=run.config.data.evaluate_on, indices=indices, labels=labels, predictions=predictions
+    )
 
 
 def class_names_of(run: Run) -> list[str]:
@@ -87,7 +89,15 @@ def class_names_of(run: Run) -> list[str]:
 
 def evaluated_by(evaluation: Evaluation) -> EvaluatedImages:
     """The same of an evaluation that was made by hand."""
-    return EvaluatedImages(evaluation.about.epoch, evaluation.about.split, *evaluation.images, evaluation.predictions, evaluation)
+    indices, labels = evaluation.images
+    return EvaluatedImages(
+        epoch=evaluation.about.epoch,
+        split=evaluation.about.split,
+        indices=indices,
+        labels=labels,
+        predictions=evaluation.predictions,
+        evaluation=evaluation,
+    )
 
 
 def checkpoint_for(run: Run, evaluated: EvaluatedImages) -> Checkpoint:
@@ -219,10 +229,10 @@ def samples(workspace: Workspace, run: Run, epoch: int, count: int = NUM_SAMPLES
         return []
     return [
         Sample(
-            array_to_image(store.images[indices[i]]),
-            int(labels[i]),
-            int(predictions.predicted[i]),
-            float(predictions.confidence[i]),
+            image=array_to_image(store.images[indices[i]]),
+            true=int(labels[i]),
+            predicted=int(predictions.predicted[i]),
+            confidence=float(predictions.confidence[i]),
         )
         for i in spread(len(indices), count)
     ]

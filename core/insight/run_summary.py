@@ -10,7 +10,7 @@ from core.runs.history import history_of
 from core.runs.status import status_of
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class RunSummary:
     """accuracy, loss, epoch: of the last evaluation; None or 0 before the first. best: None before training began.
 
@@ -38,17 +38,17 @@ def run_summary(run: Run) -> RunSummary:
     speeds = history.columns("images_per_s")[0]
     speeds = speeds[np.isfinite(speeds)]
     return RunSummary(
-        status.state,
-        wilson(sum(last.correct), sum(last.support)) if last else None,
-        last.loss if last else None,
-        last.epoch if last else 0,
-        config.epochs,
-        best.accuracy if best else None,
-        best.epoch if best else None,
-        status.seconds,
-        started.num_parameters if started else None,
-        float(np.median(speeds)) if len(speeds) else None,
-        config.model.name,
-        started.dataset if started else config.data.dataset,
-        f"{started.num_evaluated:,} {started.evaluated_split}" if started else "",
+        state=status.state,
+        accuracy=wilson(sum(last.correct), sum(last.support)) if last else None,
+        loss=last.loss if last else None,
+        epoch=last.epoch if last else 0,
+        epochs=config.epochs,
+        best=best.accuracy if best else None,
+        best_epoch=best.epoch if best else None,
+        seconds=status.seconds,
+        num_parameters=started.num_parameters if started else None,
+        images_per_s=float(np.median(speeds)) if len(speeds) else None,
+        model=config.model.name,
+        dataset=started.dataset if started else config.data.dataset,
+        evaluated_on=f"{started.num_evaluated:,} {started.evaluated_split}" if started else "",
     )

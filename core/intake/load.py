@@ -150,7 +150,7 @@ def _from_weights(
     wanted = wanted_by(guess)
     with tempfile.TemporaryDirectory(prefix=".new-", dir=workspace.runs) as folder:
         clean = Path(folder) / "weights.safetensors"
-        (notes,) = examine([Task(path, kind, wanted, clean)])
+        (notes,) = examine([Task(file=path, kind=kind, wanted=wanted, out=clean)])
         # only now: the set may have to be downloaded first
         config, network = _with_images(workspace, config, data, progress)
         if wanted_by(network) != wanted:
@@ -205,7 +205,7 @@ def _from_checkpoint(workspace: Workspace, path: Path, file_name: str, config: T
         )
         _check_classes(workspace, config, network)
         clean = Path(temporary) / "clean.safetensors"
-        (notes,) = examine([Task(folder / "weights.safetensors", "safetensors", wanted, clean)])
+        (notes,) = examine([Task(file=folder / "weights.safetensors", kind="safetensors", wanted=wanted, out=clean)])
         if base.model != config.model:
             notes.append(f"The checkpoint's own model was taken: {config.model}.")
         return _new_run(workspace, config, network, clean, file_name, folder.name, notes), notes

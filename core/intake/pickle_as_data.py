@@ -514,7 +514,7 @@ def _tensor(path: str, arguments: tuple[Any, ...]) -> StoredTensor | Opaque:
         raise ValueError("a shape that is none")
     if 0 not in shape and offset + sum((n - 1) * stride for n, stride in zip(shape, strides, strict=True)) >= room:
         raise _refusal("a tensor in it reaches beyond the numbers stored for it", hint="Copy or download the file again.")
-    return StoredTensor(dtype, shape, strides, offset * DTYPE_BYTES.get(dtype, 1), storage.key)
+    return StoredTensor(dtype=dtype, shape=shape, strides=strides, offset=offset * DTYPE_BYTES.get(dtype, 1), storage=storage.key)
 
 
 def _refusal(reason: str, hint: str = SAVE_HINT) -> InputError:

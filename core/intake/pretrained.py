@@ -37,5 +37,5 @@ def make_pretrained_ready(workspace: Workspace, network: ModelConfig, progress: 
     )
     with tempfile.TemporaryDirectory(prefix=".new-", dir=workspace.models) as folder:
         clean = Path(folder) / "weights.safetensors"
-        examine([Task(original, "torch", wanted_by(spec), clean)])
+        examine([Task(file=original, kind="torch", wanted=wanted_by(spec), out=clean)])
         os.replace(clean, weights_path(workspace, model))

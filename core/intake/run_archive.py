@@ -103,7 +103,7 @@ def _verify_checkpoints(run: Run, config: TrainConfig) -> int | None:
             raise _refusal(f"{checkpoint.name} is of another network than its configuration")
         num_classes = len(spec.class_names)
         check_state(checkpoint.path, config, spec)
-        tasks.append(Task(checkpoint.path / "weights.safetensors", "safetensors", wanted))
+        tasks.append(Task(file=checkpoint.path / "weights.safetensors", kind="safetensors", wanted=wanted))
     if tasks:
         examine(tasks)
     for pointer in ("best", "last"):
@@ -139,8 +139,8 @@ def _ended(last: dict[str, Any] | None) -> Ended:
     last = last or {}
     is_paused = last.get("kind") == "ended"
     return Ended(
-        "paused" if is_paused else "interrupted",
-        last["message"] if is_paused else STILL_TRAINING,
+        reason="paused" if is_paused else "interrupted",
+        message=last["message"] if is_paused else STILL_TRAINING,
         cause="hand" if is_paused else "",
         epoch=last.get("epoch") or 0,
         step=last.get("step") or 0,

@@ -67,7 +67,7 @@ def _tensor(name: str, entry: Any, start: int, file_bytes: int) -> StoredTensor:
         raise _refusal(f"the entry {shown(name)} is of the type {shown(dtype)}, which is not known here")
     if len(shape) > MAX_DIMENSIONS or not all(type(n) is int and 0 <= n < 2**48 for n in shape):
         raise _refusal(f"the entry {shown(name)} has a shape that is none")
-    tensor = StoredTensor(dtype, tuple(shape), contiguous_strides(tuple(shape)), start + first)
+    tensor = StoredTensor(dtype=dtype, shape=tuple(shape), strides=contiguous_strides(tuple(shape)), offset=start + first)
     if not 0 <= first <= end <= file_bytes - start:
         raise _refusal(f"the entry {shown(name)} lies outside of the file", "Copy or download it again.")
     if end - first != num_bytes(tensor):

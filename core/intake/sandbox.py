@@ -24,7 +24,7 @@ BASE_S, S_PER_GIGABYTE = 20.0, 20.0
 MAX_FILE_BYTES = 8 * GIGABYTE
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Task:
     """A file to examine against what a network wants. out: where its weights are to go, None to examine only."""
 

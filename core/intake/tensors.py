@@ -24,7 +24,7 @@ DTYPE_BYTES = {
 }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class StoredTensor:
     """dtype: a key of DTYPE_BYTES, or "?". strides: in elements. offset: in bytes, from the start of its storage.
 

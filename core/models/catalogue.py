@@ -15,7 +15,7 @@ from core.models.residual import LightResidualCNN, ResidualCNN
 from core.models.torchvision_families import from_torchvision
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ModelEntry:
     """build(shape, num_classes, width) returns the network, or raises InputError where the pictures are too small."""
 
@@ -29,39 +29,58 @@ MODELS = {
     record.name: record
     for record in (
         ModelEntry(
-            "mnist-first-cnn", "First CNN", "Two convolutions with dropout: the classic first network for MNIST.", MnistFirstCNN
+            name="mnist-first-cnn",
+            title="First CNN",
+            summary="Two convolutions with dropout: the classic first network for MNIST.",
+            build=MnistFirstCNN,
         ),
         ModelEntry(
-            "mnist-batchnorm-cnn",
-            "Batch norm CNN",
-            "Two small convolutions with batch norm and average pooling.",
-            MnistBatchnormCNN,
+            name="mnist-batchnorm-cnn",
+            title="Batch norm CNN",
+            summary="Two small convolutions with batch norm and average pooling.",
+            build=MnistBatchnormCNN,
         ),
         ModelEntry(
-            "cifar10-quick",
-            "Quick CNN",
-            "Three convolutions and nothing between them: for small colour photographs.",
-            Cifar10Quick,
-        ),
-        ModelEntry("cifar10-blitz", "Blitz CNN", "LeNet for colour: the network of PyTorch's own tutorial.", Cifar10Blitz),
-        ModelEntry(
-            "residual-light", "Light residual CNN", "Shortcuts and batch norm, for small grey pictures.", LightResidualCNN
-        ),
-        ModelEntry("residual-cnn", "Residual CNN", "Shortcuts and batch norm, for colour photographs.", ResidualCNN),
-        ModelEntry(
-            "resnet18",
-            "ResNet-18",
-            "For photographs of 64 pixels and more; there are pretrained weights.",
-            partial(from_torchvision, "resnet18", 32),
+            name="cifar10-quick",
+            title="Quick CNN",
+            summary="Three convolutions and nothing between them: for small colour photographs.",
+            build=Cifar10Quick,
         ),
         ModelEntry(
-            "mobilenet-v3-small",
-            "MobileNet v3, small",
-            "For photographs, quick on a CPU; there are pretrained weights.",
-            partial(from_torchvision, "mobilenet_v3_small", 32),
+            name="cifar10-blitz",
+            title="Blitz CNN",
+            summary="LeNet for colour: the network of PyTorch's own tutorial.",
+            build=Cifar10Blitz,
         ),
         ModelEntry(
-            "mlp", "Perceptron", "Two hidden layers, no convolution: to see what convolutions are for.", MultilayerPerceptron
+            name="residual-light",
+            title="Light residual CNN",
+            summary="Shortcuts and batch norm, for small grey pictures.",
+            build=LightResidualCNN,
+        ),
+        ModelEntry(
+            name="residual-cnn",
+            title="Residual CNN",
+            summary="Shortcuts and batch norm, for colour photographs.",
+            build=ResidualCNN,
+        ),
+        ModelEntry(
+            name="resnet18",
+            title="ResNet-18",
+            summary="For photographs of 64 pixels and more; there are pretrained weights.",
+            build=partial(from_torchvision, "resnet18", 32),
+        ),
+        ModelEntry(
+            name="mobilenet-v3-small",
+            title="MobileNet v3, small",
+            summary="For photographs, quick on a CPU; there are pretrained weights.",
+            build=partial(from_torchvision, "mobilenet_v3_small", 32),
+        ),
+        ModelEntry(
+            name="mlp",
+            title="Perceptron",
+            summary="Two hidden layers, no convolution: to see what convolutions are for.",
+            build=MultilayerPerceptron,
         ),
     )
 }

@@ -46,7 +46,7 @@ def _end(run: Run, command: Literal["stop", "pause"], state: EndReason, while_wa
     if status.state == "queued" and not run.is_held():
         append_event(
             run.events,
-            Ended(state, while_waiting, cause="hand", **status.facts),
+            Ended(reason=state, message=while_waiting, cause="hand", **status.facts),
         )
 
 

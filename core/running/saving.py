@@ -96,7 +96,9 @@ class Saver:
     def _event(self, state: TrainState) -> CheckpointSaved:
         assert self.last, "saved or loaded before"
         is_best = state.is_evaluated and state.best is not None and state.best.epoch == state.epoch
-        return CheckpointSaved(self.last.name, state.epoch, state.step, is_best, disk_use(self.last.path))
+        return CheckpointSaved(
+            name=self.last.name, epoch=state.epoch, step=state.step, is_best=is_best, num_bytes=disk_use(self.last.path)
+        )
 
     @property
     def _every(self) -> int:

@@ -401,12 +401,12 @@ class _Course:
 
     def ended(self, reason: EndReason, message: str, cause: EndCause = "") -> Ended:
         if self.session is None:
-            return Ended(reason, message, cause=cause)
+            return Ended(reason=reason, message=message, cause=cause)
         state = self.session.state
         best = state.best
         return Ended(
-            reason,
-            message,
+            reason=reason,
+            message=message,
             epoch=state.epoch,
             step=state.step,
             seconds=state.seconds,

@@ -71,7 +71,7 @@ def _end_of_worker(run: Run, code: int | None) -> Ended:
     status = status_of(run)
     if code is None:
         message = "Its process could not be started: no memory, or no more processes. Resume it later."
-        return Ended("interrupted", message, **status.facts)
+        return Ended(reason="interrupted", message=message, **status.facts)
     if code < 0:
         name = signal.Signals(-code).name
         cause = f"The training process was killed by {name}"
@@ -82,7 +82,7 @@ def _end_of_worker(run: Run, code: int | None) -> Ended:
     else:
         cause = f"The training process ended by itself with status {code}; worker.log in the run's folder may say why"
     message = f"{cause}. {_what_is_left(run)}"
-    return Ended("interrupted", message, **status.facts)
+    return Ended(reason="interrupted", message=message, **status.facts)
 
 
 def _what_is_left(run: Run) -> str:

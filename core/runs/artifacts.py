@@ -49,7 +49,7 @@ class Inputs:
         return digest.hexdigest()[:16]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Artifact:
     """facts: what its maker said of it. sums: the checksum of each of its files."""
 
@@ -133,7 +133,7 @@ def read_artifact(path: Path) -> Artifact | None:
     """None where there is none, or its description is damaged. Its files are compared with their checksums when they are read."""
     try:
         about = unsealed((path / "about.json").read_bytes())
-        return Artifact(path, about, dict(about.pop("sums")), float(about.pop("made_s")))
+        return Artifact(path=path, facts=about, sums=dict(about.pop("sums")), made_s=float(about.pop("made_s")))
     except (OSError, ValueError, TypeError, KeyError):
         return None
 

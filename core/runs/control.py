@@ -14,7 +14,7 @@ from core.runs.history import story_of
 Kind = Literal["stop", "pause", "change"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Command:
     """setting, value: what a change sets, such as "optimizer.lr" to 0.001."""
 
@@ -26,12 +26,12 @@ class Command:
 
 def send(run: Run, kind: Literal["stop", "pause"]) -> int:
     """Leaves a command for the trainer, which looks several times a second. Returns its number."""
-    return _add(run, [Command(0, kind)])
+    return _add(run, [Command(number=0, kind=kind)])
 
 
 def send_changes(run: Run, settings: Mapping[str, Any]) -> int:
     """Leaves a command for each setting, valid ones by then. Returns the last number."""
-    return _add(run, [Command(0, "change", setting, value) for setting, value in settings.items()])
+    return _add(run, [Command(number=0, kind="change", setting=setting, value=value) for setting, value in settings.items()])
 
 
 def _add(run: Run, commands: list[Command]) -> int:

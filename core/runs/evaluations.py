@@ -16,7 +16,7 @@ from core.training.events import Predictions
 EVALUATIONS = ArtifactKind("evaluations", None)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class About:
     """What was judged on what. weights: checksum of the checkpoint's; store, pictures: the folder and the checksum of the judged pictures.
 

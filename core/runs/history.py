@@ -36,7 +36,7 @@ STEP_COLUMNS = {
 }
 
 
-@dataclass
+@dataclass(kw_only=True)
 class History:
     """steps: an array for each of STEP_COLUMNS, one entry a record. evaluations: one per evaluated epoch from 0.
 

@@ -22,7 +22,7 @@ from core.training.events import (
 STEP = StepLogged(step=0, epoch=0, examples=0, seconds=0.0, loss=0.0, accuracy=0.0, lr=0.0, images_per_s=0.0)
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Summary:
     """last: the last event that tells the state. epoch, accuracy: of the last evaluation that counts, 0 and None before the first.
 

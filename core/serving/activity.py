@@ -12,7 +12,7 @@ from core.serving.job_kinds import KINDS
 from core.workspace import Workspace
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Activity:
     """kind: as people call it. title: what is worked on."""
 
@@ -48,7 +48,7 @@ def _all(workspace: Workspace) -> Iterator[Activity]:
 
 def _activity(workspace: Workspace, job: Job, title: str) -> Activity:
     kind = KINDS[job.kind]
-    return Activity(job, kind.title, title, kind.status(workspace, job))
+    return Activity(job=job, kind=kind.title, title=title, status=kind.status(workspace, job))
 
 
 def cancel(workspace: Workspace, job_id: str) -> Job:

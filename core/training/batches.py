@@ -17,7 +17,7 @@ from core.data.transforms.preprocessing import normalise
 CHUNK_BYTES = 8_000_000
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class TrainingData:
     """images: (N, C, H, W) uint8, labels: (N,) int64; train, evaluated: indices into them. mean, std: (C,), pixels 0..1."""
 
@@ -46,12 +46,12 @@ def load_training_data(
     normalisation = config.preprocessing
     assert normalisation.mean and normalisation.std, "resolved before the start"
     return TrainingData(
-        images,
-        torch.from_numpy(division.labels).to(images.device),
-        torch.from_numpy(division.indices("train", config.data.dataset)),
-        torch.from_numpy(division.indices(evaluate_on or config.data.evaluate_on, config.data.dataset)),
-        torch.tensor(normalisation.mean, device=device),
-        torch.tensor(normalisation.std, device=device),
+        images=images,
+        labels=torch.from_numpy(division.labels).to(images.device),
+        train=torch.from_numpy(division.indices("train", config.data.dataset)),
+        evaluated=torch.from_numpy(division.indices(evaluate_on or config.data.evaluate_on, config.data.dataset)),
+        mean=torch.tensor(normalisation.mean, device=device),
+        std=torch.tensor(normalisation.std, device=device),
     )
 
 

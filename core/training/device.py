@@ -8,7 +8,7 @@ from core.config import TrainConfig
 from core.errors import InputError
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Compute:
     device: torch.device
     device_reason: str
@@ -24,7 +24,7 @@ def choose_compute(config: TrainConfig) -> Compute:
     """Device and precision for a configuration. Raises InputError if the device asked for is not there."""
     device, device_reason = choose_device(config.device)
     dtype, precision_reason = _precision(config.precision, config.batch_size, device)
-    return Compute(device, device_reason, dtype, precision_reason)
+    return Compute(device=device, device_reason=device_reason, dtype=dtype, precision_reason=precision_reason)
 
 
 def choose_device(wanted: str) -> tuple[torch.device, str]:

@@ -46,10 +46,10 @@ def evaluate(
         correct=np.bincount(labels[right], minlength=num_classes).tolist(),
         support=np.bincount(labels, minlength=num_classes).tolist(),
         predictions=Predictions(
-            classes.astype(np.uint8 if num_classes <= 256 else np.uint16),
-            torch.cat(confidence).half().numpy(),
-            torch.cat(true_probability).half().numpy(),
-            torch.cat(rank).numpy(),
+            predicted=classes.astype(np.uint8 if num_classes <= 256 else np.uint16),
+            confidence=torch.cat(confidence).half().numpy(),
+            true_probability=torch.cat(true_probability).half().numpy(),
+            rank=torch.cat(rank).numpy(),
         ),
         **position,
     )

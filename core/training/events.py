@@ -52,7 +52,7 @@ class Preparing(Event):
     total: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Started(Event):
     """What was chosen and found at the start, or at a resume.
 
@@ -86,7 +86,7 @@ class Started(Event):
     seconds: float = 0.0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Changed(Event):
     """A setting of the running training was changed by command `number`; it holds for all steps after this one.
 
@@ -114,7 +114,7 @@ class ThreadsChanged(Event):
     threads: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class StepLogged(Event):
     """loss, accuracy: means over the pictures of the steps since the last record, as trained (dropout and augmentation on).
 
@@ -132,7 +132,7 @@ class StepLogged(Event):
     images_per_s: float
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Predictions:
     """A prediction record: for each evaluated picture, in the order of the split. Six bytes a picture up to 256 classes.
 
@@ -146,7 +146,7 @@ class Predictions:
     rank: np.ndarray | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Evaluated(Event):
     """epoch: epochs finished, 0 before training. correct: right predictions of each class. The record goes to its own file.
 
@@ -169,7 +169,7 @@ class Evaluated(Event):
     patience_left: int | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class CheckpointSaved(Event):
     kind: ClassVar[str] = "checkpoint"
     name: str
@@ -179,7 +179,7 @@ class CheckpointSaved(Event):
     num_bytes: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Ended(Event):
     """reason: why no more steps follow. message: a sentence for people, with what is safe and what to do.
 

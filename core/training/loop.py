@@ -72,7 +72,7 @@ class Best:
     epoch: int
 
 
-@dataclass
+@dataclass(kw_only=True)
 class TrainState:
     """Everything that training changes. epoch: finished ones; step_in_epoch: steps done of the one after.
 
@@ -102,7 +102,7 @@ def new_state(config: TrainConfig, model: nn.Module, device: torch.device) -> Tr
     model = model.to(device).to(memory_format=torch.channels_last)
     if config.model.is_frozen:
         freeze_backbone(model)
-    return TrainState(config, model, build_optimizer(config.optimizer, model), Window(device))
+    return TrainState(config=config, model=model, optimizer=build_optimizer(config.optimizer, model), window=Window(device))
 
 
 def train(data: TrainingData, num_classes: int, state: TrainState, compute: Compute) -> Iterator[Event]:

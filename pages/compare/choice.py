@@ -16,7 +16,7 @@ from pages.shared.text import escaped
 OFFERED = 500  # the newest; older ones are sent here from the Runs page
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Contender:
     """A chosen run. letter: what it is called on this page; place: its number among them, from 0. title: its name with its date."""
 
@@ -100,4 +100,7 @@ def _sound(by_id: dict[str, ListedRun], ids: Sequence[str], titles: dict[str, st
             st.warning(f"**{escaped(titles[id])}** can't be compared: {escaped(str(error)[:200])}")
         else:
             found.append(run)
-    return [Contender("ABCDEFGH"[place], place, run, by_id[run.id].title, titles[run.id]) for place, run in enumerate(found)]
+    return [
+        Contender(letter="ABCDEFGH"[place], place=place, run=run, name=by_id[run.id].title, title=titles[run.id])
+        for place, run in enumerate(found)
+    ]

@@ -100,7 +100,7 @@ def of_class(comparison: Comparison, found: np.ndarray) -> np.ndarray:
 
 def _tile(comparison: Comparison, store: ImageStore, indices: np.ndarray, a: Contender, b: Contender, place: int) -> Tile:
     lines = (f"true: {comparison.matching.names[comparison.matching.labels[place]]}", *said_by_both(comparison, a, b, place))
-    return Tile(place, (image_url(store.path.name, int(indices[place])),), lines)
+    return Tile(id=place, urls=(image_url(store.path.name, int(indices[place])),), lines=lines)
 
 
 def said_by_both(comparison: Comparison, a: Contender, b: Contender, place: int) -> tuple[str, str]:

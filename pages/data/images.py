@@ -72,7 +72,7 @@ def filters(browser: Browser) -> Filter:
         persist_state="session",
     )
     text = fourth.text_input("File name", key="filter-text", placeholder="part of it", persist_state="session")
-    return Filter(split or "", class_name or "", text, show)
+    return Filter(split=split or "", class_name=class_name or "", text=text, show=show)
 
 
 def pager(total: int, key: str) -> int:
@@ -105,7 +105,7 @@ def tile(browser: Browser, index: int) -> Tile:
     store = browser.store
     label = store.meta.class_names[browser.labels[index]]
     lines = (label, readable(store.key(index)).rpartition("/")[2], *edited(browser, index))
-    return Tile(index, (image_url(store.path.name, index),), lines, dimmed=not browser.kept[index])
+    return Tile(id=index, urls=(image_url(store.path.name, index),), lines=lines, dimmed=not browser.kept[index])
 
 
 def edited(browser: Browser, index: int) -> list[str]:

@@ -134,7 +134,7 @@ def pair_tile(browser: Browser, number: int, pair: Pair) -> Tile:
         f"{side}: {names[browser.labels[i]]}, {SPLITS[browser.splits[i]]}, {readable(store.key(i))}"
         for side, i in zip(("Left", "Right"), both, strict=True)
     ]
-    return Tile(number, tuple(image_url(store.path.name, i) for i in both), (alike(pair), *lines))
+    return Tile(id=number, urls=tuple(image_url(store.path.name, i) for i in both), lines=(alike(pair), *lines))
 
 
 def alike(pair: Pair) -> str:

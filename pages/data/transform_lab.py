@@ -90,7 +90,7 @@ def _lab(store: ImageStore, start: Composition, characters: bool, image: Image.I
     mean, std = normalisation(composition.preprocessing, own_mean, own_std)
     examined = specimen(image, shape, composition, mean, std, 1000 * lab["seed"] + index)
     with results:
-        facts = SetFacts(characters, shape, (image.height, image.width), own_mean)
+        facts = SetFacts(shows_characters=characters, shape=shape, original_px=(image.height, image.width), mean=own_mean)
         if told := [f"**{SETTINGS[doubt.setting].title}.** {escaped(doubt.sentence)}" for doubt in doubts(composition, facts)]:
             st.warning("\n\n".join(told))
         stages = walk(examined)

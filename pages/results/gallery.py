@@ -122,5 +122,8 @@ def tile(
     lines.append(readable(store.key(index)).rpartition("/")[2])
     lines += edited(browser, index) if browser else []
     return Tile(
-        position, (image_url(store.path.name, index),), tuple(lines), dimmed=browser is not None and not browser.kept[index]
+        id=position,
+        urls=(image_url(store.path.name, index),),
+        lines=tuple(lines),
+        dimmed=browser is not None and not browser.kept[index],
     )

@@ -192,7 +192,7 @@ def covering(run: Run, checkpoint: Checkpoint, said: Prediction, target: int) ->
         else 0
     )
     patch, stride = sizes[choice]
-    how = Covering(target, patch, stride, said.calibration.temperature)
+    how = Covering(target=target, patch=patch, stride=stride, temperature=said.calibration.temperature)
     fall = kept_occlusion(run, checkpoint, said.seen, how)
     if fall is None and saliency.is_quick(height, width, patch, stride):
         fall = occlusion_for(run, checkpoint, said.seen, how)

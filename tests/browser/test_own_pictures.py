@@ -302,10 +302,10 @@ def test_relabelling_to_the_class_a_picture_has_is_no_edit_and_back_leaves_none(
 
 def test_undo_of_something_else_than_is_shown_is_refused(images: Page, server: Server) -> None:
     workspace = open_workspace(server.home)
-    edit(workspace, "noise", Action("exclude", ("train/cat/000.png",)))
+    edit(workspace, "noise", Action(kind="exclude", images=("train/cat/000.png",)))
     images.get_by_role("button", name="Next", exact=True).click()
     expect(images.get_by_text("Last: 1 left out.")).to_be_visible()
-    edit(workspace, "noise", Action("flag", ("train/cat/001.png", "train/cat/002.png")))
+    edit(workspace, "noise", Action(kind="flag", images=("train/cat/001.png", "train/cat/002.png")))
     images.get_by_role("button", name="Undo", exact=True).click()
     expect(images.get_by_text("Nothing was undone")).to_be_visible()
     expect(images.get_by_text("Last: 2 flagged.")).to_be_visible()

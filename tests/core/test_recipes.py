@@ -17,13 +17,15 @@ def spec_of(config: TrainConfig) -> DatasetInfo:
     """The recipe's set as the catalogue has it, split as the recipe wants."""
     if config.data.dataset == "ants-bees":  # imported, by its tutorial's zip
         side = config.preprocessing.size_px
-        return DatasetInfo("ants-bees", (3, side, side), 2, {"train": 245, "validation": 153}, False)
+        return DatasetInfo(
+            title="ants-bees", shape=(3, side, side), num_classes=2, splits={"train": 245, "validation": 153}, is_ready=False
+        )
     record = DATASETS[config.data.dataset]
     splits = {"train": record.num_train, "test": record.num_test}
     if config.data.validation_fraction:
         splits["validation"] = round(record.num_train * config.data.validation_fraction)
         splits["train"] -= splits["validation"]
-    return DatasetInfo(record.title, record.shape, record.num_classes, splits, False)
+    return DatasetInfo(title=record.title, shape=record.shape, num_classes=record.num_classes, splits=splits, is_ready=False)
 
 
 def layers_of(config: TrainConfig) -> list[str]:

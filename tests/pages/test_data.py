@@ -71,7 +71,7 @@ def test_copies_between_splits_are_left_out_by_one_click_and_come_back_by_anothe
 
 def test_training_uses_the_edited_set_and_says_so(workspace: Workspace, tmp_path: Path) -> None:
     app = imported(tmp_path)
-    edit(workspace, "colours", Action("exclude", ("train/*red*/3.png", "train/*red*/4.png")))
+    edit(workspace, "colours", Action(kind="exclude", images=("train/*red*/3.png", "train/*red*/4.png")))
     app.button(key="train-on-set").click().run()
     app.switch_page("train/train.py").run()
     assert not app.error

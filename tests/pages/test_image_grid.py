@@ -33,7 +33,7 @@ def test_marks_of_before_an_action_do_not_count():
 
 
 def test_undo_takes_back_what_the_page_shows_or_nothing(workspace: Workspace) -> None:
-    shown, elsewhere = Action("exclude", ("#1", "#2")), Action("relabel", ("#3",), "7")
+    shown, elsewhere = Action(kind="exclude", images=("#1", "#2")), Action(kind="relabel", images=("#3",), label="7")
     edit(workspace, "digits", shown)
     app = images_of_digits(workspace)
     assert "Last: 2 left out" in texts(app)
@@ -48,7 +48,7 @@ def test_undo_takes_back_what_the_page_shows_or_nothing(workspace: Workspace) ->
 
 
 def test_undo_says_so_when_another_tab_has_undone_it_already(workspace: Workspace) -> None:
-    edit(workspace, "digits", Action("exclude", ("#1",)))
+    edit(workspace, "digits", Action(kind="exclude", images=("#1",)))
     app = images_of_digits(workspace)
     (file,) = (workspace.datasets / "edits").rglob("actions.json")
     file.unlink()
@@ -58,10 +58,10 @@ def test_undo_says_so_when_another_tab_has_undone_it_already(workspace: Workspac
 
 
 def test_all_changes_are_taken_back_after_a_question(workspace: Workspace) -> None:
-    edit(workspace, "digits", Action("exclude", ("#1", "#2")))
+    edit(workspace, "digits", Action(kind="exclude", images=("#1", "#2")))
     app = images_of_digits(workspace)
     assert not [button for button in app.button if button.key == "undo-all-now"], "one change is what Undo is for"
-    edit(workspace, "digits", Action("flag", ("#3",)))
+    edit(workspace, "digits", Action(kind="flag", images=("#3",)))
     app.run()
     assert "Takes back all 2 changes" in texts(app)
     app.button(key="undo-all-now").click().run()
@@ -82,7 +82,7 @@ def test_contradicting_pictures_are_offered_to_be_flagged_until_they_are(workspa
     (tmp_path / "pets" / "train" / "dog" / "same.png").write_bytes(same)
     import_set(workspace, tmp_path / "pets")
     app = visit("data", set="pets")
-    edit(workspace, "pets", Action("flag", ("train/cat/0.png",)))
+    edit(workspace, "pets", Action(kind="flag", images=("train/cat/0.png",)))
     app.run()
     app.button(key="flag-contradicting").click().run()
     assert current_edits(workspace, "pets").flagged == {"train/cat/0.png", "train/dog/same.png"}

@@ -231,7 +231,7 @@ def test_after_an_edit_training_again_is_offered_with_the_run_s_settings(run, wo
     app = results(run, "Pictures")
     assert "train-again" not in [b.key for b in app.button]
     evaluated = evaluated_after(run, 3)
-    edit(workspace, "digits", Action("exclude", (f"#{evaluated.indices[0]}",)))
+    edit(workspace, "digits", Action(kind="exclude", images=(f"#{evaluated.indices[0]}",)))
     app.run()
     assert "The set was edited since this run began: 1 left out" in texts(app)
     app.button(key="train-again").click().run()

@@ -152,7 +152,7 @@ def resumes_of(home: str) -> list[dict]:
     crowd = Crowd(resume)
     for _ in range(ROUNDS):
         run = create_run(workspace, tiny())
-        append_event(run.events, Ended("paused", "Paused."))
+        append_event(run.events, Ended(reason="paused", message="Paused."))
         crowd.let_go(run)
         words = crowd.words()
         rows = EventReader(run.events).read()

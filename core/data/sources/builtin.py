@@ -30,9 +30,17 @@ def digits_source(folder: Path, progress: Progress) -> Source:
     images = np.round(digits.images[:, None] * (255 / 16)).astype(np.uint8)
 
     def blocks(progress: Progress) -> Iterator[Block]:
-        yield Block("train", images, digits.target)
+        yield Block(split="train", images=images, labels=digits.target)
 
-    return Source("Digits", [str(n) for n in range(10)], (1, 8, 8), {"train": len(images)}, "digits", "scikit-learn", blocks)
+    return Source(
+        title="Digits",
+        class_names=[str(n) for n in range(10)],
+        shape=(1, 8, 8),
+        counts={"train": len(images)},
+        drawing="digits",
+        origin="scikit-learn",
+        blocks=blocks,
+    )
 
 
 def mnist_source(class_name: str, title: str, class_names: list[str], drawing: str, folder: Path, progress: Progress) -> Source:
@@ -44,11 +52,19 @@ def mnist_source(class_name: str, title: str, class_names: list[str], drawing: s
     arrays = [_idx_array(raw, name, md5, torchvision_set, title, progress) for name, md5 in torchvision_set.resources]
 
     def blocks(progress: Progress) -> Iterator[Block]:
-        yield Block("train", arrays[0][:, None], arrays[1])
-        yield Block("test", arrays[2][:, None], arrays[3])
+        yield Block(split="train", images=arrays[0][:, None], labels=arrays[1])
+        yield Block(split="test", images=arrays[2][:, None], labels=arrays[3])
 
     counts = {"train": len(arrays[0]), "test": len(arrays[2])}
-    return Source(title, class_names, (1, *arrays[0].shape[1:]), counts, drawing, "torchvision", blocks)
+    return Source(
+        title=title,
+        class_names=class_names,
+        shape=(1, *arrays[0].shape[1:]),
+        counts=counts,
+        drawing=drawing,
+        origin="torchvision",
+        blocks=blocks,
+    )
 
 
 def _idx_array(raw: Path, name: str, md5: str, torchvision_set: type, title: str, progress: Progress) -> np.ndarray:
@@ -93,7 +109,17 @@ def cifar_source(class_name: str, title: str, folder: Path, progress: Progress) 
 
     def blocks(progress: Progress) -> Iterator[Block]:
         for split, images in (("train", train), ("test", test)):
-            yield Block(split, np.ascontiguousarray(images.data.transpose(0, 3, 1, 2)), np.asarray(images.targets))
+            yield Block(
+                split=split, images=np.ascontiguousarray(images.data.transpose(0, 3, 1, 2)), labels=np.asarray(images.targets)
+            )
 
     counts = {"train": len(train), "test": len(test)}
-    return Source(title, list(train.classes), (3, 32, 32), counts, "none", "torchvision", blocks)
+    return Source(
+        title=title,
+        class_names=list(train.classes),
+        shape=(3, 32, 32),
+        counts=counts,
+        drawing="none",
+        origin="torchvision",
+        blocks=blocks,
+    )

@@ -50,7 +50,7 @@ class Image:
     name: str
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Layout:
     """pictures: by split, then by name. skipped: {"file", "reason"}, and "kind": "unlabelled" for pictures that got no class.
 
@@ -90,7 +90,7 @@ class Layout:
 
 def arrange(names: Sequence[str], read: Read) -> Layout:
     """Pictures with split and class, by whichever layout the names fit. Raises InputError if they fit none."""
-    layout = Layout("", [])
+    layout = Layout(summary="", images=[])
     images, texts, tables = [], [], []
     for name in names:
         parts = name.split("/")

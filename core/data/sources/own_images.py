@@ -28,7 +28,7 @@ BLOCK_SIZE = 512
 MAX_THREADS = 4  # each may hold a picture of 25 megapixels
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Listing:
     """What a folder or a zip holds by its names. fingerprint: another one as soon as a picture, its class or its split changes."""
 
@@ -51,7 +51,9 @@ def list_images(path: Path) -> Listing:
     layout.skipped.extend(unseen)
     taken = {image.name for image in layout.images}
     others = [name for name in files if name not in taken] + [f"{folder}/" for folder in container.empty_folders]
-    return Listing(container, layout, _fingerprint(layout, files), layout.without_images(others))
+    return Listing(
+        container=container, layout=layout, fingerprint=_fingerprint(layout, files), empty_classes=layout.without_images(others)
+    )
 
 
 def _fingerprint(layout: Layout, files: dict[str, StoredFile]) -> str:
@@ -91,7 +93,7 @@ def shape_of(listing: Listing, preprocessing: Preprocessing) -> tuple[int, int, 
     return channels, height, width
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class _Read:
     """A decoded picture at the store's size, with what is kept of the file's own pixels."""
 
@@ -114,7 +116,9 @@ def source_of(listing: Listing, title: str, preprocessing: Preprocessing) -> Sou
         try:
             image = read_image(listing.container, name)
             digest = np.frombuffer(pixel_digest(image), np.uint8)
-            return _Read(image_to_array(image, shape, preprocessing), image.size, digest, perceptual_hash(image))
+            return _Read(
+                array=image_to_array(image, shape, preprocessing), size=image.size, digest=digest, hash=perceptual_hash(image)
+            )
         except InputError as error:
             return error.message
 
@@ -130,25 +134,25 @@ def source_of(listing: Listing, title: str, preprocessing: Preprocessing) -> Sou
                     good = [(p, result) for p, result in zip(part, done, strict=True) if isinstance(result, _Read)]
                     if good:
                         yield Block(
-                            split,
-                            np.stack([r.array for _, r in good]),
-                            np.array([number[p.class_name] for p, _ in good]),
-                            [p.name for p, _ in good],
-                            np.array([r.size for _, r in good]),
-                            np.stack([r.digest for _, r in good]),
-                            np.stack([r.hash for _, r in good]),
+                            split=split,
+                            images=np.stack([r.array for _, r in good]),
+                            labels=np.array([number[p.class_name] for p, _ in good]),
+                            files=[p.name for p, _ in good],
+                            sizes=np.array([r.size for _, r in good]),
+                            digests=np.stack([r.digest for _, r in good]),
+                            hashes=np.stack([r.hash for _, r in good]),
                         )
 
     counts = Counter(image.split for image in images)
     return Source(
-        title,
-        class_names,
-        shape,
-        dict(counts),
-        "none",
-        str(listing.path),
-        blocks,
-        skipped,
-        listing.layout.summary,
-        listing.empty_classes,
+        title=title,
+        class_names=class_names,
+        shape=shape,
+        counts=dict(counts),
+        drawing="none",
+        origin=str(listing.path),
+        blocks=blocks,
+        skipped=skipped,
+        layout=listing.layout.summary,
+        empty_classes=listing.empty_classes,
     )

@@ -34,7 +34,7 @@ def no_progress(what: str, done: int, total: int) -> None:
     pass
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Block:
     """Some pictures of one split: images (n, C, H, W) uint8, labels (n,), and what is known of the files they came from:
     names, sizes (n, 2) width and height, digests and hashes (core/data/store/duplicates.py). Sets that come as arrays have no files."""
@@ -48,7 +48,7 @@ class Block:
     hashes: np.ndarray | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Source:
     """What a store is built from. counts: pictures of each split, at most; blocks come split by split in their order.
 
@@ -67,7 +67,7 @@ class Source:
     empty_classes: list[str] = field(default_factory=list)  # named by a folder in which no picture lies
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class StoreMeta:
     """What a store says of itself. splits: first and past-the-last index; mean, std: of the training pictures, 0..1.
 
@@ -264,17 +264,17 @@ def _write(folder: Path, source: Source, progress: Progress) -> StoreMeta:
     std = np.sqrt(np.maximum(total[1] / pixels - mean**2, 0))
     checksums = {name: _sha256(folder / name) for name in ("images.npy", "labels.npy")}
     return StoreMeta(
-        source.title,
-        names,
-        source.shape,
-        {name: splits[name] for name in SPLITS if name in splits},
-        [round(float(v), 6) for v in mean],
-        [round(max(float(v), 1e-3), 6) for v in std],
-        source.drawing,
-        source.origin,
-        checksums,
-        source.layout,
-        [*source.empty_classes, *(name for name in source.class_names if name not in names)],
+        title=source.title,
+        class_names=names,
+        shape=source.shape,
+        splits={name: splits[name] for name in SPLITS if name in splits},
+        mean=[round(float(v), 6) for v in mean],
+        std=[round(max(float(v), 1e-3), 6) for v in std],
+        drawing=source.drawing,
+        origin=source.origin,
+        checksums=checksums,
+        layout=source.layout,
+        empty_classes=[*source.empty_classes, *(name for name in source.class_names if name not in names)],
     )
 
 

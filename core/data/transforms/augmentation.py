@@ -57,7 +57,7 @@ def augment(
 
 def draw(settings: Augmentation, n: int, size_px: tuple[int, int], generator: torch.Generator) -> Draws:
     """The draws for n pictures of (height, width). What is off draws nothing, so turning one on leaves those before it as they are."""
-    chance = Chance(settings, n, size_px, generator)
+    chance = Chance(settings=settings, n=n, size_px=size_px, generator=generator)
     drawn: dict[str, Tensor] = {}
     if chance.is_resampled:
         _ = chance.moves  # first, as in the first version: a run of then goes on with the same pictures
@@ -115,7 +115,9 @@ def rearranged(pixels: Tensor, draws: Draws) -> tuple[Tensor, Tensor | None]:
     if not changes:
         return pixels, None
     n, channels, height, width = pixels.shape
-    places = Places(height, width, torch.arange(height).expand(n, -1), torch.arange(width).expand(n, -1))
+    places = Places(
+        height=height, width=width, rows=torch.arange(height).expand(n, -1), columns=torch.arange(width).expand(n, -1)
+    )
     for change in reversed(changes):  # the last change is looked up first: where a pixel of the result comes from
         change(places, draws)
     rows, columns = places.rows.to(pixels.device), places.columns.to(pixels.device)

@@ -10,7 +10,7 @@ from torch import Tensor
 Apply = Callable[[Tensor, float], Tensor]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Corruption:
     """strengths: the weakest first, in the unit. apply(images, strength): (N, C, H, W) float from 0 to 1, and the same again."""
 
@@ -63,12 +63,12 @@ def _flattened(images: Tensor, percent: float) -> Tensor:
 
 
 CORRUPTIONS = {
-    "rotation": Corruption("Rotation", "°", (5, 10, 20, 30, 45), _rotated),
-    "shift": Corruption("Shift", " % of the side", (5, 10, 15, 20, 30), _shifted),
-    "blur": Corruption("Blur", " px of 32", (0.5, 1, 1.5, 2, 3), _blurred),
-    "noise": Corruption("Noise", " % of the range", (5, 10, 20, 30, 50), _noisy),
-    "brightness": Corruption("Brightness", " % more or less", (10, 20, 40, 60, 80), _lit),
-    "contrast": Corruption("Contrast", " % less", (20, 40, 60, 75, 90), _flattened),
+    "rotation": Corruption(title="Rotation", unit="°", strengths=(5, 10, 20, 30, 45), apply=_rotated),
+    "shift": Corruption(title="Shift", unit=" % of the side", strengths=(5, 10, 15, 20, 30), apply=_shifted),
+    "blur": Corruption(title="Blur", unit=" px of 32", strengths=(0.5, 1, 1.5, 2, 3), apply=_blurred),
+    "noise": Corruption(title="Noise", unit=" % of the range", strengths=(5, 10, 20, 30, 50), apply=_noisy),
+    "brightness": Corruption(title="Brightness", unit=" % more or less", strengths=(10, 20, 40, 60, 80), apply=_lit),
+    "contrast": Corruption(title="Contrast", unit=" % less", strengths=(20, 40, 60, 75, 90), apply=_flattened),
 }
 
 

@@ -15,7 +15,7 @@ FAR_OFF = 1.5  # deviations of the set's mean from the mean that is subtracted; 
 NOTHING_LEFT_PX = 8
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class SetFacts:
     """What doubts are judged by. shape: (C, H, W) that the network gets; original_px: height and width as the pictures came;
     mean: measured on them as they are prepared, pixels 0..1."""
@@ -62,7 +62,12 @@ def doubts_about(config: TrainConfig, store: ImageStore) -> list[Doubt]:
     shape = (channels, side_px, side_px) if side_px else (channels, *store.meta.shape[1:])
     width, height = np.median(store.sizes, axis=0).astype(int).tolist()
     mean = tuple(store.meta.mean) if channels == len(store.meta.mean) else (float(np.mean(store.meta.mean)),) * channels
-    facts = SetFacts(shows_characters(store.meta.drawing, store.meta.class_names), shape, (height, width), mean)
+    facts = SetFacts(
+        shows_characters=shows_characters(store.meta.drawing, store.meta.class_names),
+        shape=shape,
+        original_px=(height, width),
+        mean=mean,
+    )
     return doubts(Composition(chosen, config.augmentation), facts)
 
 

@@ -66,7 +66,7 @@ class Look:
         return [float(v) for v in self.values[:, int(row * height), int(column * width)]]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Specimen:
     """One picture under examination: decoded as it came, the shape that the network gets, and what was drawn for it."""
 
@@ -93,10 +93,10 @@ def specimen(
 ) -> Specimen:
     """A picture ready to be walked through the steps. Another seed draws other random changes."""
     draws = draw(composition.augmentation, 1, shape[1:], torch.Generator().manual_seed(seed))
-    return Specimen(image, shape, composition, tuple(mean), tuple(std), draws)
+    return Specimen(image=image, shape=shape, composition=composition, mean=tuple(mean), std=tuple(std), draws=draws)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Transform:
     """One transform. settings: the paths that drive it; look: the picture once this step and all before it are done."""
 
@@ -115,7 +115,7 @@ class Transform:
         return self.title.partition(" (")[0]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Stage:
     transform: Transform
     before: Look
@@ -222,73 +222,73 @@ def _up_to(draws: Draws, last: str) -> Draws:
 
 def _random(change: RandomChange) -> Transform:
     return Transform(
-        change.name,
-        change.title,
-        change.explanation,
-        tuple(f"augmentation.{name}" for name in change.settings),
-        True,
-        lambda specimen: change.is_on(specimen.composition.augmentation),
-        partial(_recoloured if change.recolour else _normalised, last=change.name),
-        change.in_words,
+        name=change.name,
+        title=change.title,
+        explanation=change.explanation,
+        settings=tuple(f"augmentation.{name}" for name in change.settings),
+        is_random=True,
+        is_active=lambda specimen: change.is_on(specimen.composition.augmentation),
+        look=partial(_recoloured if change.recolour else _normalised, last=change.name),
+        drawn=change.in_words,
     )
 
 
 # In the order in which they are done. Titles name torchvision's transform where there is one.
 TRANSFORMS = (
     Transform(
-        "colour",
-        "Channels (Grayscale)",
-        "One grey channel, or red, green and blue.",
-        ("preprocessing.colour",),
-        False,
-        lambda specimen: specimen.shape[0] != (1 if specimen.image.mode == "L" else 3),
-        _in_colours,
+        name="colour",
+        title="Channels (Grayscale)",
+        explanation="One grey channel, or red, green and blue.",
+        settings=("preprocessing.colour",),
+        is_random=False,
+        is_active=lambda specimen: specimen.shape[0] != (1 if specimen.image.mode == "L" else 3),
+        look=_in_colours,
     ),
     Transform(
-        "resize",
-        "New size (Resize)",
-        "Brought to its new size; by the short side where a square is cut out afterwards.",
-        ("preprocessing.size_px", "preprocessing.short_side_px", "preprocessing.fit"),
-        False,
-        _is_resized,
-        _resized,
+        name="resize",
+        title="New size (Resize)",
+        explanation="Brought to its new size; by the short side where a square is cut out afterwards.",
+        settings=("preprocessing.size_px", "preprocessing.short_side_px", "preprocessing.fit"),
+        is_random=False,
+        is_active=_is_resized,
+        look=_resized,
     ),
     Transform(
-        "crop",
-        "Cut out the middle (CenterCrop)",
-        "What lies beside the middle square is left out.",
-        ("preprocessing.size_px", "preprocessing.fit"),
-        False,
-        _is_cropped,
-        _fitted,
+        name="crop",
+        title="Cut out the middle (CenterCrop)",
+        explanation="What lies beside the middle square is left out.",
+        settings=("preprocessing.size_px", "preprocessing.fit"),
+        is_random=False,
+        is_active=_is_cropped,
+        look=_fitted,
     ),
     Transform(
-        "invert",
-        "Invert (RandomInvert, always)",
-        "Light and dark change places.",
-        ("preprocessing.invert",),
-        False,
-        partial(_is_on, "preprocessing.invert"),
-        _stored,
+        name="invert",
+        title="Invert (RandomInvert, always)",
+        explanation="Light and dark change places.",
+        settings=("preprocessing.invert",),
+        is_random=False,
+        is_active=partial(_is_on, "preprocessing.invert"),
+        look=_stored,
     ),
     Transform(
-        "to-tensor",
-        "To numbers (ToTensor)",
-        "Bytes from 0 to 255 become numbers from 0 to 1; nothing changes for the eye.",
-        (),
-        False,
-        lambda specimen: True,
-        _recoloured,
+        name="to-tensor",
+        title="To numbers (ToTensor)",
+        explanation="Bytes from 0 to 255 become numbers from 0 to 1; nothing changes for the eye.",
+        settings=(),
+        is_random=False,
+        is_active=lambda specimen: True,
+        look=_recoloured,
     ),
     *(_random(change) for change in AUGMENTATIONS.values() if change.recolour),
     Transform(
-        "normalise",
-        "Normalise (Normalize)",
-        "The mean is subtracted, then divided by the standard deviation: numbers around 0, as networks like them.",
-        ("preprocessing.mean", "preprocessing.std"),
-        False,
-        lambda specimen: True,
-        partial(_normalised, last="normalise"),
+        name="normalise",
+        title="Normalise (Normalize)",
+        explanation="The mean is subtracted, then divided by the standard deviation: numbers around 0, as networks like them.",
+        settings=("preprocessing.mean", "preprocessing.std"),
+        is_random=False,
+        is_active=lambda specimen: True,
+        look=partial(_normalised, last="normalise"),
     ),
     *(_random(change) for change in AUGMENTATIONS.values() if not change.recolour),
 )
@@ -300,7 +300,7 @@ def walk(specimen: Specimen) -> list[Stage]:
     for transform in TRANSFORMS:
         if transform.is_active(specimen):
             after = transform.look(specimen)
-            stages.append(Stage(transform, before, after, transform.drawn(specimen.draws)))
+            stages.append(Stage(transform=transform, before=before, after=after, drawn=transform.drawn(specimen.draws)))
             before = after
     return stages
 

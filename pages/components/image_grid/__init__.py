@@ -11,7 +11,7 @@ _js = (Path(__file__).parent / "image_grid.js").read_text()
 _grid = st.components.v2.component("trainscope.picture_grid", js=_js, isolate_styles=False)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Tile:
     """urls: of a picture, or of several to be seen side by side. lines: texts under them, shown as they are. dimmed: not in use."""
 

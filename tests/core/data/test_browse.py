@@ -13,9 +13,9 @@ from tests.fixtures.image_archives import files, png, unpacked_to
 
 EDITS = edits_of(
     [
-        Action("exclude", ("train/ants/one.png",)),
-        Action("relabel", ("train/bees/one.png",), "ants"),
-        Action("flag", ("val/ants/three.Png", "train/ants/one.png")),
+        Action(kind="exclude", images=("train/ants/one.png",)),
+        Action(kind="relabel", images=("train/bees/one.png",), label="ants"),
+        Action(kind="flag", images=("val/ants/three.Png", "train/ants/one.png")),
     ]
 )
 
@@ -89,7 +89,7 @@ def test_mean_of_a_large_class_is_taken_over_all_of_it(tmp_path):
 
 def test_set_without_files_is_found_by_number(tmp_path):
     store = prepare_store(open_workspace(tmp_path / "home"), "digits", Preprocessing())
-    browser = Browser(store, edits_of([Action("exclude", ("#17",))]))
+    browser = Browser(store, edits_of([Action(kind="exclude", images=("#17",))]))
     assert browser.select(Filter(show="left out")).tolist() == [17]
     assert browser.select(Filter(text="#1796")).tolist() == [1796]
 

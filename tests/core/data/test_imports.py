@@ -144,7 +144,7 @@ def test_what_systems_leave_behind_is_no_change(workspace, pets):
 
 def test_removing_forgets_name_and_edits_and_leaves_the_person_s_folder_and_old_runs_their_own(workspace, pets):
     import_images(workspace, pets)
-    edit(workspace, "pets", Action("exclude", ("train/ants/one.png",)))
+    edit(workspace, "pets", Action(kind="exclude", images=("train/ants/one.png",)))
     revision = keep_revision(workspace, "pets")
     before = all_files(pets)
     remove_import(workspace, "pets")
@@ -161,11 +161,11 @@ def test_size_of_the_import_and_the_edits_of_the_moment_are_settled(workspace, p
     import_images(workspace, pets, size_px=16, fit="pad")
     plain = complete(workspace, config_on("pets"))
     assert (plain.preprocessing.size_px, plain.preprocessing.fit, plain.data.edits) == (16, "pad", "")
-    edit(workspace, "pets", Action("exclude", ("train/ants/one.png",)))
+    edit(workspace, "pets", Action(kind="exclude", images=("train/ants/one.png",)))
     edited = complete(workspace, config_on("pets"))
     assert edited.data.edits == keep_revision(workspace, "pets") != ""
     assert complete(workspace, edited) == edited, "what is settled stays"
-    edit(workspace, "pets", Action("exclude", ("train/ants/two.PNG",)))
+    edit(workspace, "pets", Action(kind="exclude", images=("train/ants/two.PNG",)))
     assert complete(workspace, edited) == edited
     assert complete(workspace, config_on("pets", **{"data.edits": "none"})).data.edits == "none"
     assert complete(workspace, config_on("pets", **{"preprocessing.size_px": 24})).preprocessing.size_px == 24
@@ -173,7 +173,7 @@ def test_size_of_the_import_and_the_edits_of_the_moment_are_settled(workspace, p
 
 def test_spec_before_and_after_reading_counts_the_edited_set(workspace, pets):
     import_images(workspace, pets, size_px=16)
-    edit(workspace, "pets", Action("exclude", ("train/ants/one.png", "val/ants/three.Png")))
+    edit(workspace, "pets", Action(kind="exclude", images=("train/ants/one.png", "val/ants/three.Png")))
     config = complete(workspace, config_on("pets", **{"data.evaluate_on": "validation"}))
     for is_ready in (False, True):
         spec = dataset_info(workspace, config)

@@ -126,7 +126,7 @@ def test_one_click_leaves_no_picture_on_both_sides_and_test_as_it_was(workspace,
 
 def test_set_without_anything_left_in_training_is_still_reported(workspace, tmp_path):
     store = built(workspace, make(tmp_path / "pets", clean(each=2)))
-    report = report_on(store, edits_of([Action("exclude", tuple(store.files))]))
+    report = report_on(store, edits_of([Action(kind="exclude", images=tuple(store.files))]))
     assert report.counts == {"train": {"cat": 0, "dog": 0}}
     assert codes(report) == ["empty-classes"]
     json.dumps(report.as_dict(store))
@@ -148,7 +148,7 @@ def test_report_is_plain_json_with_every_picture_by_its_file(workspace, tmp_path
 def test_relabelled_pictures_count_in_their_new_class_and_contradict_no_more(workspace, tmp_path):
     store = built(workspace, make(tmp_path / "pets", clean() | {"train/dog/same.png": scene(5)}))
     assert "contradicting-labels" in codes(report_on(store, NO_EDITS))
-    report = report_on(store, edits_of([Action("relabel", ("train/dog/same.png",), "cat")]))
+    report = report_on(store, edits_of([Action(kind="relabel", images=("train/dog/same.png",), label="cat")]))
     assert report.counts["train"] == {"cat": 11, "dog": 10}
     assert "contradicting-labels" not in codes(report)
 

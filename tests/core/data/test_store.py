@@ -50,13 +50,21 @@ def source_of(*blocks: Block, announced: dict[str, int] | None = None) -> Source
     if not announced:
         for block in blocks:
             counts[block.split] = counts.get(block.split, 0) + len(block.images)
-    return Source("Things", ["a", "b", "c"], (3, 5, 4), counts, "none", "here", lambda progress: iter(blocks))
+    return Source(
+        title="Things",
+        class_names=["a", "b", "c"],
+        shape=(3, 5, 4),
+        counts=counts,
+        drawing="none",
+        origin="here",
+        blocks=lambda progress: iter(blocks),
+    )
 
 
 TWO_SPLITS = [
-    Block("train", IMAGES[:20], LABELS[:20]),
-    Block("train", IMAGES[20:40], LABELS[20:40]),
-    Block("test", IMAGES[40:], LABELS[40:]),
+    Block(split="train", images=IMAGES[:20], labels=LABELS[:20]),
+    Block(split="train", images=IMAGES[20:40], labels=LABELS[20:40]),
+    Block(split="test", images=IMAGES[40:], labels=LABELS[40:]),
 ]
 
 
@@ -81,7 +89,7 @@ def test_mean_and_deviation_are_those_of_the_training_pictures(tmp_path):
 
 def test_pictures_all_alike_have_a_deviation_that_can_be_divided_by(tmp_path):
     same = np.full((4, 3, 5, 4), 7, np.uint8)
-    assert min(build_store(tmp_path / "things", source_of(Block("train", same, LABELS[:4]))).meta.std) > 0
+    assert min(build_store(tmp_path / "things", source_of(Block(split="train", images=same, labels=LABELS[:4]))).meta.std) > 0
 
 
 def test_checksums_are_those_of_the_files(tmp_path):
@@ -124,7 +132,9 @@ def test_building_that_breaks_off_leaves_nothing(tmp_path):
         yield TWO_SPLITS[0]
         raise OSError(28, "No space left on device")
 
-    source = Source("Things", ["a"], (3, 5, 4), {"train": 50}, "none", "here", breaks)
+    source = Source(
+        title="Things", class_names=["a"], shape=(3, 5, 4), counts={"train": 50}, drawing="none", origin="here", blocks=breaks
+    )
     with pytest.raises(OSError, match="No space left"):
         build_store(tmp_path / "things", source)
     assert list(tmp_path.iterdir()) == []
@@ -138,7 +148,15 @@ def test_store_that_another_process_put_there_first_is_used(tmp_path):
         first.append(build_store(path, source_of(*TWO_SPLITS)))  # the other one, meanwhile
         yield from TWO_SPLITS
 
-    source = Source("Things", ["a", "b", "c"], (3, 5, 4), {"train": 40, "test": 10}, "none", "here", slow)
+    source = Source(
+        title="Things",
+        class_names=["a", "b", "c"],
+        shape=(3, 5, 4),
+        counts={"train": 40, "test": 10},
+        drawing="none",
+        origin="here",
+        blocks=slow,
+    )
     assert build_store(path, source).meta == first[0].meta
     assert [entry.name for entry in tmp_path.iterdir()] == ["things"]
 

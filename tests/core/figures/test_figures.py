@@ -31,14 +31,52 @@ CURVES = {"loss": loss_curve, "accuracy": accuracy_curve, "lr": lr_curve}
 def history(steps: int = 20, split: str = "test", steps_per_epoch: int = 10) -> History:
     """A run of which every number can be told from its step."""
     events: list[Event] = [
-        Started("Digits", ["a", "b"], 640, 5, split, steps_per_epoch, 100, "cpu", "", "float32", "", 1, 0, {}, 3)
+        Started(
+            dataset="Digits",
+            class_names=["a", "b"],
+            num_train=640,
+            num_evaluated=5,
+            evaluated_split=split,
+            steps_per_epoch=steps_per_epoch,
+            num_parameters=100,
+            device="cpu",
+            device_reason="",
+            precision="float32",
+            precision_reason="",
+            threads=1,
+            from_step=0,
+            versions={},
+            epochs=3,
+        )
     ]
     for step in range(0, steps + 1, steps_per_epoch):
         events.append(
-            Evaluated(step // steps_per_epoch, step, 64 * step, step / 4, split, 3 / (step + 1), 0.5, [1, 1], [2, 2], None)
+            Evaluated(
+                epoch=step // steps_per_epoch,
+                step=step,
+                examples=64 * step,
+                seconds=step / 4,
+                split=split,
+                loss=3 / (step + 1),
+                accuracy=0.5,
+                correct=[1, 1],
+                support=[2, 2],
+                predictions=None,
+            )
         )
     for step in range(1, steps + 1):
-        events.append(StepLogged(step, 1, 64 * step, step / 4, 2 / step, 1 - 0.9 / step, 0.1 / step, 1000.0))
+        events.append(
+            StepLogged(
+                step=step,
+                epoch=1,
+                examples=64 * step,
+                seconds=step / 4,
+                loss=2 / step,
+                accuracy=1 - 0.9 / step,
+                lr=0.1 / step,
+                images_per_s=1000.0,
+            )
+        )
     result = History()
     for event in events:
         result.add_rows([{"n": 1, "time": 0.0, **to_row(event)}])

@@ -139,8 +139,8 @@ def test_edits_of_another_set_count_as_they_are_now(workspace, run, tmp_path):
     import_images(workspace, tmp_path / "some", "some")
     last = find_checkpoint(run, "last")
     before = evaluate_and_keep(workspace, run, last, "all", "some")
-    edit(workspace, "some", Action("relabel", ("1/0.png",), "2"))
-    edit(workspace, "some", Action("exclude", ("2/0.png",)))
+    edit(workspace, "some", Action(kind="relabel", images=("1/0.png",), label="2"))
+    edit(workspace, "some", Action(kind="exclude", images=("2/0.png",)))
     after = evaluate_and_keep(workspace, run, last, "all", "some")
     assert before.name != after.name
     assert before.about.num_pictures == 6

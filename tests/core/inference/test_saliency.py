@@ -148,13 +148,16 @@ def test_what_covering_showed_is_kept_with_the_run_by_what_it_was_made_from_and_
     run_session(workspace, run)
     seen = np.zeros((1, 8, 8), np.uint8)
     one, other = list_checkpoints(run)[-2:]
-    asked = [(one, seen, Covering(target, 2, 1, 1.0)) for target in range(5)]
-    asked += [(other, seen, Covering(0, 2, 1, 1.0)), (one, seen + 1, Covering(0, 2, 1, 1.0))]
+    asked = [(one, seen, Covering(target=target, patch=2, stride=1, temperature=1.0)) for target in range(5)]
+    asked += [
+        (other, seen, Covering(target=0, patch=2, stride=1, temperature=1.0)),
+        (one, seen + 1, Covering(target=0, patch=2, stride=1, temperature=1.0)),
+    ]
     made = [occlusion_for(run, *what) for what in asked]
     assert len(list_kept(run, OCCLUSIONS)) == 7
     for what, fall in zip(asked, made, strict=True):
         np.testing.assert_array_equal(kept_occlusion(run, *what), fall)
     monkeypatch.setattr(module, "OCCLUSIONS", ArtifactKind("artifacts/occlusion", 3))
-    occlusion_for(run, one, seen, Covering(0, 3, 1, 1.0))
+    occlusion_for(run, one, seen, Covering(target=0, patch=3, stride=1, temperature=1.0))
     assert len(list_kept(run, OCCLUSIONS)) == 3
     assert kept_occlusion(run, *asked[0]) is None

@@ -89,8 +89,16 @@ def store_with(
     images = np.stack([image(number, size) for number in originals])
     came = np.stack([np.frombuffer(number.to_bytes(16, "little"), np.uint8) for number in originals]) if as_files else None
     files = [f"{number}.png" for number in originals] if as_files else None
-    block = Block("train", images, np.array([number % 2 for number in originals]), files=files, digests=came)
-    source = Source(name, classes, (1, size, size), {"train": len(originals)}, "none", name, lambda progress: iter([block]))
+    block = Block(split="train", images=images, labels=np.array([number % 2 for number in originals]), files=files, digests=came)
+    source = Source(
+        title=name,
+        class_names=classes,
+        shape=(1, size, size),
+        counts={"train": len(originals)},
+        drawing="none",
+        origin=name,
+        blocks=lambda progress: iter([block]),
+    )
     return build_store(workspace.stores / name, source)
 
 
@@ -164,7 +172,13 @@ def test_classes_are_matched_by_name_whatever_their_order(workspace, evaluated_o
     run_b = evaluated_on(b, [0, 1, 2], [0, 1, 0], ["odd", "even"], "two")
     found = match(workspace, run_a, run_b)
     said = [
-        EvaluatedImages(1, "test", np.arange(3), np.array(labels), said_of(np.array(predicted), np.ones(3), np.ones(3)))
+        EvaluatedImages(
+            epoch=1,
+            split="test",
+            indices=np.arange(3),
+            labels=np.array(labels),
+            predictions=said_of(np.array(predicted), np.ones(3), np.ones(3)),
+        )
         for labels, predicted in (([1, 0, 1], [1, 0, 0]), ([0, 1, 0], [0, 0, 0]))
     ]
     comparison = compared(found, *said)
@@ -224,13 +238,27 @@ def drawn(seed: int, count: int = 300, classes: int = 4) -> tuple[Matching, Eval
     def evaluate_checkpoint(order: np.ndarray, share: float) -> EvaluatedImages:
         predicted = np.where(rng.random(count) < share, labels, rng.integers(0, classes, count))[order]
         said = said_of(predicted, rng.random(count), rng.random(count))
-        return EvaluatedImages(1, "test", order, labels[order], said)
+        return EvaluatedImages(epoch=1, split="test", indices=order, labels=labels[order], predictions=said)
 
     orders = rng.permutation(count), rng.permutation(count)
     a, b = evaluate_checkpoint(orders[0], 0.6), evaluate_checkpoint(orders[1], 0.7)
     numbers = np.arange(classes)
     names = [f"class {k}" for k in numbers]
-    return Matching(np.argsort(orders[0]), np.argsort(orders[1]), labels, names, numbers, numbers, count, count, 0), a, b
+    return (
+        Matching(
+            in_a=np.argsort(orders[0]),
+            in_b=np.argsort(orders[1]),
+            labels=labels,
+            names=names,
+            of_a=numbers,
+            of_b=numbers,
+            num_a=count,
+            num_b=count,
+            num_relabelled=0,
+        ),
+        a,
+        b,
+    )
 
 
 @pytest.mark.parametrize("seed", range(10))
@@ -259,8 +287,16 @@ def test_fixed_and_broken_are_those_that_a_loop_finds(seed):
 def test_record_that_does_not_fit_is_refused():
     matching, a, b = drawn(0)
     confidence = np.ones(300)
-    short = EvaluatedImages(1, "test", b.indices, b.labels, said_of(b.predictions.predicted[:5], confidence[:5], confidence[:5]))
-    strange = EvaluatedImages(1, "test", b.indices, b.labels, said_of(np.full(300, 9), confidence, confidence))
+    short = EvaluatedImages(
+        epoch=1,
+        split="test",
+        indices=b.indices,
+        labels=b.labels,
+        predictions=said_of(b.predictions.predicted[:5], confidence[:5], confidence[:5]),
+    )
+    strange = EvaluatedImages(
+        epoch=1, split="test", indices=b.indices, labels=b.labels, predictions=said_of(np.full(300, 9), confidence, confidence)
+    )
     for wrong in (short, strange):
         with pytest.raises(InputError, match="does not fit"):
             compared(matching, a, wrong)
@@ -272,7 +308,17 @@ def outcome(fixed: int, broken: int, both: int = 50, neither: int = 10) -> modul
     right_b = np.repeat([True, False, True, False], [both, broken, fixed, neither])
     count = len(right_a)
     everything, numbers = np.arange(count), np.arange(2)
-    matching = Matching(everything, everything, np.zeros(count, int), ["x", "y"], numbers, numbers, count, count, 0)
+    matching = Matching(
+        in_a=everything,
+        in_b=everything,
+        labels=np.zeros(count, int),
+        names=["x", "y"],
+        of_a=numbers,
+        of_b=numbers,
+        num_a=count,
+        num_b=count,
+        num_relabelled=0,
+    )
     said = [module.Answers(np.where(right, 0, 1), np.ones(count), np.ones(count)) for right in (right_a, right_b)]
     return module.Comparison(matching, *said)
 

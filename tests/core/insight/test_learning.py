@@ -21,7 +21,9 @@ def record(right: list[int], sure: float = 0.9) -> Predictions:
     is_right = np.array(right, bool)
     predicted = np.where(is_right, LABELS, 1 - LABELS).astype(np.uint8)
     confidence = np.full(len(LABELS), sure, np.float16)
-    return Predictions(predicted, confidence, np.where(is_right, sure, 1 - sure).astype(np.float16))
+    return Predictions(
+        predicted=predicted, confidence=confidence, true_probability=np.where(is_right, sure, 1 - sure).astype(np.float16)
+    )
 
 
 RECORDS = {epoch: record(right) for epoch, right in HISTORY.items()}
@@ -52,9 +54,9 @@ def test_no_epoch_yet_is_nothing_learned():
 
 
 PREDICTIONS = Predictions(
-    np.array([0, 1, 1, 0, 0], np.uint8),
-    np.array([0.4, 0.9, 0.99, 0.6, 0.95], np.float16),
-    np.array([0.4, 0.1, 0.99, 0.3, 0.95], np.float16),
+    predicted=np.array([0, 1, 1, 0, 0], np.uint8),
+    confidence=np.array([0.4, 0.9, 0.99, 0.6, 0.95], np.float16),
+    true_probability=np.array([0.4, 0.1, 0.99, 0.3, 0.95], np.float16),
 )
 
 

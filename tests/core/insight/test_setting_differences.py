@@ -130,5 +130,18 @@ def test_settings_count_as_they_ended(workspace: Workspace):
     from core.runs.event_log import append_event
     from core.training.events import Changed
 
-    append_event(run.events, Changed(1, 23, 1, 1438, 0.1, True, "optimizer.lr", 0.01, 0.002))
+    append_event(
+        run.events,
+        Changed(
+            number=1,
+            step=23,
+            epoch=1,
+            examples=1438,
+            seconds=0.1,
+            after_evaluation=True,
+            setting="optimizer.lr",
+            before=0.01,
+            after=0.002,
+        ),
+    )
     assert setup_of(workspace, run).given.optimizer.lr == setup_of(workspace, run, history_of(run)).given.optimizer.lr == 0.002

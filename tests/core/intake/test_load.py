@@ -251,7 +251,7 @@ def test_run_that_its_server_paused_is_not_resumed_by_another_server(trained, ot
     workspace, run = trained
     copy = Run(workspace.runs / "20260101-000000-copy-0001")
     shutil.copytree(run.path, copy.path)
-    append_event(copy.events, Ended("paused", "Paused as Trainscope was ended.", epoch=1, cause="server"))
+    append_event(copy.events, Ended(reason="paused", message="Paused as Trainscope was ended.", epoch=1, cause="server"))
     status = status_of(load_file(other, bundle(copy, tmp_path), "run.zip").run)
     assert (status.state, status.cause) == ("paused", "hand")
     shutil.rmtree(copy.path)

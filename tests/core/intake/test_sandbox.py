@@ -65,7 +65,7 @@ def taken(tmp_path: Path, content: bytes, spec: NetworkSpec) -> tuple[dict[str, 
     """(the weights that came out, what was said of them)."""
     path, out = tmp_path / "file", tmp_path / "out.safetensors"
     path.write_bytes(content)
-    (notes,) = examine([Task(path, kind_of(path), wanted_by(spec), out)])
+    (notes,) = examine([Task(file=path, kind=kind_of(path), wanted=wanted_by(spec), out=out)])
     return safetensors.torch.load_file(out), " ".join(notes)
 
 
@@ -115,7 +115,7 @@ def test_honest_files_of_every_model_are_taken_bit_for_bit(tmp_path, name):
         path.write_bytes(content)
         paths.append(path)
     wanted = wanted_by(spec)
-    tasks = [Task(path, kind_of(path), wanted, tmp_path / f"{path.name}.out") for path in paths]
+    tasks = [Task(file=path, kind=kind_of(path), wanted=wanted, out=tmp_path / f"{path.name}.out") for path in paths]
     examine(tasks)  # raises for the first that is not taken
     for task in tasks:
         assert same(safetensors.torch.load_file(task.out), weights), task.file.name
@@ -325,7 +325,7 @@ def test_attacks_of_every_protocol_are_refused_and_none_runs(tmp_path):
         path = tmp_path / sample.name
         path.write_bytes(sample.make(marker))
         try:
-            tasks.append(Task(path, kind_of(path), wanted))
+            tasks.append(Task(file=path, kind=kind_of(path), wanted=wanted))
             says.append(sample.says)
         except InputError as error:
             assert sample.says in str(error)
@@ -353,7 +353,7 @@ def test_hostile_files_get_their_reason_in_time_and_cost_the_server_no_memory(tm
     def examined(folder: Path) -> tuple[str, float]:
         began = time.monotonic()
         try:
-            examine([Task(folder / "made", kind_of(folder / "made"), wanted, folder / "out")])
+            examine([Task(file=folder / "made", kind=kind_of(folder / "made"), wanted=wanted, out=folder / "out")])
             said = ""
         except InputError as error:
             said = str(error)
@@ -380,7 +380,7 @@ def test_truncated_and_changed_files_get_a_verdict_and_never_other_weights(tmp_p
         path = tmp_path / f"{number}"
         path.write_bytes(variant)
         try:
-            tasks.append(Task(path, kind_of(path), wanted, tmp_path / f"{number}.out"))
+            tasks.append(Task(file=path, kind=kind_of(path), wanted=wanted, out=tmp_path / f"{number}.out"))
         except InputError:
             early += 1
     verdicts = examine_each(tasks)
@@ -407,7 +407,7 @@ def test_large_honest_file_costs_the_server_no_memory(tmp_path):
     assert path.stat().st_size > 100 * MEGABYTE
     before = memory_peak_reset()
     began = time.monotonic()
-    examine([Task(path, kind_of(path), wanted_by(spec), out)])
+    examine([Task(file=path, kind=kind_of(path), wanted=wanted_by(spec), out=out)])
     assert time.monotonic() - began < VERDICT_S
     assert _status("VmHWM") - before < 50 * MEGABYTE
     assert out.stat().st_size > 100 * MEGABYTE
@@ -427,7 +427,7 @@ def test_reader_that_takes_too_long_is_ended_with_a_sentence(tmp_path, monkeypat
     path = tmp_path / "file.pt"
     path.write_bytes(small_files()["torch"])
     with pytest.raises(InputError, match=r"could not be read within"):
-        examine([Task(path, "torch", wanted_by(small_spec()))], base_s=0.001)
+        examine([Task(file=path, kind="torch", wanted=wanted_by(small_spec()))], base_s=0.001)
     assert readers() == []  # none is left behind
 
 
@@ -448,7 +448,7 @@ def test_reader_that_wants_too_much_memory_is_ended_with_a_sentence(tmp_path):
     path = tmp_path / "file.pt"
     path.write_bytes(torch_zip(b"](" + b"]" * 400_000 + b"e."))
     with pytest.raises(InputError, match="more memory or time"):
-        examine([Task(path, "torch", wanted_by(small_spec()))], memory_bytes=60_000_000)
+        examine([Task(file=path, kind="torch", wanted=wanted_by(small_spec()))], memory_bytes=60_000_000)
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSEGV])
@@ -460,7 +460,7 @@ def test_reader_that_is_killed_is_told_in_a_sentence(tmp_path, monkeypatch, numb
     path = tmp_path / "file.pt"
     path.write_bytes(small_files()["torch"])
     with pytest.raises(InputError) as refusal:
-        examine([Task(path, "torch", wanted_by(small_spec()))])
+        examine([Task(file=path, kind="torch", wanted=wanted_by(small_spec()))])
     assert "advice" not in str(refusal.value)
 
 

@@ -373,7 +373,7 @@ def test_what_a_branch_would_draw_anew_is_known_before(workspace):
 
 
 def test_state_out_of_patience_needs_a_patience():
-    assert not TrainState(tiny(), None, None, None).is_out_of_patience
+    assert not TrainState(config=tiny(), model=None, optimizer=None, window=None).is_out_of_patience
 
 
 def test_commands_of_a_run_are_numbered_across_sessions(workspace):

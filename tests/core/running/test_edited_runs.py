@@ -52,8 +52,8 @@ def finished(workspace: Workspace, config: TrainConfig) -> Run:
 
 def edited(workspace: Workspace) -> None:
     prepare_store(workspace, "digits", Preprocessing())
-    edit(workspace, "digits", Action("relabel", ("#0", "#1"), "7"))
-    edit(workspace, "digits", Action("exclude", tuple(f"#{i}" for i in range(100, 300))))
+    edit(workspace, "digits", Action(kind="relabel", images=("#0", "#1"), label="7"))
+    edit(workspace, "digits", Action(kind="exclude", images=tuple(f"#{i}" for i in range(100, 300))))
 
 
 def test_new_run_uses_the_edited_set_and_names_the_revision(workspace):
@@ -83,9 +83,9 @@ def test_later_edits_leave_a_run_as_it_was_and_it_goes_on_exactly(workspace):
     half = create_run(workspace, complete(workspace, tiny(epochs=2)))
     asked = iter(range(10**6))
     assert run_session(workspace, half, should_pause=lambda: next(asked) > 3).reason in ("paused", "finished")
-    edit(workspace, "digits", Action("exclude", tuple(f"#{i}" for i in range(300, 400))))
+    edit(workspace, "digits", Action(kind="exclude", images=tuple(f"#{i}" for i in range(300, 400))))
     undo(workspace, "digits")
-    edit(workspace, "digits", Action("relabel", ("#5",), "1"))
+    edit(workspace, "digits", Action(kind="relabel", images=("#5",), label="1"))
     assert run_session(workspace, half).reason == "finished"
     assert history_of(half).last_evaluation.loss == history_of(whole).last_evaluation.loss
 
@@ -128,7 +128,7 @@ def data_of(workspace: Workspace, config: TrainConfig):
     """Digits with nine tenths of the first five classes left out."""
     store = prepare_store(workspace, "digits", Preprocessing())
     rare = [i for i in range(1797) if store.labels[i] < 5 and i % 10]
-    edit(workspace, "digits", Action("exclude", tuple(f"#{i}" for i in rare)))
+    edit(workspace, "digits", Action(kind="exclude", images=tuple(f"#{i}" for i in rare)))
     config = complete(workspace, changed(config, {"preprocessing.mean": store.meta.mean, "preprocessing.std": store.meta.std}))
     return load_training_data(store, divide(workspace, store, config.data), config, torch.device("cpu")), config
 

@@ -12,7 +12,9 @@ from core.workspace import open_workspace
 
 
 def spec(shape=(3, 32, 32), classes=10, **splits: int) -> DatasetInfo:
-    return DatasetInfo("Things", shape, classes, splits or {"train": 100, "test": 20}, True)
+    return DatasetInfo(
+        title="Things", shape=shape, num_classes=classes, splits=splits or {"train": 100, "test": 20}, is_ready=True
+    )
 
 
 def config(**changes) -> TrainConfig:

@@ -142,25 +142,29 @@ def test_command_is_handed_out_once_and_numbered(workspace):
     commands = Commands(run)
     assert commands.waiting() == []
     assert send(run, "stop") == 1
-    assert commands.waiting() == [Command(1, "stop")]
+    assert commands.waiting() == [Command(number=1, kind="stop")]
     assert commands.waiting() == []  # looked at, and nothing new
-    commands.done(Command(1, "stop"))
+    commands.done(Command(number=1, kind="stop"))
     assert send(run, "pause") == 2
-    assert commands.waiting() == [Command(2, "pause")]
+    assert commands.waiting() == [Command(number=2, kind="pause")]
 
 
 def test_commands_sent_before_anybody_looks_are_all_heard_in_their_order(workspace):
     run = make(workspace)
     assert send_changes(run, {"optimizer.lr": 0.1, "epochs": 7}) == 2
     send(run, "stop")
-    expected = [Command(1, "change", "optimizer.lr", 0.1), Command(2, "change", "epochs", 7), Command(3, "stop")]
+    expected = [
+        Command(number=1, kind="change", setting="optimizer.lr", value=0.1),
+        Command(number=2, kind="change", setting="epochs", value=7),
+        Command(number=3, kind="stop"),
+    ]
     assert Commands(run).waiting() == expected
 
 
 def test_command_whose_trainer_died_before_it_was_done_with_is_heard_again(workspace):
     run = make(workspace)
     send_changes(run, {"epochs": 7})
-    assert Commands(run).waiting() == Commands(run).waiting() == [Command(1, "change", "epochs", 7)]
+    assert Commands(run).waiting() == Commands(run).waiting() == [Command(number=1, kind="change", setting="epochs", value=7)]
 
 
 def test_ends_are_taken_back_and_changes_stay(workspace):
@@ -170,13 +174,16 @@ def test_ends_are_taken_back_and_changes_stay(workspace):
     send(run, "pause")
     for kind in ("stop", "pause"):
         take_back(run, kind)
-    assert Commands(run).waiting() == [Command(2, "change", "epochs", 7)]
+    assert Commands(run).waiting() == [Command(number=2, kind="change", setting="epochs", value=7)]
     assert send(run, "stop") == 4  # no number is given twice
 
 
 def test_damaged_commands_are_lost_and_numbers_go_on_rising(workspace):
     run = make(workspace)
-    append_event(run.events, Changed(7, 5, 0, 0, 0.0, False, "epochs", 1, 2))
+    append_event(
+        run.events,
+        Changed(number=7, step=5, epoch=0, examples=0, seconds=0.0, after_evaluation=False, setting="epochs", before=1, after=2),
+    )
     assert send(run, "stop") == 8
     run.control.write_bytes(b"{half")
     assert Commands(run).waiting() == []
@@ -190,14 +197,14 @@ def test_command_that_is_done_with_takes_no_earlier_one_with_it(workspace):
     send(run, "pause")
     commands = Commands(run)
     commands.done(commands.waiting()[1])
-    assert Commands(run).waiting() == [Command(1, "change", "epochs", 7)]
+    assert Commands(run).waiting() == [Command(number=1, kind="change", setting="epochs", value=7)]
 
 
 def test_command_sent_before_the_trainer_is_there_is_heard(workspace):
     """Stop was pressed while its process was still starting."""
     run = make(workspace)
     send(run, "stop")
-    assert Commands(run).waiting() == [Command(1, "stop")]
+    assert Commands(run).waiting() == [Command(number=1, kind="stop")]
 
 
 def test_command_that_one_trainer_has_heard_is_not_heard_by_the_next(workspace):

@@ -11,7 +11,9 @@ from core.training.events import Ended, Evaluated, Predictions, Preparing, StepL
 
 
 def step(number: int, loss: float = 0.5) -> StepLogged:
-    return StepLogged(number, 1, number * 64, number / 10, loss, 0.5, 0.01, 1000.0)
+    return StepLogged(
+        step=number, epoch=1, examples=number * 64, seconds=number / 10, loss=loss, accuracy=0.5, lr=0.01, images_per_s=1000.0
+    )
 
 
 def write(path, count: int) -> None:
@@ -30,7 +32,7 @@ def path(tmp_path):
 
 
 def test_what_is_written_is_read_back(path):
-    events = [Preparing("Données “中”\n", 1, 0), step(1), Ended("paused", "Paused at step 1.", accuracy=None)]
+    events = [Preparing("Données “中”\n", 1, 0), step(1), Ended(reason="paused", message="Paused at step 1.", accuracy=None)]
     with EventWriter(path) as writer:
         for event in events:
             writer.write(event)
@@ -155,8 +157,24 @@ def test_number_that_is_not_finite_becomes_null_because_json_has_no_other_word(p
 def test_prediction_arrays_stay_out_of_the_events(path):
     import numpy as np
 
-    record = Predictions(np.zeros(5, np.uint8), np.zeros(5, np.float16), np.zeros(5, np.float16))
-    append_event(path, Evaluated(1, 2, 3, 4.0, "test", 0.5, 0.5, [1, 2], [3, 4], record))
+    record = Predictions(
+        predicted=np.zeros(5, np.uint8), confidence=np.zeros(5, np.float16), true_probability=np.zeros(5, np.float16)
+    )
+    append_event(
+        path,
+        Evaluated(
+            epoch=1,
+            step=2,
+            examples=3,
+            seconds=4.0,
+            split="test",
+            loss=0.5,
+            accuracy=0.5,
+            correct=[1, 2],
+            support=[3, 4],
+            predictions=record,
+        ),
+    )
     [row] = EventReader(path).read()
     assert "predictions" not in row
     assert row["correct"] == [1, 2]

@@ -12,15 +12,51 @@ from core.workspace import open_workspace
 
 
 def started(from_step: int = 0) -> Started:
-    return Started("Digits", ["a", "b"], 640, 4, "test", 10, 100, "cpu", "", "float32", "", 1, from_step, {}, 3)
+    return Started(
+        dataset="Digits",
+        class_names=["a", "b"],
+        num_train=640,
+        num_evaluated=4,
+        evaluated_split="test",
+        steps_per_epoch=10,
+        num_parameters=100,
+        device="cpu",
+        device_reason="",
+        precision="float32",
+        precision_reason="",
+        threads=1,
+        from_step=from_step,
+        versions={},
+        epochs=3,
+    )
 
 
 def step(number: int, loss: float | None = None) -> StepLogged:
-    return StepLogged(number, 1, 64 * number, number / 10, 1 / number if loss is None else loss, 0.5, 0.01, 1000.0)
+    return StepLogged(
+        step=number,
+        epoch=1,
+        examples=64 * number,
+        seconds=number / 10,
+        loss=1 / number if loss is None else loss,
+        accuracy=0.5,
+        lr=0.01,
+        images_per_s=1000.0,
+    )
 
 
 def evaluation(epoch: int, accuracy: float = 0.5) -> Evaluated:
-    return Evaluated(epoch, 10 * epoch, 640 * epoch, 1.0 * epoch, "test", 0.3, accuracy, [1, 1], [2, 2], None)
+    return Evaluated(
+        epoch=epoch,
+        step=10 * epoch,
+        examples=640 * epoch,
+        seconds=1.0 * epoch,
+        split="test",
+        loss=0.3,
+        accuracy=accuracy,
+        correct=[1, 1],
+        support=[2, 2],
+        predictions=None,
+    )
 
 
 def history_from(*events: Event) -> History:
@@ -82,9 +118,9 @@ def test_resume_supersedes_what_came_after_its_checkpoint():
         evaluation(0),
         *[step(n) for n in range(1, 11)],
         evaluation(1),
-        CheckpointSaved("epoch-0001", 1, 10, True, 1000),
+        CheckpointSaved(name="epoch-0001", epoch=1, step=10, is_best=True, num_bytes=1000),
         *[step(n, loss=99) for n in range(11, 16)],
-        CheckpointSaved("step-0000000013", 1, 13, False, 1000),
+        CheckpointSaved(name="step-0000000013", epoch=1, step=13, is_best=False, num_bytes=1000),
         evaluation(2, accuracy=0.99),
         started(from_step=10),
         step(11, loss=0.1),
@@ -98,7 +134,12 @@ def test_resume_supersedes_what_came_after_its_checkpoint():
 def test_evaluation_that_is_repeated_after_a_resume_counts_once():
     """Left between the evaluation and the checkpoint after it: the epoch is judged again, to the same figures."""
     history = history_from(
-        started(), evaluation(0), Ended("paused", "Paused before the first step."), started(), evaluation(0), step(1)
+        started(),
+        evaluation(0),
+        Ended(reason="paused", message="Paused before the first step."),
+        started(),
+        evaluation(0),
+        step(1),
     )
     assert [row.epoch for row in history.evaluations] == [0]
 
@@ -112,7 +153,7 @@ def test_best_evaluation_is_the_most_accurate_after_training_began_and_the_earli
 
 
 def test_resumed_run_has_not_ended_any_more():
-    history = history_from(started(), step(1), Ended("paused", "Paused."))
+    history = history_from(started(), step(1), Ended(reason="paused", message="Paused."))
     assert history.ended.reason == "paused"
     history.add(Logged(9, 0.0, Queued()))
     assert history.ended is None

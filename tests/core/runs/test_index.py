@@ -26,7 +26,7 @@ def workspace(tmp_path, monkeypatch) -> Workspace:
 def made(workspace: Workspace, model: str = "mlp", accuracy: float | None = 0.5, **notes) -> Run:
     run = create_run(workspace, config_from({"model": {"name": model}, "epochs": 4}))
     append_event(run.events, Queued())
-    append_event(run.events, Ended("finished", "Done.", epoch=3, seconds=7.0, accuracy=accuracy, epochs=5))
+    append_event(run.events, Ended(reason="finished", message="Done.", epoch=3, seconds=7.0, accuracy=accuracy, epochs=5))
     if notes:
         write_notes(run, Notes(**notes))
     return run

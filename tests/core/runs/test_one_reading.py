@@ -33,7 +33,7 @@ from core.training.events import (
 from core.workspace import open_workspace
 
 STEPS = 4  # of an epoch
-NOTHING_SAID = Predictions(*[None] * 3)
+NOTHING_SAID = Predictions(predicted=None, confidence=None, true_probability=None)
 
 
 @dataclass
@@ -72,7 +72,22 @@ class Trainer:
         self.kept = {other: where for other, where in self.kept.items() if where[0] <= self.step}
         where = {} if self.is_old else {"epoch": self.epoch, "accuracy": self.accuracy, "seconds": self.seconds}
         started = Started(
-            "Digits", ["a"], 64, 4, "test", STEPS, 9, "cpu", "", "float32", "", 1, self.step, {}, self.epochs, **where
+            dataset="Digits",
+            class_names=["a"],
+            num_train=64,
+            num_evaluated=4,
+            evaluated_split="test",
+            steps_per_epoch=STEPS,
+            num_parameters=9,
+            device="cpu",
+            device_reason="",
+            precision="float32",
+            precision_reason="",
+            threads=1,
+            from_step=self.step,
+            versions={},
+            epochs=self.epochs,
+            **where,
         )
         self.write(Queued(name), Preparing("Reading", 1, 2), started)
         if self.step == 0:
@@ -89,7 +104,17 @@ class Trainer:
         self.accuracy = (7 * self.step + 3 * self.changes) % 100 / 100
         self.write(
             Evaluated(
-                self.epoch, self.step, self.step, self.seconds, "test", 0.5, self.accuracy, [1], [2], NOTHING_SAID, self.epochs
+                epoch=self.epoch,
+                step=self.step,
+                examples=self.step,
+                seconds=self.seconds,
+                split="test",
+                loss=0.5,
+                accuracy=self.accuracy,
+                correct=[1],
+                support=[2],
+                predictions=NOTHING_SAID,
+                epochs=self.epochs,
             )
         )
 
@@ -97,7 +122,18 @@ class Trainer:
         for _ in range(count if self.is_going_on else 0):
             self.step += 1
             epoch = (self.step - 1) // STEPS + 1
-            self.write(StepLogged(self.step, epoch, self.step, self.seconds, 0.5, 0.5, 0.1, 9.0))
+            self.write(
+                StepLogged(
+                    step=self.step,
+                    epoch=epoch,
+                    examples=self.step,
+                    seconds=self.seconds,
+                    loss=0.5,
+                    accuracy=0.5,
+                    lr=0.1,
+                    images_per_s=9.0,
+                )
+            )
             if self.step % STEPS == 0:
                 self.epoch = epoch
                 self.evaluate()
@@ -108,7 +144,7 @@ class Trainer:
         if self.is_going_on and self.step:
             name = name or f"step-{self.step:010d}"
             self.kept[name] = self.step, self.epoch, self.accuracy, self.epochs, self.applied
-            self.write(CheckpointSaved(name, self.epoch, self.step, False, 9))
+            self.write(CheckpointSaved(name=name, epoch=self.epoch, step=self.step, is_best=False, num_bytes=9))
 
     def change(self, epochs: int) -> None:
         """Not before changes that came before it."""
@@ -118,7 +154,17 @@ class Trainer:
 
     def apply(self, number: int, epochs: int) -> None:
         before, self.epochs, self.applied = self.epochs, max(epochs, self.epoch + 1), number
-        change = Changed(number, self.step, self.epoch, self.step, self.seconds, False, "epochs", before, self.epochs)
+        change = Changed(
+            number=number,
+            step=self.step,
+            epoch=self.epoch,
+            examples=self.step,
+            seconds=self.seconds,
+            after_evaluation=False,
+            setting="epochs",
+            before=before,
+            after=self.epochs,
+        )
         self.made[number] = change
         self.write(change)
 
@@ -126,7 +172,17 @@ class Trainer:
         """A kill leaves no word."""
         if self.is_going_on and reason != "killed":
             self.save()
-            self.write(Ended(reason, "So.", self.epoch, self.step, self.seconds, self.accuracy, epochs=self.epochs))
+            self.write(
+                Ended(
+                    reason=reason,
+                    message="So.",
+                    epoch=self.epoch,
+                    step=self.step,
+                    seconds=self.seconds,
+                    accuracy=self.accuracy,
+                    epochs=self.epochs,
+                )
+            )
         self.is_going_on = False
 
 
@@ -254,7 +310,26 @@ def test_going_back_to_a_checkpoint_of_before_its_evaluation_takes_the_evaluatio
     trainer.begin()
     trainer.train(2 * STEPS)
     where = {"epoch": 1, "accuracy": 0.5, "seconds": 4.0}
-    trainer.write(Started("Digits", ["a"], 64, 4, "test", STEPS, 9, "cpu", "", "float32", "", 1, 2 * STEPS, {}, 10, **where))
+    trainer.write(
+        Started(
+            dataset="Digits",
+            class_names=["a"],
+            num_train=64,
+            num_evaluated=4,
+            evaluated_split="test",
+            steps_per_epoch=STEPS,
+            num_parameters=9,
+            device="cpu",
+            device_reason="",
+            precision="float32",
+            precision_reason="",
+            threads=1,
+            from_step=2 * STEPS,
+            versions={},
+            epochs=10,
+            **where,
+        )
+    )
     views_agree(run)
     assert status_of(run).epoch == 1 == history_of(run).last_evaluation.epoch
 

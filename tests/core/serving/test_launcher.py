@@ -132,7 +132,7 @@ def test_stop_that_nobody_lived_to_hear_does_not_stop_the_resumed_run(workspace)
     """Pressed on a process that was killed before it looked: resuming it later means to train."""
     launcher = Launcher(workspace, keep_reserve=False)
     run = create_run(workspace, tiny())
-    append_event(run.events, Ended("interrupted", "Killed."))
+    append_event(run.events, Ended(reason="interrupted", message="Killed."))
     send(run, "stop")
     launcher.resume(run)
     assert Commands(run).waiting() == []
@@ -269,7 +269,7 @@ def test_resume_pressed_in_two_tabs_at_once_queues_the_run_once(workspace, monke
     """Both have found the run paused before either has put it into the queue."""
     launcher = Launcher(workspace, keep_reserve=False)  # not serving: what is queued stays queued
     run = create_run(workspace, tiny())
-    append_event(run.events, Ended("paused", "Paused."))
+    append_event(run.events, Ended(reason="paused", message="Paused."))
     together = Barrier(2)
 
     def plan_as_slowly_as_the_other(*_) -> None:

@@ -61,7 +61,7 @@ def weights(run: Run) -> bytes:
 
 def test_run_paused_by_hand_stays_paused_and_one_that_nobody_explains_goes_on(workspace, open_launcher):
     paused, gone, finished = (create_run(workspace, tiny()) for _ in range(3))
-    append_event(paused.events, Ended("paused", "Paused by hand.", cause="hand"))
+    append_event(paused.events, Ended(reason="paused", message="Paused by hand.", cause="hand"))
     append_event(gone.events, Queued())
     run_session(workspace, finished)
     rows = gone.events.read_bytes().splitlines(keepends=True)
@@ -78,7 +78,7 @@ def test_run_paused_by_hand_stays_paused_and_one_that_nobody_explains_goes_on(wo
 
 def test_going_on_by_itself_can_be_turned_off(workspace, open_launcher):
     run, other = create_run(workspace, tiny()), create_run(workspace, tiny())
-    append_event(run.events, Ended("paused", "Paused as Trainscope was ended.", cause="server"))
+    append_event(run.events, Ended(reason="paused", message="Paused as Trainscope was ended.", cause="server"))
     append_event(other.events, Queued())
     workspace.queue.write_text(json.dumps({"runs": [run.id, other.id]}))
     open_launcher(auto_resume=False)

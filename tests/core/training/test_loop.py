@@ -18,7 +18,7 @@ from core.training.events import TICK, Evaluated, StepLogged
 from core.training.loop import TrainState, new_state, train
 
 CPU = torch.device("cpu")
-FLOAT32 = Compute(CPU, "", torch.float32, "")
+FLOAT32 = Compute(device=CPU, device_reason="", dtype=torch.float32, precision_reason="")
 NUM_TRAIN, NUM_EVALUATED = 300, 100
 
 
@@ -33,12 +33,12 @@ def data() -> TrainingData:
     images = torch.from_numpy((digits.images[:, None] * 15).astype(np.uint8))
     order = torch.randperm(len(images), generator=torch.Generator().manual_seed(0))
     return TrainingData(
-        images,
-        torch.from_numpy(digits.target).long(),
-        order[:NUM_TRAIN],
-        order[NUM_TRAIN : NUM_TRAIN + NUM_EVALUATED],
-        torch.tensor([0.3]),
-        torch.tensor([0.35]),
+        images=images,
+        labels=torch.from_numpy(digits.target).long(),
+        train=order[:NUM_TRAIN],
+        evaluated=order[NUM_TRAIN : NUM_TRAIN + NUM_EVALUATED],
+        mean=torch.tensor([0.3]),
+        std=torch.tensor([0.35]),
     )
 
 
@@ -201,7 +201,7 @@ def test_bfloat16_computes_nearly_the_same_first_losses_and_keeps_weights_in_flo
     """Eight bits of mantissa: a loss of 2.3 to within a hundredth or so, before the runs drift apart."""
     config = config_with(log_every=1, epochs=1)
     state = fresh(config)
-    rough = list(train(data, 10, state, Compute(CPU, "", torch.bfloat16, "")))
+    rough = list(train(data, 10, state, Compute(device=CPU, device_reason="", dtype=torch.bfloat16, precision_reason="")))
     exact = events_of(config, data)
     assert all(p.dtype == torch.float32 for p in state.model.parameters())
     first = [[event.loss for event in events if isinstance(event, StepLogged)][:3] for events in (rough, exact)]
@@ -217,12 +217,12 @@ def test_bfloat16_computes_nearly_the_same_first_losses_and_keeps_weights_in_flo
 def test_epoch_shows_every_training_picture_once_and_no_other(data):
     config = config_with(batch_size=7)
     marked = TrainingData(
-        torch.arange(1797, dtype=torch.int64).view(-1, 1, 1, 1) % 251,
-        torch.arange(1797),
-        data.train,
-        data.evaluated,
-        torch.tensor([0.0]),
-        torch.tensor([1.0]),
+        images=torch.arange(1797, dtype=torch.int64).view(-1, 1, 1, 1) % 251,
+        labels=torch.arange(1797),
+        train=data.train,
+        evaluated=data.evaluated,
+        mean=torch.tensor([0.0]),
+        std=torch.tensor([1.0]),
     )
     seen = torch.cat([labels for _, labels in training_batches(marked, config, 0, torch.float32)])
     assert sorted(seen.tolist()) == sorted(data.train.tolist())

@@ -275,8 +275,8 @@ def test_sample_is_what_a_training_would_store_of_the_same_pictures(tmp_path):
 
 # --- doubts
 
-PHOTOGRAPHS = SetFacts(False, (3, 64, 64), (300, 400), (0.45, 0.45, 0.4))
-DIGITS = SetFacts(True, (1, 28, 28), (28, 28), (0.13,))
+PHOTOGRAPHS = SetFacts(shows_characters=False, shape=(3, 64, 64), original_px=(300, 400), mean=(0.45, 0.45, 0.4))
+DIGITS = SetFacts(shows_characters=True, shape=(1, 28, 28), original_px=(28, 28), mean=(0.13,))
 
 
 def told(facts: SetFacts, preprocessing: dict | None = None, **augmentation) -> set[str]:
@@ -323,9 +323,9 @@ def test_doubtful_choice_is_told(facts, preprocessing, augmentation, setting):
 def test_recipes_raise_no_doubt(recipe):
     config = RECIPES[recipe].config
     facts = {
-        "cifar10": SetFacts(False, (3, 32, 32), (32, 32), (0.49, 0.48, 0.45)),
+        "cifar10": SetFacts(shows_characters=False, shape=(3, 32, 32), original_px=(32, 32), mean=(0.49, 0.48, 0.45)),
         "mnist": DIGITS,
-        "digits": SetFacts(True, (1, 8, 8), (8, 8), (0.3,)),
+        "digits": SetFacts(shows_characters=True, shape=(1, 8, 8), original_px=(8, 8), mean=(0.3,)),
     }.get(config.data.dataset, PHOTOGRAPHS)
     assert not doubts(Composition(config.preprocessing, config.augmentation), facts)
 
@@ -351,7 +351,9 @@ def test_usual_choices_for_photographs_raise_no_doubt():
 def test_what_is_suggested_raises_no_doubt_and_never_mirrors_a_digit(characters, shape):
     composition = suitable(characters, shape)
     assert composition.augmentation.flip != characters
-    assert not doubts(composition, SetFacts(characters, shape, shape[1:], (0.4,) * shape[0]))
+    assert not doubts(
+        composition, SetFacts(shows_characters=characters, shape=shape, original_px=shape[1:], mean=(0.4,) * shape[0])
+    )
 
 
 @pytest.mark.parametrize(
