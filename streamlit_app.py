@@ -16,6 +16,7 @@ import streamlit as st
 
 from core.serving.launcher import launcher_for
 from core.workspace import open_workspace
+from pages._guard import guard
 from pages._routes import ROUTES
 
 
@@ -42,4 +43,4 @@ def show_reference(error: Exception) -> bool:
     return True
 
 
-app = st.App("pages/_navigation.py", lifespan=lifespan, on_script_error=show_reference, routes=ROUTES)
+app = st.App("pages/_navigation.py", lifespan=lifespan, on_script_error=show_reference, routes=ROUTES, middleware=guard())

@@ -152,7 +152,7 @@ def config_from(values: Mapping[str, Any]) -> TrainConfig:
             if not any(other is not problem and other["loc"][: len(problem["loc"])] == problem["loc"] for other in found):
                 sentence = _sentence(problem)
                 by_field.setdefault(sentence.partition(":")[0], sentence)
-        raise InputError(" ".join(by_field.values()), code="config") from None
+        raise InputError(" ".join(by_field.values()), code="config", fields=by_field) from None
 
 
 def config_from_json(text: str | bytes) -> TrainConfig:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import plotly.graph_objects as go
 
 from core.figures.look import base, labels
-from core.figures.runs import X_AXES, thin
+from core.figures.runs import X_AXES, apart_from_the_first, thin
 from core.insight.prediction_history import PredictionHistory
 from core.runs.history import History
 
@@ -50,7 +50,7 @@ def overlaid(
                 name=f"{letter} train",
                 hovertemplate=_hover(letter, name, "train", value),
             )
-        points = thin(*history.evaluated_points(what, x), MAX_POINTS)
+        points = apart_from_the_first(history, thin(*history.evaluated_points(what, x), MAX_POINTS))
         figure.add_scatter(
             x=points[0],
             y=points[1],

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import plotly.graph_objects as go
 
-from core.figures.look import COLOURS, NEUTRAL, base, colour_of, labels
+from core.figures.look import COLOURS, NEUTRAL, SHARES, base, colour_of, labels
 from core.figures.runs import LONGEST_ON_AXIS
 from core.insight.learning import Learning
 
@@ -30,7 +30,7 @@ def class_bars(true: np.ndarray, predicted: np.ndarray, class_names: Sequence[st
         text=[f"{value:.1%}" if count else "none" for value, count in zip(accuracy, support, strict=True)],
         hovertemplate="%{y}: %{x:.2%} of %{customdata[0]:,}<extra></extra>",
     )
-    figure.update_xaxes(range=[0, 1], tickformat=".0%")
+    figure.update_xaxes(**SHARES)
     figure.update_yaxes(type="category", autorange="reversed", showgrid=False)
     return figure
 

@@ -11,6 +11,7 @@ COLOURS = {"train": "#0072B2", "validation": "#E69F00", "test": "#009E73"}
 NEUTRAL = "#8A8F98"
 MARK = "#CC79A7"  # what is pointed out among others
 LONGEST = 40  # characters of a name
+SHARES = {"range": [0, 1.02], "tickformat": ".0%", "tickvals": [0, 0.2, 0.4, 0.6, 0.8, 1]}  # an axis from 0 to 100 %
 
 
 def colour_of(split: str) -> str:

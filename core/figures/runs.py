@@ -2,13 +2,14 @@
 
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
 from core.config import TrainConfig
-from core.figures.look import COLOURS, MARK, NEUTRAL, base, labels
+from core.figures.look import COLOURS, MARK, NEUTRAL, SHARES, base, labels
 from core.runs.history import History
 from core.runs.timeline import change_in_words
 from core.training.optimizers import lr_factor
@@ -17,13 +18,14 @@ MAX_POINTS = 1000
 MAX_MARKS = 50
 MOST_MARKERS = 100  # more would be one thick line
 LONGEST_ON_AXIS = 16  # characters of a class's name beside a matrix, which would shrink
+HOVER_TITLES = {"examples": "%{x:,} images", "step": "Step %{x:,}", "epoch": "Epoch %{x:.2~f}", "seconds": "%{x:.1f} s"}
 X_AXES = {"examples": "Training pictures seen", "step": "Step", "epoch": "Epoch", "seconds": "Time in seconds"}
 
 
 def loss_curve(history: History, x: str = "examples", smoothing: float = 0.0, log: bool = False) -> go.Figure:
     """Training loss as a line, that of the evaluated split as points joined."""
     figure = _curve(history, "loss", x, smoothing)
-    figure.update_yaxes(title_text="Loss", type="log" if log else "linear", rangemode="normal" if log else "tozero")
+    figure.update_yaxes(title_text="Loss", **_scale(log))
     return figure
 
 
@@ -34,14 +36,19 @@ def accuracy_curve(history: History, x: str = "examples", smoothing: float = 0.0
 
 
 def lr_curve(history: History, x: str = "examples", log: bool = False) -> go.Figure:
-    """The learning rate up to the last evaluation: it moves slowly, and a chart that stays costs nothing to redraw."""
+    """The learning rate up to now."""
     figure = _empty(x)
-    positions, values = history.points("lr", x)
-    past = history.columns("step")[0] <= (history.evaluations[-1].step if history.evaluations else 0)
-    positions, values = thin(positions[past], values[past])
-    figure.add_scatter(x=positions, y=values, mode="lines", name="learning rate", line={"color": NEUTRAL, "width": 2})
+    positions, values = thin(*history.points("lr", x))
+    figure.add_scatter(
+        x=positions,
+        y=values,
+        mode="lines",
+        name="learning rate",
+        line={"color": NEUTRAL, "width": 2},
+        hovertemplate="%{y:.4~g}<extra></extra>",
+    )
     _mark_changes(figure, history, x)
-    figure.update_yaxes(title_text="Learning rate", type="log" if log else "linear", rangemode="normal" if log else "tozero")
+    figure.update_yaxes(title_text="Learning rate", **_scale(log))
     return figure
 
 
@@ -136,7 +143,26 @@ def probability_bars(classes: Sequence[tuple[str, float]]) -> go.Figure:
         marker_color=[COLOURS["train"]] + [NEUTRAL] * (len(values) - 1),
         hovertemplate="%{y}: %{x:.2%}<extra></extra>",
     )
-    figure.update_xaxes(range=[0, 1], tickformat=".0%")
+    figure.update_xaxes(**SHARES)
+    figure.update_yaxes(type="category", autorange="reversed", showgrid=False)
+    return figure
+
+
+def class_probabilities(class_names: Sequence[str], probabilities: np.ndarray) -> go.Figure:
+    """All classes in their own order, so that the bars move in place; the likeliest in colour."""
+    likeliest = int(np.argmax(probabilities))
+    figure = base(height=60 + 30 * len(class_names))
+    figure.add_bar(
+        x=probabilities.astype(float),
+        y=labels(class_names, LONGEST_ON_AXIS),
+        orientation="h",
+        text=[f"{value:.1%}" if value >= 0.005 else "" for value in probabilities],
+        textposition="auto",
+        cliponaxis=False,
+        marker_color=[COLOURS["train"] if k == likeliest else NEUTRAL for k in range(len(class_names))],
+        hovertemplate="%{y}: %{x:.2%}<extra></extra>",
+    )
+    figure.update_xaxes(**SHARES)
     figure.update_yaxes(type="category", autorange="reversed", showgrid=False)
     return figure
 
@@ -171,9 +197,17 @@ def _curve(history: History, what: str, x: str, smoothing: float) -> go.Figure:
     figure = _empty(x)
     positions, values = history.points(what, x)
     thinned = thin(positions, smooth(values, smoothing))
-    figure.add_scatter(x=thinned[0], y=thinned[1], mode="lines", name="train", line={"color": COLOURS["train"], "width": 1.8})
+    value = "%{y:.4f}" if what == "loss" else "%{y:.2%}"
+    figure.add_scatter(
+        x=thinned[0],
+        y=thinned[1],
+        mode="lines",
+        name="train",
+        line={"color": COLOURS["train"], "width": 1.8},
+        hovertemplate=f"train {value}<extra></extra>",
+    )
     split = history.started.evaluated_split if history.started else "test"
-    points = thin(*history.evaluated_points(what, x))
+    points = apart_from_the_first(history, thin(*history.evaluated_points(what, x)))
     figure.add_scatter(
         x=points[0],
         y=points[1],
@@ -181,9 +215,24 @@ def _curve(history: History, what: str, x: str, smoothing: float) -> go.Figure:
         name=split,
         line={"color": COLOURS[split], "width": 1.5, "dash": "dot"},
         marker={"size": 8, "color": COLOURS[split]},
+        hovertemplate=f"{split} {value}<extra></extra>",
     )
     _mark_changes(figure, history, x)
     return figure
+
+
+def apart_from_the_first(history: History, points: tuple[np.ndarray, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """With a gap after the evaluation before the first step: a line from there would cross what was never measured."""
+    if not history.evaluations or history.evaluations[0].epoch > 0 or len(points[0]) < 2:
+        return points
+    return np.insert(points[0], 1, points[0][0]), np.insert(points[1], 1, np.nan)
+
+
+def _scale(log: bool) -> dict[str, Any]:
+    """A value axis; logarithmic ones have a tick for each power of ten, written 1e-4."""
+    if log:
+        return {"type": "log", "rangemode": "normal", "dtick": 1, "exponentformat": "e", "tickformat": ".0e"}
+    return {"type": "linear", "rangemode": "tozero"}
 
 
 def _mark_changes(figure: go.Figure, history: History, x: str) -> None:
@@ -227,5 +276,6 @@ def _mark_changes(figure: go.Figure, history: History, x: str) -> None:
 
 def _empty(x: str) -> go.Figure:
     figure = base(height=300)
-    figure.update_xaxes(title_text=X_AXES[x], minallowed=0)
+    figure.update_layout(hovermode="x unified")
+    figure.update_xaxes(title_text=X_AXES[x], minallowed=0, unifiedhovertitle={"text": HOVER_TITLES[x]}, ticklabelstandoff=6)
     return figure

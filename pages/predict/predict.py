@@ -25,7 +25,9 @@ from pages.shared.session import choose_run, chosen_run, workspace
 from pages.shared.text import escaped
 from pages.shared.upload import uploaded_image
 
-CANVAS_PX = 280
+CANVAS_PX = 340
+SEEN_PX = 200
+MOST_BARS = 20  # classes that all have a bar, in their own order, so that they move in place while one draws
 TOP_K = 5
 
 
@@ -97,7 +99,8 @@ def new_canvas(keep_drawing: bool) -> None:
 def draw(checkpoint: Checkpoint) -> None:
     """The canvas with its answer; a stroke reruns only this."""
     state = st.session_state
-    left, right = st.columns([1, 2], gap="large")
+    with st.container(horizontal=True, gap="large", key="drawing"):  # on a narrow window the answer goes below
+        left, right = st.container(width=CANVAS_PX + 4), st.container(width="stretch")
     with left:
         result = st_canvas(
             stroke_width=24,
@@ -153,23 +156,29 @@ def from_the_data(run: Run, checkpoint: Checkpoint) -> None:
 
 
 def answer(checkpoint: Checkpoint, image: Image.Image, key: str) -> None:
-    """The likeliest classes as bars, and the picture as the network saw it."""
+    """The answer, large; the classes as bars, and the picture as the network saw it."""
     try:
         prediction = predict(checkpoint, image)
     except InputError as error:
         st.error(escaped(str(error)))
         return
     top = prediction.top(TOP_K)
-    bars, seen = st.columns([3, 1])
+    said = f"{escaped(top[0][0])} &nbsp; {percent(top[0][1])}"
+    with st.container(key=f"answer-{key}"):
+        st.markdown(f"# {said}" if prediction.is_sure else f"### Not sure\nThe likeliest is {said}.")
+    if prediction.calibration != PLAIN:
+        st.caption(escaped(in_use(prediction.calibration)))
+    with st.container(horizontal=True, gap="medium"):
+        bars, seen = st.container(width="stretch"), st.container(width=SEEN_PX)
     with bars:
-        with st.container(key=f"answer-{key}"):
-            said = f"{escaped(top[0][0])} &nbsp; {percent(top[0][1])}"
-            st.markdown(f"### {said}" if prediction.is_sure else f"### Not sure\nThe likeliest is {said}.")
-        if prediction.calibration != PLAIN:
-            st.caption(escaped(in_use(prediction.calibration)))
-        st.plotly_chart(figures.probability_bars(top), key=f"bars-{key}", config={"displayModeBar": False})
+        if len(prediction.class_names) <= MOST_BARS:
+            chart = figures.class_probabilities(prediction.class_names, prediction.probabilities)
+        else:
+            chart = figures.probability_bars(top)
+        st.plotly_chart(chart, key=f"bars-{key}", config={"displayModeBar": False}, alt="Probability of each class")
     with seen:
-        st.image(enlarged(array_to_image(prediction.seen)), caption="What the network saw", output_format="PNG")
+        image = enlarged(array_to_image(prediction.seen))
+        st.image(image, caption="What the network saw", output_format="PNG", width=SEEN_PX, alt="The image as the network saw it")
         st.caption(prediction.done)
 
 

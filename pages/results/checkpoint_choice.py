@@ -31,7 +31,7 @@ def checkpoint_choice(run: Run, evaluated: EvaluatedImages, key: str) -> Checkpo
 
 
 def checkpoint_titles(run: Run) -> dict[str, str]:
-    """By name, the newest first, with what is marked as best or last."""
+    """By name, last and best first, then the newest, with what is marked so."""
     marks: dict[str, list[str]] = {}
     for pointer in ("last", "best"):
         try:
@@ -39,6 +39,7 @@ def checkpoint_titles(run: Run) -> dict[str, str]:
         except InputError:
             continue
     names = [checkpoint.name for checkpoint in reversed(list_checkpoints(run))]
+    names.sort(key=lambda name: "last" not in marks.get(name, []) and 2 - (name in marks))
     return {name: f"{name} ({', '.join(marks[name])})" if name in marks else name for name in names}
 
 

@@ -89,11 +89,16 @@ def results(run: Run, shown_state: str) -> None:
     views = ["Curves", *VIEWS] if history.evaluations else [*VIEWS]
     if kept:  # one moment, not a course
         views.remove("Epochs")
-    if st.session_state.get("result-view") not in views:
-        st.session_state["result-view"] = views[0]
+    state, asked = st.session_state, st.query_params.get("view", "").capitalize()
+    if "result-view" not in state and asked in views:  # from a link, or a page loaded anew
+        state["result-view"] = asked
+    if state.get("result-view") not in views:
+        state["result-view"] = views[0]
     view = st.segmented_control(
         "View", views, key="result-view", label_visibility="collapsed", required=True, persist_state="session"
     )
+    if st.query_params.get("view") != view.lower():
+        st.query_params["view"] = view.lower()
     if view == "Curves":
         curves(run, history)
         sample_images(run, history.last_evaluation.epoch, names)

@@ -79,7 +79,7 @@ def compare_mark(run: Run) -> None:
     key = f"mark-{run.id}"
     st.session_state[key] = run.id in marked
     st.checkbox(
-        f"Mark {title_of(run)} to be compared",
+        f"Mark {escaped(title_of(run))} to be compared",
         key=key,
         label_visibility="collapsed",
         on_change=mark,

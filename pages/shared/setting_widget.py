@@ -24,12 +24,14 @@ def setting_widget(
     empty: str = "automatic",
     slider_to: float | None = None,
     words: Mapping[str, str] | None = None,
+    is_bounded: bool = True,
 ) -> Any:
     """Shows the widget and returns what it stands for now, as a configuration takes it.
 
     on_change(path, key) is called with a new value; `value_of` reads it. label, explanation, lower, step: instead of the
     setting's own. empty: what is said where an optional setting is left out. slider_to: sliders instead of number fields
-    and a switch instead of a box; whole numbers go up to this. words: what choices are called.
+    and a switch instead of a box; whole numbers go up to this. words: what choices are called. is_bounded: whether a number
+    field refuses what lies out of bounds itself, silently keeping the last value; else whoever shows it says what is wrong.
     """
     label = label or (f"{item.title} ({item.unit})" if item.unit else item.title)
     common: dict[str, Any] = {"key": key, "help": item.explanation if explanation is None else explanation or None}
@@ -51,13 +53,14 @@ def setting_widget(
         case "int" if slider_to is not None and not item.optional:
             return st.slider(label, 0, max(value, min(int(item.upper), int(slider_to))), value, **common)
         case "int":
-            return st.number_input(label, int(least or 0), int(item.upper), value, step=1, placeholder=empty, **common)
+            bounds = (int(least or 0), int(item.upper)) if is_bounded else (None, None)
+            return st.number_input(label, *bounds, value, step=1, placeholder=empty, **common)
         case "float" if slider_to is not None:
             look = {"step": 1.0, "format": "%.0f"} if item.unit else {"step": 0.01, "format": "percent"}
             return st.slider(label, float(least), float(item.upper), float(value), **look, **common)
         case "float":
             by = step or _step(value)
-            bounds = float(least), float(item.upper)
+            bounds = (float(least), float(item.upper)) if is_bounded else (None, None)
             return st.number_input(label, *bounds, value, step=by, format="%.6g", placeholder=empty, **common)
 
 

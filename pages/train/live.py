@@ -6,6 +6,7 @@ from typing import Any
 
 import streamlit as st
 
+from core.data.catalogue import DATASETS
 from core.figures import runs as figures
 from core.running.actions import change_run
 from core.runs.directory import Run
@@ -61,13 +62,17 @@ def _pace(history: History) -> float:
 def _header(run: Run, status: Status) -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
         st.markdown(f"### {escaped(title_of(run))} &nbsp; {badge(status)}", width="stretch")
-        if status.state == "finished" and st.button("See the results", type="primary", key="see-results"):
+        has_results = not status.is_active and bool(history_of(run).evaluations)
+        is_finished = status.state == "finished"
+        if has_results and st.button("See the results", type="primary" if is_finished else "secondary", key="see-results"):
             go_to("results/results.py", run)
+        if has_results and st.button(_to_predict(run), key="try-it"):
+            go_to("predict/predict.py", run)
         is_resumable = not status.is_active and status.state != "finished"
         if is_resumable and st.button("Resume", type="secondary" if status.cause == "diverged" else "primary", key="resume"):
             do(lambda: launcher().resume(run))
         if status.is_active:
-            if st.button("Stop", type="primary", key="stop"):
+            if st.button("Stop", key="stop"):
                 do(lambda: launcher().stop(run))
             if st.button("Pause", key="pause", help="Saved at this step; Resume goes on exactly from there."):
                 do(lambda: launcher().pause(run))
@@ -78,27 +83,36 @@ def _header(run: Run, status: Status) -> None:
             _go_on(run, status)
         if st.button("Details", key="details"):
             go_to("run/run.py", run)
-        if st.button("Set up another", key="another"):
+        if st.button("New run", key="another"):
             choose_run(None)
             st.rerun()
 
 
+def _to_predict(run: Run) -> str:
+    record = DATASETS.get(run.config.data.dataset)
+    return "Draw a digit" if record and record.drawing in ("mnist", "digits") else "Try an image"
+
+
 def _change(run: Run, status: Status) -> None:
     """What may be changed while it trains; taken with the next step, and marked on the charts."""
-    with st.popover("Change", key="change"), st.form(f"change-{run.id}", border=False):
+    with st.popover("Change", key="change", on_change="rerun"), st.form(f"change-{run.id}", border=False):
         changes = go_on_fields(run)
-        if st.form_submit_button("Change it", key="change-now"):
-            when = "Taken with the next step." if status.state == "running" else "Taken when it begins."
-            do(lambda: change_run(run, changes), notice=when if changes else "Nothing was set otherwise.")
+        if st.form_submit_button("Apply", key="change-now", on_click=_close, args=("change",)):
+            when = "Applied from the next step." if status.state == "running" else "Applied when it begins."
+            do(lambda: change_run(run, changes), notice=when if changes else "No changes.")
+
+
+def _close(popover: str) -> None:
+    st.session_state[popover] = False
 
 
 def _go_on(run: Run, status: Status) -> None:
     """More epochs, another learning rate or early stopping for a run that has ended."""
     label = "Train longer" if status.state == "finished" else "Resume with changes"
     kind = "primary" if status.cause == "diverged" else "secondary"
-    with st.popover(label, key="go-on", type=kind), st.form(f"go-on-{run.id}", border=False):
+    with st.popover(label, key="go-on", type=kind, on_change="rerun"), st.form(f"go-on-{run.id}", border=False):
         changes = go_on_fields(run)
-        if st.form_submit_button(label, key="go-on-now"):
+        if st.form_submit_button(label, key="go-on-now", on_click=_close, args=("go-on",)):
             do(lambda: launcher().resume(run, changes))
 
 
@@ -146,7 +160,8 @@ def _panel(run: Run, shown_state: str, every: float | None) -> None:
         st.markdown("**Learning rate**")
         live_chart(figures.lr_curve(history, x, log), key=f"lr-{run.id}", alt="Learning rate over the course of the run")
     with right:
-        st.markdown(f"**Accuracy of each class**, after epoch {history.evaluations[-1].epoch}")
+        when = f"after epoch {history.evaluations[-1].epoch}" if history.evaluations[-1].epoch else "before training"
+        st.markdown(f"**Accuracy of each class**, {when}")
         class_accuracy_table(history.evaluations[-1], history.started.class_names)
     for number, row in list(enumerate(history.changes, start=1))[-SHOWN_CHANGES:]:
         st.caption(f"**{number}** &nbsp; Step {row.step:,}: {escaped(change_in_words(row))}.")
@@ -174,7 +189,7 @@ def _sentence(run: Run, status: Status, history: History) -> None:
         else:
             st.info("Starting …")
     elif status.state == "running" and not history.evaluations:
-        st.info("Judging the network before it has learned anything …")
+        st.info("Evaluating the untrained network …")
     elif status.state in ("failed", "interrupted"):
         st.error(escaped(status.message))
     elif not status.is_active:
@@ -190,14 +205,14 @@ def _figures_row(run: Run, status: Status, history: History) -> None:
     step = max(steps["step"][-1] if steps["step"] else 0, last.step, history.ended.step if history.ended else 0)
     total = started.steps_per_epoch * config.epochs
     seconds = steps["seconds"][-1] if steps["step"] else 0.0
-    facts = [
-        (
-            "Epoch",
-            f"{min(step // started.steps_per_epoch + 1, config.epochs) if status.is_active else last.epoch} of {config.epochs:,}",
-        )
-    ]
+    is_within = status.is_active or step % started.steps_per_epoch > 0
+    epoch = min(step // started.steps_per_epoch + 1, config.epochs) if is_within else last.epoch
+    untrained = ", untrained" if last.epoch == 0 and config.epochs else ""
+    facts = [(f"{last.split.capitalize()} accuracy{untrained}", percent(last.accuracy, 2))]
+    if (learning := _recent(steps["accuracy"])) is not None:
+        facts.append(("Training accuracy", percent(learning, 1)))
+    facts.append(("Epoch", f"{epoch:,} of {config.epochs:,}"))
     facts.append(("Step", f"{step:,} of {total:,}"))
-    facts.append((f"{last.split.capitalize()} accuracy", percent(last.accuracy, 2)))
     facts.append(("Speed", speed(_recent(steps["images_per_s"]))))
     if status.state == "running":
         facts.append(("Time left", duration((total - step) * seconds / step) if step else "–"))

@@ -24,13 +24,24 @@ from pages.shared.setting_widget import setting_widget, value_of
 from pages.shared.text import escaped, in_words
 from pages.shared.work import begin, work_on
 
-# Kept in the session: the recipe's name, and what was changed since, by path. A counter renews the widgets with the recipe.
+# Kept in the session: the recipe's name, and what was changed since, by path. A counter renews the widgets with the recipe,
+# another those of a section of which another kind was chosen.
 
 
 KINDS = {
     "optimizer": "How the weights are updated from their gradients.",
     "schedule": "How the learning rate changes in the course of the run.",
 }
+
+
+MAIN = (
+    "optimizer.name",
+    "optimizer.lr",
+    "schedule.name",
+    "epochs",
+    "batch_size",
+    "data.evaluate_on",
+)  # what every variant has, first
 
 
 def settings_form() -> TrainConfig | None:
@@ -44,6 +55,7 @@ def settings_form() -> TrainConfig | None:
     config, problem = _configuration()
     shown = config or state.get("last_possible", _base())
     state.last_possible = shown
+    wrong = dict(problem.fields) if problem else {}
     left, right = st.columns(2)
     with left:
         _dataset_choice(shown)
@@ -51,39 +63,49 @@ def settings_form() -> TrainConfig | None:
     with right:
         _model_choice(shown)
     st.caption(_about(shown))
-    basic = [
-        item
-        for _, _, items in sections(shown)
-        for item in items
-        if item.basic and item.path not in ("data.dataset", "model.name")
-    ]
+    by_path = {item.path: item for _, _, items in sections(shown) for item in items}
+    own = [path for path, item in by_path.items() if item.basic and path not in (*MAIN, "data.dataset", "model.name")]
     columns = st.columns(3)
-    for i, item in enumerate(basic):
+    for i, path in enumerate((*MAIN, *own)):
         with columns[i % 3]:
-            _widget(item, shown)
-    with st.expander("All settings", key=f"all-settings-{state.form}"):
-        for name, title, items in sections(shown):
-            rest = [item for item in items if not item.basic and item.path != "recipe"]
-            if not rest and name not in CATALOGUES:
-                continue
-            st.markdown(f"**{title}**")
-            if name in CATALOGUES:
-                _choice(
-                    f"{name}.name",
-                    title,
-                    {variant: variant for variant in CATALOGUES[name]},
-                    getattr(shown, name).name,
-                    "\n".join([KINDS[name], "", *(f"- {kind}: {record.summary}" for kind, record in CATALOGUES[name].items())]),
-                )
-            columns = st.columns(3)
-            for i, item in enumerate(rest):
-                with columns[i % 3]:
-                    _widget(item, shown)
+            if path in TAGS.values():
+                _kind_choice(path, shown)
+            else:
+                _widget(by_path[path], shown, wrong)
+    _all_settings(shown, wrong)
     if state.changes:
         st.button("Back to the recipe", on_click=_forget_changes, key="back-to-recipe")
-    if problem:
-        st.error(escaped(in_words(problem)))
+    if problem and (not problem.fields or wrong):  # of several settings together, or of one that has no field here
+        st.error(escaped(in_words(" ".join(wrong.values()) or str(problem))))
     return config
+
+
+def _all_settings(shown: TrainConfig, wrong: dict[str, str]) -> None:
+    """Every other setting, a tab for each section: the one worked in stays open whatever is chosen there."""
+    with st.expander("All settings", key="all-settings"):
+        parts = [
+            (title, [item for item in items if not item.basic and item.path != "recipe"]) for _, title, items in sections(shown)
+        ]
+        parts = [(title, rest) for title, rest in parts if rest]
+        for tab, (_, rest) in zip(st.tabs([title for title, _ in parts], key="settings-sections"), parts, strict=True):
+            with tab:
+                numbers = [item for item in rest if item.kind != "bool"]
+                columns = st.columns(3)
+                for i, item in enumerate(numbers):
+                    with columns[i % 3]:
+                        _widget(item, shown, wrong)
+                columns = st.columns(3)
+                for i, item in enumerate(item for item in rest if item.kind == "bool"):
+                    with columns[i % 3]:
+                        _widget(item, shown, wrong)
+
+
+def _kind_choice(path: str, shown: TrainConfig) -> None:
+    section = path.partition(".")[0]
+    records = CATALOGUES[section]
+    words = "\n".join([KINDS[section], "", *(f"- {kind}: {record.summary}" for kind, record in records.items())])
+    title = {"optimizer": "Optimizer", "schedule": "Learning rate schedule"}[section]
+    _choice(path, title, {name: name for name in records}, getattr(shown, section).name, words)
 
 
 def _form_state():
@@ -92,6 +114,7 @@ def _form_state():
     state.setdefault("recipe", next(iter(RECIPES)))
     state.setdefault("changes", {})
     state.setdefault("form", 0)
+    state.setdefault("sections", {})
     return state
 
 
@@ -177,14 +200,14 @@ def _about(shown: TrainConfig) -> str:
     return f"{data} {escaped(model_summary(shown.model))}"
 
 
-def _configuration() -> tuple[TrainConfig | None, str]:
-    """With the parent whose weights it begins with, where one was chosen."""
+def _configuration() -> tuple[TrainConfig | None, InputError | None]:
+    """With the parent whose weights it begins with, where one was chosen; or what is wrong with it."""
     try:
         config = changed(_base(), st.session_state.changes)
         earlier = _earlier_run()
-        return (begun_from(config, *earlier) if earlier and earlier[1] else config), ""
+        return (begun_from(config, *earlier) if earlier and earlier[1] else config), None
     except InputError as error:
-        return None, str(error)
+        return None, error
 
 
 def _take_recipe() -> None:
@@ -197,7 +220,7 @@ def _forget_changes() -> None:
     state = st.session_state
     state.changes = {}
     state.pop("last_possible", None)
-    state.form += 1
+    _renew_widgets()
 
 
 def _renew() -> None:
@@ -211,7 +234,13 @@ def _renew() -> None:
             continue
         kept[path] = value
     state.changes = kept
-    state.form += 1
+    _renew_widgets()
+
+
+def _renew_widgets() -> None:
+    state = st.session_state
+    state.form += 1 + max(state.sections.values(), default=0)
+    state.sections = {}
 
 
 def _note(path: str, key: str) -> None:
@@ -222,7 +251,7 @@ def _note(path: str, key: str) -> None:
         section = path.partition(".")[0]
         state.changes = {p: v for p, v in state.changes.items() if not p.startswith(f"{section}.")}
         state.changes[path] = value
-        _renew()
+        state.sections[section] = state.sections.get(section, 0) + 1
         return
     if path == "model.name":
         _take_model(value)
@@ -342,11 +371,17 @@ def _choice(path: str, label: str, options: dict[str, str], value: str, explanat
     )
 
 
-def _widget(item: Setting, config: TrainConfig) -> None:
+def _widget(item: Setting, config: TrainConfig, wrong: dict[str, str]) -> None:
+    """The field of a setting; what is wrong with it stands under it, and is taken out of what is wrong."""
+    state = st.session_state
     setting_widget(
         item,
         get(config, item.path),
-        f"set-{st.session_state.form}-{item.path}",
+        f"set-{state.form + state.sections.get(item.section, 0)}-{item.path}",
         on_change=_note,
         empty="measured" if item.kind == "floats" else "automatic",
+        is_bounded=False,
     )
+    if sentence := wrong.pop(item.path, ""):
+        found = sentence.removeprefix(f"{item.path}: ")
+        st.markdown(f":red[{escaped(found[0].upper() + found[1:])}]")

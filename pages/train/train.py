@@ -57,6 +57,8 @@ def set_up() -> None:
     with outlook:
         if config:
             preview(config, is_busy=training is not None)
+        else:
+            start_button(None)
 
 
 def preview(config: TrainConfig, is_busy: bool) -> None:
@@ -68,6 +70,7 @@ def preview(config: TrainConfig, is_busy: bool) -> None:
         renewed = check_fit(workspace(), config, *fits) if config.origin else ""
     except InputError as error:
         st.error(escaped(for_people(error)))
+        start_button(None)
         return
     about_the_set(config)
     if config.model.is_pretrained and not config.origin and not are_at_hand(workspace(), config.model.name):
@@ -78,10 +81,18 @@ def preview(config: TrainConfig, is_busy: bool) -> None:
     st.markdown(what_will_happen(plan, is_busy))
     if config.origin:
         st.markdown(f"It begins with the chosen weights. {escaped(renewed)}")
-    if st.button("Start training", type="primary", key="start"):
-        do(lambda: choose_run(begin_training(plan)))
+    start_button(plan)
     st.caption("The learning rate over the epochs")
     st.plotly_chart(figures.schedule_curve(config, plan.steps_per_epoch), key="schedule", config={"displayModeBar": False})
+
+
+def start_button(plan: Plan | None) -> None:
+    """None: there is nothing yet that could be started."""
+    if plan is None:
+        st.button("Start training", type="primary", key="start", disabled=True)
+        st.caption("Start waits until what is marked in red is put right.")
+    elif st.button("Start training", type="primary", key="start"):
+        do(lambda: choose_run(begin_training(plan)))
 
 
 def begin_training(plan: Plan) -> Run:

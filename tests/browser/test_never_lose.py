@@ -78,7 +78,7 @@ def test_a_learning_rate_changed_while_it_trains_is_marked_and_told_with_what_it
 def test_what_waits_in_line_is_shown_reordered_and_cancelled(page: Page, training: Run, server: Server) -> None:
     waiting = []
     for _ in range(2):
-        page.get_by_role("button", name="Set up another").click()
+        page.get_by_role("button", name="New run").click()
         page.get_by_role("button", name="Start training").click()
         page.wait_for_url(lambda url, known=[training, *waiting]: "run=" in url and not any(run.id in url for run in known))
         waiting.append(run_shown(page, server))

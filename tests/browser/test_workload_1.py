@@ -39,6 +39,7 @@ def start_workload_1(page: Page, server: Server) -> Run:
     settings = page.locator("[class*='st-key-all-settings']")
     expect(settings).to_have_count(1)  # that of the recipe before is gone
     settings.locator("summary").click()
+    settings.get_by_role("tab", name="Training", exact=True).click()
     fill(page, "[class*='-threads']", "1")
     page.get_by_role("button", name="Start training").click()
     return run_shown(page, server)

@@ -10,10 +10,14 @@ from streamlit.testing.v1 import AppTest
 from core.insight.run_results import evaluated_after
 from core.recipes import RECIPES, recipe_named
 from core.running.session import run_session
+from core.runs.checkpoints import find_checkpoint
 from core.runs.directory import Run, create_run
+from core.runs.history import history_of
+from core.runs.notes import Notes, write_notes
 from core.runs.records import evaluated_images
 from core.settings import changed
 from core.workspace import Workspace, open_workspace
+from pages.results.checkpoint_choice import checkpoint_titles
 from pages.shared.text import escaped
 
 NAVIGATION = str(Path(__file__).resolve().parents[2] / "pages" / "_navigation.py")
@@ -99,7 +103,29 @@ def test_a_batch_larger_than_the_training_split_is_refused_before_the_start(work
     app.number_input(key="set-0-batch_size").set_value(5000).run()
     assert "Batch size" in app.error[0].value
     assert "1,438" in app.error[0].value
-    assert not [button for button in app.button if button.key == "start"]
+    assert app.button(key="start").disabled
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "sentence"),
+    [
+        ("optimizer.lr", -1.0, "Found -1.0, expected a finite number above 0 and at most 100."),
+        ("optimizer.momentum", 5.0, "Found 5.0, expected a finite number at least 0 and below 1."),
+        ("batch_size", 1_000_000, "Found 1000000, expected a whole number at least 1 and at most 65,536."),
+    ],
+)
+def test_what_is_wrong_in_a_field_stands_under_it_and_start_waits(
+    workspace: Workspace, field: str, value: float, sentence: str
+) -> None:
+    app = visit("train")
+    app.number_input(key=f"set-0-{field}").set_value(value).run()
+    shown = [element.value for element in app.markdown if element.value.startswith(":red[")]
+    assert [escaped(sentence) in words for words in shown] == [True]
+    assert app.number_input(key=f"set-0-{field}").value == value
+    assert app.button(key="start").disabled
+    app.number_input(key=f"set-0-{field}").set_value(0.5 if "optimizer" in field else 32).run()
+    assert not app.button(key="start").disabled
+    assert not [element for element in app.markdown if element.value.startswith(":red[")]
 
 
 def test_an_impossible_combination_is_said_in_words_and_can_be_undone(workspace: Workspace) -> None:
@@ -131,8 +157,9 @@ def test_another_data_set_is_normalised_by_its_own_figures(workspace: Workspace)
 def test_numbers_that_are_none_are_refused_in_words(workspace: Workspace) -> None:
     app = visit("train")
     app.text_input(key="set-0-preprocessing.mean").set_value("a lot").run()
-    assert app.error[0].value.startswith("Mean")
-    assert app.error[0].value.count("found") == 1
+    [shown] = [element.value for element in app.markdown if element.value.startswith(":red[")]
+    assert shown.count("Found") == 1
+    assert app.button(key="start").disabled
     assert not app.exception
 
 
@@ -173,13 +200,15 @@ def test_predict_offers_only_checkpoints_that_are_there(finished: Run) -> None:
     assert app.selectbox(key=f"checkpoint-{finished.id}").options == ["last", "epoch-0001", "epoch-0002"]
 
 
-def test_another_optimizer_after_an_impossible_value_leaves_a_form_that_works(workspace: Workspace) -> None:
+def test_another_optimizer_beside_an_impossible_value_leaves_that_to_be_put_right(workspace: Workspace) -> None:
     app = visit("train")
     app.text_input(key="set-0-preprocessing.mean").set_value("abc").run()
-    assert app.error
     app.selectbox(key="set-0-optimizer.name").set_value("adam").run()
-    assert not app.error
-    assert app.selectbox(key="set-1-optimizer.name").value == "adam"
+    assert app.text_input(key="set-0-preprocessing.mean").value == "abc"
+    assert app.button(key="start").disabled
+    app.text_input(key="set-0-preprocessing.mean").set_value("").run()
+    assert app.selectbox(key="set-0-optimizer.name").value == "adam"
+    assert not app.button(key="start").disabled
 
 
 def test_a_recipe_that_mirrors_does_not_mirror_digits(workspace: Workspace) -> None:
@@ -252,3 +281,49 @@ def test_a_fault_of_ours_shows_a_reference_under_which_the_log_has_the_traceback
     assert "of our own" not in app.error[0].value
     (logged,) = [record for record in caplog.records if said[1] in record.getMessage()]
     assert logged.exc_info and isinstance(logged.exc_info[1], KeyError)
+
+
+MARKER = "![x](http://127.0.0.1:9/beacon.png)[a](http://b) :streamlit: -- -> >="
+
+
+def test_a_run_s_name_reaches_no_widget_as_markdown(finished: Run, workspace: Workspace) -> None:
+    """Labels that are hidden are rendered too: a picture in one would be fetched from wherever the name says."""
+    write_notes(finished, Notes(name=MARKER, note=MARKER))
+    for page in (*PAGES, "compare", "activity", "run"):
+        app = visit(page, run=finished.id)
+        assert not app.exception
+        seen = [str(getattr(block, "label", "") or "") for block in app.main if hasattr(block, "label")]
+        seen += [
+            element.value for kind in ("markdown", "caption", "info", "success", "error", "warning") for element in app.get(kind)
+        ]
+        assert not [text for text in seen if "![x](" in text or "[a](http" in text], page
+
+
+def test_the_view_of_the_results_is_in_the_address(finished: Run) -> None:
+    app = visit("results", run=finished.id, view="confusion")
+    assert app.segmented_control(key="result-view").value == "Confusion"
+    app.segmented_control(key="result-view").set_value("Classes").run()
+    assert app.query_params["view"] in ("classes", ["classes"])
+    assert visit("results", run=finished.id, view="nonsense").segmented_control(key="result-view").value == "Curves"
+
+
+def test_checkpoints_are_offered_beginning_with_the_last(workspace: Workspace) -> None:
+    """However many were saved within the last epoch."""
+    config = changed(recipe_named("digits-quickstart").config, {"epochs": 2, "threads": 1, "tensorboard": False})
+    run = create_run(workspace, changed(config, {"checkpoint.every_seconds": 0.1}))
+    run_session(workspace, run)
+    shutil.copytree(find_checkpoint(run, "last").path, run.checkpoints / "step-0000099999")
+    titles = list(checkpoint_titles(run))
+    assert titles[0] == find_checkpoint(run, "last").name
+    assert "step-0000099999" in titles
+
+
+def test_a_run_paused_within_its_second_epoch_says_so_and_shows_its_results(workspace: Workspace) -> None:
+    config = changed(recipe_named("digits-quickstart").config, {"epochs": 2, "threads": 1, "tensorboard": False})
+    run = create_run(workspace, config)
+    ended = run_session(workspace, run, lambda: len(history_of(run).evaluations) == 2 and history_of(run).steps["step"][-1] > 25)
+    assert (ended.reason, ended.epoch) == ("paused", 1)
+    app = visit("train", run=run.id)
+    assert next(metric.value for metric in app.metric if metric.label == "Epoch") == "2 of 2"
+    assert app.button(key="see-results")
+    assert app.button(key="try-it").label == "Draw a digit"

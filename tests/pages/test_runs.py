@@ -147,7 +147,7 @@ def test_new_run_with_other_settings_than_fit_is_refused_in_words(finished: Run,
     model = next(box for box in app.selectbox if box.label == "Model")
     model.set_value("residual-light").run()
     assert "Choose the model it belongs to" in texts(app)  # said before anything is started
-    assert "start" not in [button.key for button in app.button]
+    assert app.button(key="start").disabled
     assert list_runs(workspace) == [finished]
     app.button(key="fresh-weights").click().run()
     assert "Begins with the weights of" not in texts(app)

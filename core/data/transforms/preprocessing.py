@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from PIL import Image
+from PIL import Image, ImageFilter
 from torch import Tensor
 
 from core.config import Preprocessing
@@ -74,18 +74,22 @@ def normalise(images: Tensor, mean: Tensor, std: Tensor, dtype: torch.dtype = to
     return torch.empty_like(images, memory_format=torch.channels_last).copy_(images.sub_(shift))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class DrawingStyle:
-    """How the pictures of a set were made from ink: box_px of side_px are filled by the longer side of the ink."""
+    """How the pictures of a set were made from ink: box_px of side_px are filled by the longer side of the ink.
+
+    stroke_px: thinner strokes are thickened to about this; 0 leaves them.
+    """
 
     box_px: int
     side_px: int
     centre: str  # "mass" or "box"
+    stroke_px: int = 0
 
 
 # MNIST: yann.lecun.com/exdb/mnist, "size normalized to fit in a 20x20 pixel box … centered by center of mass".
 # Digits: the UCI optical digits fill their 8×8 field (32×32 bitmaps, counted in blocks of 4×4).
-DRAWING_STYLES = {"mnist": DrawingStyle(20, 28, "mass"), "digits": DrawingStyle(32, 32, "box")}
+DRAWING_STYLES = {"mnist": DrawingStyle(box_px=20, side_px=28, centre="mass"), "digits": DrawingStyle(box_px=32, side_px=32, centre="box", stroke_px=5)}
 
 
 def drawing_to_image(image: Image.Image, style: DrawingStyle) -> Image.Image:
@@ -118,7 +122,15 @@ def drawing_to_image(image: Image.Image, style: DrawingStyle) -> Image.Image:
     top = min(max(math.ceil(style.side_px / 2 - centre_y), 0), room_y)
     field = Image.new("L", (style.side_px, style.side_px))
     field.paste(Image.fromarray(scaled), (left, top))
-    return field
+    missing = style.stroke_px - stroke_width(np.asarray(field))
+    return field.filter(ImageFilter.MaxFilter(2 * round(missing / 2) + 1)) if style.stroke_px and missing >= 1 else field
+
+
+def stroke_width(ink: np.ndarray) -> float:
+    """The mean width of strokes in pixels: twice their area over the length of their outline. ink: (H, W) uint8."""
+    share = np.pad(ink.astype(np.float64) / 255, 1)
+    outline = np.abs(np.diff(share, axis=0)).sum() + np.abs(np.diff(share, axis=1)).sum()
+    return float(2 * share.sum() / outline) if outline else 0.0
 
 
 def looks_like_the_set(image: Image.Image, size_px: tuple[int, int]) -> bool:
@@ -140,5 +152,7 @@ def prepare(image: Image.Image, preprocessing: Preprocessing, channels: int, siz
     drawn = drawing_to_image(image, style)
     if not preprocessing.short_side_px:
         drawn = drawn.resize((size_px[1], size_px[0]), Image.Resampling.BOX)
+        peak = drawn.getextrema()[1]
+        drawn = drawn.point(lambda value: value * 255 // peak) if peak else drawn  # a thin stroke lies between the pixels
     done = "Made light on dark, cropped, scaled and centred like the pictures of the set"
     return image_to_array(drawn, (channels, *size_px), preprocessing), f"{done}{then_inverted}."

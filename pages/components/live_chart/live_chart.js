@@ -110,7 +110,12 @@ async function draw(node) {
   const { data, layout } = JSON.parse(figure);
   const font = { color: theme.color, family: theme.family, size: 13 };
   const hoverlabel = { bgcolor: theme.background, font };
-  const options = { responsive: true, displaylogo: false, displayModeBar: "hover" };
+  // two buttons, none of which sends anything anywhere; none at all where nothing hovers, since they would stay and cover the chart
+  const canHover = window.matchMedia("(hover: hover)").matches;
+  const options = {
+    responsive: true, displaylogo: false, displayModeBar: canHover ? "hover" : false, showSendToCloud: false, showEditInChartStudio: false,
+    modeBarButtons: [["toImage", "resetScale2d"]],
+  };
   await Plotly.react(node, data, { ...layout, font, hoverlabel, uirevision: "kept", autosize: true }, options);
   for (const name of ["plotly_click", "plotly_hover", "plotly_unhover"]) node.removeAllListeners(name);
   node.on("plotly_click", (event) => node.trainscopeClick(event));
@@ -127,7 +132,7 @@ export default function ({ parentElement, data, setTriggerValue }) {
   if (!node) {
     node = document.createElement("div");
     node.className = "trainscope-chart";
-    node.setAttribute("role", "img");
+    node.setAttribute("role", "figure");
     node.style.width = "100%";
     parentElement.append(node);
     watchAxisNames(node);

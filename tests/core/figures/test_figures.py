@@ -199,9 +199,10 @@ def test_curve_is_drawn_over_the_chosen_axis(x, train_x, evaluated_x):
     figure = loss_curve(history(), x=x)
     train, evaluated = figure.data
     np.testing.assert_allclose(np.asarray(train.x)[[0, 1, -1]], train_x)
-    np.testing.assert_allclose(evaluated.x, evaluated_x)
+    measured = np.isfinite(evaluated.y)  # after the first there is a gap
+    np.testing.assert_allclose(evaluated.x[measured], evaluated_x)
     np.testing.assert_allclose(train.y, [2 / step for step in range(1, 21)])
-    np.testing.assert_allclose(evaluated.y, [3, 3 / 11, 3 / 21])
+    np.testing.assert_allclose(evaluated.y[measured], [3, 3 / 11, 3 / 21])
     assert figure.layout.xaxis.title.text == X_AXES[x]
 
 
@@ -296,3 +297,37 @@ def test_a_click_names_classes_by_their_numbers_whatever_becomes_of_their_names(
     assert list(figure.layout.meta["classes"]) == order.tolist()
     bars = class_bars(np.array([0, 1, 2, 3]), np.array([0, 1, 2, 2]), names, order, "test")
     assert np.array(bars.data[0].customdata)[:, -1].tolist() == order.tolist() == list(bars.layout.meta["classes"])
+
+
+# --- what a reader can trust
+
+
+def test_learning_rate_is_drawn_up_to_the_last_step_also_within_an_epoch():
+    [trace] = lr_curve(history(steps=17), "step").data
+    assert trace.x[-1] == 17
+
+
+@pytest.mark.parametrize("name", ["loss", "accuracy"])
+def test_evaluation_before_training_stands_alone(name):
+    """A line from it to the first epoch would cross what was never measured."""
+    x, y = CURVES[name](history(steps=20), "step").data[1]["x"], CURVES[name](history(steps=20), "step").data[1]["y"]
+    assert x[0] == 0
+    assert np.isnan(y[1])
+    assert np.isfinite(np.delete(y, 1)).all()
+
+
+def test_logarithmic_axes_have_a_tick_for_each_power_of_ten():
+    axis = lr_curve(history(), "step", log=True).layout.yaxis
+    assert (axis.type, axis.dtick, axis.tickformat) == ("log", 1, ".0e")
+
+
+def test_axis_of_shares_ends_at_a_tick_of_a_hundred_per_cent():
+    axis = probability_bars([("a", 0.9), ("b", 0.1)]).layout.xaxis
+    assert axis.tickvals[-1] == 1 <= axis.range[1]
+
+
+def test_pointing_anywhere_tells_all_curves_at_that_place_in_words():
+    figure = loss_curve(history(), "epoch")
+    assert figure.layout.hovermode == "x unified"
+    assert figure.layout.xaxis.unifiedhovertitle.text.startswith("Epoch ")
+    assert [trace.hovertemplate.split()[0] for trace in figure.data] == ["train", "test"]
