@@ -8,7 +8,8 @@ from core.data.imports import imported_sets
 from core.data.sets import dataset_info, own_store, suiting
 from core.models.pretrained import PRETRAINED, are_at_hand
 from core.recipes import recipe_named
-from core.running.plan import complete
+from core.running.forecast import forecast_s
+from core.running.plan import complete, plan_run
 from core.settings import changed
 from core.workspace import Workspace
 
@@ -54,6 +55,31 @@ def suited_to(workspace: Workspace, config: TrainConfig, dataset: str) -> dict[s
     if num_train < 4 * config.batch_size:  # a few updates an epoch at least
         changes["batch_size"] = max(2, 2 ** max(0, num_train // 4).bit_length() // 2)
     return changes
+
+
+AFFORDABLE_S = 600.0
+FEWEST_EPOCHS = 3  # of a network that learns photographs slowly; fewer show nothing
+QUICK_MODEL = "cifar10-quick"
+
+
+def affordable(workspace: Workspace, config: TrainConfig) -> dict[str, Any]:
+    """What to change, by setting, so that the training ends within about ten minutes on this machine; nothing where it does, or
+    where that can't be told.
+
+    Fewer epochs; where even three take longer, the quickest network for photographs instead.
+    """
+    for model in (
+        {},
+        {"model.kind": "network", "model.name": QUICK_MODEL, "optimizer.name": "adam", "schedule.name": "constant"},
+    ):
+        tried = changed(config, model)
+        seconds = forecast_s(plan_run(workspace, tried))
+        if seconds is None or seconds <= AFFORDABLE_S:
+            return model
+        epochs = int(tried.epochs * AFFORDABLE_S / seconds)
+        if epochs >= FEWEST_EPOCHS:
+            return {**model, "epochs": epochs}
+    return {**model, "epochs": max(1, epochs)}
 
 
 def _ants_and_bees(workspace: Workspace) -> str:

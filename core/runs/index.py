@@ -8,7 +8,7 @@ import os
 import threading
 import time
 from calendar import month_abbr
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,7 +26,10 @@ TAIL_BYTES = 2048
 
 @dataclass(frozen=True, kw_only=True)
 class ListedRun:
-    """One run. title: its name, or what was trained. accuracy: of the last evaluation. parent: the run its weights came from."""
+    """One run. title: its name, or what was trained. accuracy: of the last evaluation. parent: the run its weights came from.
+
+    settings: every setting that it began with, "optimizer.lr=0.1" and so on, to be searched.
+    """
 
     run: Run
     title: str
@@ -43,6 +46,7 @@ class ListedRun:
     accuracy: float | None
     seconds: float
     parent: str
+    settings: str
 
 
 @dataclass
@@ -93,6 +97,7 @@ def _entry(run: Run, before: _Kept | None) -> _Kept:
         accuracy=status.accuracy,
         seconds=status.seconds,
         parent=config["parent"],
+        settings=config["settings"],
     )
     return _Kept(signature, entry)
 
@@ -110,7 +115,7 @@ def _changed(path: str) -> tuple[int, int] | None:
     return found.st_mtime_ns, found.st_size
 
 
-DAMAGED = {"recipe": "", "dataset": "damaged", "model": "damaged", "epochs": None, "parent": ""}
+DAMAGED = {"recipe": "", "dataset": "damaged", "model": "damaged", "epochs": None, "parent": "", "settings": ""}
 
 
 def _config(run: Run) -> dict[str, Any]:
@@ -125,9 +130,18 @@ def _config(run: Run) -> dict[str, Any]:
             "model": str(config["model"]["name"]),
             "epochs": int(config["epochs"]),
             "parent": str(origin["name"]) if origin.get("kind") == "run" else "",
+            "settings": " ".join(_flat(config)).casefold(),
         }
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return DAMAGED
+
+
+def _flat(values: dict[str, Any], prefix: str = "") -> Iterator[str]:
+    for name, value in values.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}={value}"
 
 
 def _last_words(path: str) -> Status | None:
@@ -160,7 +174,7 @@ SORTS: dict[str, tuple[str, Callable[[ListedRun], Any], bool]] = {
 
 
 def select(listed: Sequence[ListedRun], text: str = "", states: Sequence[str] = (), sort: str = "newest") -> list[ListedRun]:
-    """Those in one of the states (all if none is given) in which every word of the text occurs: in title, tags, note, id, data or model."""
+    """Those in one of the states (all if none is given) in which every word of the text occurs: in title, tags, note, id or settings."""
     words = text.casefold().split()
     found = [entry for entry in listed if not states or entry.state in states]
     if words:
@@ -173,5 +187,5 @@ def _text(entry: ListedRun) -> str:
     date, clock, *_ = entry.run.id.split("-")
     when = f"{int(date[6:])} {month_abbr[int(date[4:6])]} {clock[:2]}:{clock[2:4]}"
     return " ".join(
-        (when, entry.title, *entry.tags, entry.note, entry.run.id, entry.dataset, entry.model, entry.state)
+        (when, entry.title, *entry.tags, entry.note, entry.run.id, entry.dataset, entry.model, entry.state, entry.settings)
     ).casefold()

@@ -49,6 +49,7 @@ def activity() -> None:
     latest = list_runs(workspace())[: RECENT * 4]
     latest += [run for run in launcher().active() if run not in latest]
     active = [run for run in latest if status_of(run).is_active]
+    active.sort(key=lambda run: status_of(run).state == "queued")  # what trains stands above what waits
     if active:
         st.subheader("Running now")
         for run in active:

@@ -4,6 +4,7 @@ import streamlit as st
 
 from core.errors import InputError
 from core.insight.family import family_of
+from core.insight.setting_differences import in_words as setting_in_words
 from core.runs.checkpoints import find_checkpoint, list_checkpoints, prune_by_hand, remove_checkpoint
 from core.runs.directory import Run, disk_use, find_run
 from core.runs.history import History, history_of
@@ -11,7 +12,8 @@ from core.runs.index import label_of
 from core.runs.notes import Notes, read_notes, tags_from, write_notes
 from core.runs.status import Status, status_of
 from core.runs.timeline import exactness, timeline
-from core.wording import percent, size
+from core.settings import get, sections
+from core.wording import duration, percent, size
 from pages.compare.choice import compare_runs
 from pages.compare.family import family_tree
 from pages.run.delete import delete_button
@@ -28,6 +30,7 @@ def sheet(run: Run) -> None:
     status, history = status_of(run), history_of(run)
     st.fragment(follow, run_every=2.0)(run, (status.state, len(list_checkpoints(run))))
     header(run, status, history)
+    reached(history, status)
     left, right = st.columns(2, gap="large")
     with left:
         if status.is_active:
@@ -36,6 +39,7 @@ def sheet(run: Run) -> None:
             going_on(run, status)
     with right:
         notes_form(run)
+    settings_of_run(run, history)
     checkpoints(run, status, history)
     downloads(run)
     family = family_of(workspace(), [run.id])
@@ -76,8 +80,37 @@ def header(run: Run, status: Status, history: History) -> None:
             go_to("results/results.py", run)
         if st.button("Curves", key="to-train"):
             go_to("train/train.py", run)
+        if st.button("New run from these settings", key="again"):
+            begin_with(run)
+            choose_run(None)
+            st.switch_page("train/train.py")
         if st.button("Compare with others", key="compare-this"):
             compare_runs([run.id, *parent_here(run)])
+
+
+def reached(history: History, status: Status) -> None:
+    """How accurate it is, and what that took."""
+    last, best = history.last_evaluation, history.best_evaluation
+    if last is None:
+        return
+    with st.container(horizontal=True, gap="large", key="reached"):
+        st.metric(f"{last.split.capitalize()} accuracy", percent(last.accuracy, 2), width="content")
+        if best:
+            st.metric(f"Best, epoch {best.epoch}", percent(best.accuracy, 2), width="content")
+        st.metric("Epochs", f"{last.epoch:,}", width="content")
+        st.metric("Time", duration(status.seconds), width="content")
+
+
+def settings_of_run(run: Run, history: History) -> None:
+    """All of them, as they stand after what was changed while it trained."""
+    config = history.config(run.config)
+    with st.expander("Settings", key="settings"):
+        rows = [
+            {"Section": title, "Setting": item.title, "Value": setting_in_words(get(config, item.path), item)}
+            for _, title, items in sections(config)
+            for item in items
+        ]
+        st.dataframe(rows, hide_index=True, width="stretch", height=min(38 + 35 * len(rows), 500), key="settings-table")
 
 
 def parent_here(run: Run) -> list[str]:

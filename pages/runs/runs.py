@@ -22,7 +22,10 @@ def chosen_entries() -> list[ListedRun]:
     listed = entries(workspace())
     with st.container(horizontal=True, vertical_alignment="bottom"):
         text = st.text_input(
-            "Search", key="runs-search", placeholder="Name, tag, note, data, model or date", persist_state="session"
+            "Search",
+            key="runs-search",
+            placeholder="Name, tag, note, data, model, date or setting, such as adam or lr=0.01",
+            persist_state="session",
         )
         states = st.multiselect("State", list(COLOURS), key="runs-states", placeholder="Any", persist_state="session")
         sort = st.selectbox(

@@ -66,6 +66,7 @@ def run_row(
         return
     facts = [
         subject_of(run),
+        f"{run.config.optimizer.name} {run.config.optimizer.lr:g}",
         f"epoch {status.epoch} of {status.epochs if status.epochs is not None else run.config.epochs}",
         f"{run.config.data.evaluate_on} accuracy {percent(status.accuracy)}",
         duration(status.seconds),

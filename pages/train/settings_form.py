@@ -1,5 +1,6 @@
 """The form of the Train page, made from the settings' own descriptions: the few that matter first, then all of them."""
 
+from contextlib import suppress
 from typing import Any
 
 import streamlit as st
@@ -13,7 +14,7 @@ from core.errors import InputError
 from core.models.catalogue import MODELS, model_summary
 from core.recipes import RECIPES, recipe_named
 from core.running.branch import begun_from, config_to_branch
-from core.running.recipe_start import start_from, suited_to
+from core.running.recipe_start import affordable, start_from, suited_to
 from core.runs.directory import Run, find_run
 from core.serving.data_work import weights_request
 from core.settings import Setting, changed, get, sections
@@ -278,6 +279,8 @@ def begin_with_set(name: str) -> None:
     state.recipe = next((recipe.name for recipe in RECIPES.values() if recipe.config.data.dataset == name), own)
     state.changes = {}
     choose_dataset(name)
+    with suppress(InputError):  # a set that can't be trained on as it is: the form says why
+        state.changes |= affordable(workspace(), changed(_base(), state.changes))
 
 
 def _suited(name: str) -> dict[str, Any]:
@@ -384,4 +387,4 @@ def _widget(item: Setting, config: TrainConfig, wrong: dict[str, str]) -> None:
     )
     if sentence := wrong.pop(item.path, ""):
         found = sentence.removeprefix(f"{item.path}: ")
-        st.markdown(f":red[{escaped(found[0].upper() + found[1:])}]")
+        st.caption(f":red[{escaped(found[0].upper() + found[1:])}]")

@@ -119,13 +119,13 @@ def test_what_is_wrong_in_a_field_stands_under_it_and_start_waits(
 ) -> None:
     app = visit("train")
     app.number_input(key=f"set-0-{field}").set_value(value).run()
-    shown = [element.value for element in app.markdown if element.value.startswith(":red[")]
+    shown = [element.value for element in app.caption if element.value.startswith(":red[")]
     assert [escaped(sentence) in words for words in shown] == [True]
     assert app.number_input(key=f"set-0-{field}").value == value
     assert app.button(key="start").disabled
     app.number_input(key=f"set-0-{field}").set_value(0.5 if "optimizer" in field else 32).run()
     assert not app.button(key="start").disabled
-    assert not [element for element in app.markdown if element.value.startswith(":red[")]
+    assert not [element for element in app.caption if element.value.startswith(":red[")]
 
 
 def test_an_impossible_combination_is_said_in_words_and_can_be_undone(workspace: Workspace) -> None:
@@ -157,7 +157,7 @@ def test_another_data_set_is_normalised_by_its_own_figures(workspace: Workspace)
 def test_numbers_that_are_none_are_refused_in_words(workspace: Workspace) -> None:
     app = visit("train")
     app.text_input(key="set-0-preprocessing.mean").set_value("a lot").run()
-    [shown] = [element.value for element in app.markdown if element.value.startswith(":red[")]
+    [shown] = [element.value for element in app.caption if element.value.startswith(":red[")]
     assert shown.count("Found") == 1
     assert app.button(key="start").disabled
     assert not app.exception

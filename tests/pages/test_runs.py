@@ -6,13 +6,16 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from core.jobs.queue import Queue
+from core.recipes import recipe_named
 from core.running.session import run_session
 from core.runs.checkpoints import find_checkpoint, list_checkpoints
 from core.runs.directory import Run, create_run, list_runs
+from core.runs.event_log import append_event
 from core.runs.history import History, history_of
 from core.runs.notes import Notes, read_notes, write_notes
 from core.runs.status import status_of
 from core.serving.launcher import launcher_for
+from core.training.events import Preparing, Queued
 from core.workspace import Workspace
 from pages.train.live import FAST_S, _pace
 from tests.core.serving.test_launcher import tiny
@@ -60,7 +63,7 @@ def test_runs_are_found_by_words_and_states_and_sorted(finished: Run, workspace:
 
 def test_sheet_shows_a_run_with_its_checkpoints_and_its_life(finished: Run) -> None:
     app = visit("run", run=finished.id)
-    frames = [frame.value for frame in app.dataframe]
+    frames = [frame.value for frame in app.dataframe if "Setting" not in frame.value]
     assert list(frames[0]["Checkpoint"]) == ["epoch-0001", "epoch-0002"]
     assert "last" in frames[0]["Marked"][1]
     assert "Trained to the last epoch." in list(frames[1]["what"])
@@ -180,3 +183,39 @@ def test_page_of_a_run_is_updated_quickly_until_its_first_step_is_seen(finished:
     assert _pace(history) > FAST_S
     begun = History(evaluations=history.evaluations[:1], started=history.started, threads=history.threads)
     assert _pace(begun) == _pace(History()) == FAST_S
+
+
+def test_sheet_of_a_run_tells_its_accuracy_and_all_settings(finished: Run) -> None:
+    app = visit("run", run=finished.id)
+    assert next(metric.label for metric in app.metric) == "Validation accuracy"
+    table = next(frame.value for frame in app.dataframe if "Setting" in frame.value)
+    rows = dict(zip(table["Setting"], table["Value"], strict=True))
+    assert (rows["Learning rate"], rows["Momentum"]) == ("0.01", "0")
+    assert rows["Epochs"] == "2"
+
+
+def test_new_run_begins_with_the_settings_of_the_one_shown(finished: Run, workspace: Workspace) -> None:  # noqa: F811
+    app = visit("run", run=finished.id)
+    app.button(key="again").click().run()
+    app.switch_page("train/train.py").run()
+    assert "Has the settings of" in texts(app)
+    assert next(box.value for box in app.number_input if box.label == "Epochs") == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "found"), [("sgd", True), ("lr=0.01", True), ("batch_size=64", True), ("adam", False), ("lr=0.5", False)]
+)
+def test_runs_are_searched_by_any_setting(finished: Run, text: str, found: bool) -> None:
+    app = visit("runs")
+    app.text_input(key="runs-search").set_value(text).run()
+    assert (f"run-open-{finished.id}" in [button.key for button in app.button]) == found
+
+
+def test_what_trains_stands_above_what_waits(workspace: Workspace) -> None:  # noqa: F811
+    first, second = (create_run(workspace, recipe_named("digits-quickstart").config) for _ in range(2))
+    append_event(second.events, Queued())
+    with first.hold(timeout_s=1):
+        append_event(first.events, Preparing(what="Reading", done=0, total=0))
+        app = visit("home")
+        opened = [button.key for button in app.button if button.key.startswith("active-open-")]
+    assert opened == [f"active-open-{first.id}", f"active-open-{second.id}"]

@@ -89,7 +89,10 @@ class DrawingStyle:
 
 # MNIST: yann.lecun.com/exdb/mnist, "size normalized to fit in a 20x20 pixel box … centered by center of mass".
 # Digits: the UCI optical digits fill their 8×8 field (32×32 bitmaps, counted in blocks of 4×4).
-DRAWING_STYLES = {"mnist": DrawingStyle(box_px=20, side_px=28, centre="mass"), "digits": DrawingStyle(box_px=32, side_px=32, centre="box", stroke_px=5)}
+DRAWING_STYLES = {
+    "mnist": DrawingStyle(box_px=20, side_px=28, centre="mass"),
+    "digits": DrawingStyle(box_px=32, side_px=32, centre="box", stroke_px=5),
+}
 
 
 def drawing_to_image(image: Image.Image, style: DrawingStyle) -> Image.Image:
@@ -152,7 +155,9 @@ def prepare(image: Image.Image, preprocessing: Preprocessing, channels: int, siz
     drawn = drawing_to_image(image, style)
     if not preprocessing.short_side_px:
         drawn = drawn.resize((size_px[1], size_px[0]), Image.Resampling.BOX)
-        peak = drawn.getextrema()[1]
-        drawn = drawn.point(lambda value: value * 255 // peak) if peak else drawn  # a thin stroke lies between the pixels
+        grey = np.asarray(drawn, np.float32)
+        drawn = Image.fromarray(
+            (grey * (255 / max(float(grey.max()), 1.0))).astype(np.uint8)
+        )  # a thin stroke lies between pixels
     done = "Made light on dark, cropped, scaled and centred like the pictures of the set"
     return image_to_array(drawn, (channels, *size_px), preprocessing), f"{done}{then_inverted}."
