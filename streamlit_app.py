@@ -17,6 +17,7 @@ import streamlit as st
 from core.serving.launcher import launcher_for
 from core.workspace import open_workspace
 from pages._guard import guard
+from pages._memory import give_back_memory
 from pages._routes import ROUTES
 
 
@@ -29,7 +30,9 @@ async def lifespan(app):
     gc.collect()
     gc.freeze()
     launcher = launcher_for(open_workspace())
+    collecting = asyncio.create_task(give_back_memory())
     yield {}
+    collecting.cancel()
     await asyncio.to_thread(launcher.close)
 
 

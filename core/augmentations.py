@@ -438,7 +438,9 @@ AUGMENTATIONS = {
             settings={
                 "grey_probability": (
                     float,
-                    setting(0.0, "Grey", "This share of the pictures loses its colours (RandomGrayscale).", ge=0, le=1),
+                    setting(
+                        0.0, "Random grayscale", "This share of the pictures loses its colours (RandomGrayscale).", ge=0, le=1
+                    ),
                 )
             },
             drawn=("is_grey",),  # (N,) bool
@@ -478,7 +480,7 @@ AUGMENTATIONS = {
                     float,
                     setting(
                         1.0,
-                        "Crop to at least",
+                        "Random crop, min. area",
                         "A part of the picture, from this share of its area up to all of it, is enlarged to the full size; "
                         "sides in the ratio 3:4 to 4:3 (RandomResizedCrop). 1: never cropped.",
                         ge=0.01,
@@ -546,14 +548,14 @@ AUGMENTATIONS = {
         RandomChange(
             name="flip",
             number=2,
-            title="Mirror (RandomHorizontalFlip)",
+            title="Horizontal flip (RandomHorizontalFlip)",
             explanation="Left and right change places in half of the pictures.",
             settings={
                 "flip": (
                     bool,
                     setting(
                         False,
-                        "Mirror",
+                        "Horizontal flip",
                         "Half of the pictures are mirrored left to right (RandomHorizontalFlip). Wrong for digits and letters.",
                     ),
                 )
@@ -574,7 +576,7 @@ AUGMENTATIONS = {
                     bool,
                     setting(
                         False,
-                        "Turn upside down",
+                        "Vertical flip",
                         "Half of the pictures are mirrored top to bottom (RandomVerticalFlip). For pictures without an up.",
                     ),
                 )
@@ -595,7 +597,7 @@ AUGMENTATIONS = {
                     int,
                     setting(
                         0,
-                        "Erase",
+                        "Random erasing",
                         "A square of this side is blanked out somewhere (RandomErasing, cutout).",
                         unit="px",
                         ge=0,

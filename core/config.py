@@ -199,7 +199,7 @@ class CatalogueNetwork(_Network):
     )
     weights: Literal["fresh", "pretrained"] = setting(
         "fresh",
-        "First weights",
+        "Initial weights",
         "Fresh: drawn at random. Pretrained: learned by others on ImageNet's 1.2 million photographs, all but the "
         "last layer; needs less data and time.",
     )
@@ -285,8 +285,8 @@ class EarlyStopping(Section):
         ge=0,
         le=100_000,
     )
-    watch: Literal["loss", "accuracy"] = setting("loss", "Watch", "The figure of the evaluated split that has to improve.")
-    min_change: float = setting(0.0, "Least change", "A smaller improvement than this does not count.", ge=0, le=100)
+    watch: Literal["loss", "accuracy"] = setting("loss", "Monitor", "The figure of the evaluated split that has to improve.")
+    min_change: float = setting(0.0, "Min. delta", "A smaller improvement than this does not count.", ge=0, le=100)
 
 
 class Origin(Section):

@@ -56,7 +56,7 @@ RECIPES = {
                 checkpoint=CheckpointConfig(every_epochs=5),
             ),
             title="Digits, a quick start",
-            summary="Learns 1,797 small digits in seconds, without a network; judged on a fifth of them that it never trains on.",
+            summary="Learns 1,797 small digits in seconds, without a network; evaluated on a fifth of them that it never trains on.",
         ),
         Recipe(
             config=TrainConfig(
@@ -70,7 +70,7 @@ RECIPES = {
                 log_every=10,
             ),
             title="MNIST, the first CNN",
-            summary="The classic first network, judged on the test split as its tutorial does.",
+            summary="The classic first network, evaluated on the test split as its tutorial does.",
             published="97 % after 3 epochs",
         ),
         Recipe(
@@ -87,7 +87,7 @@ RECIPES = {
             ),
             title="MNIST with batch norm",
             summary="The tutorial puts a softmax before cross-entropy and never steps its schedule; this one returns logits and steps it. "
-            "Judged on the test split.",
+            "Evaluated on the test split.",
         ),
         Recipe(
             config=TrainConfig(
@@ -101,7 +101,7 @@ RECIPES = {
                 log_every=100,
             ),
             title="CIFAR-10, three blocks",
-            summary="A small network without activations, trained with plain SGD and judged on the test split as its tutorial does.",
+            summary="A small network without activations, trained with plain SGD and evaluated on the test split as its tutorial does.",
             published="65 % after 50 epochs",
         ),
         Recipe(
@@ -116,7 +116,7 @@ RECIPES = {
                 log_every=2000,
             ),
             title="CIFAR-10, the 60 minute blitz",
-            summary="PyTorch's own first tutorial, batches of four included; judged on the test split.",
+            summary="PyTorch's own first tutorial, batches of four included; evaluated on the test split.",
             published="54 % after 2 epochs",
         ),
         Recipe(
@@ -133,8 +133,8 @@ RECIPES = {
                 drop_last=True,
                 log_every=20,
             ),
-            title="MNIST, as well as it goes",
-            summary="A residual network with shifts and turns, for the last tenths of a per cent; judged on the test split.",
+            title="MNIST, best accuracy",
+            summary="A residual network with shifts and turns, for the last tenths of a per cent; evaluated on the test split.",
         ),
         Recipe(
             config=TrainConfig(
@@ -150,7 +150,7 @@ RECIPES = {
                 log_every=5,
             ),
             title="Ants and bees, transfer learning",
-            summary="A network that knows a million photographs learns to tell ants from bees, or what your own photographs show; judged on the "
+            summary="A network that knows a million photographs learns to tell ants from bees, or what your own photographs show; evaluated on the "
             "validation split, which it never trains on.",
             without_weights=TrainConfig(
                 recipe="ants-bees",
@@ -181,7 +181,7 @@ RECIPES = {
                 log_every=10,
             ),
             title="CIFAR-10, fast",
-            summary="The best that ten minutes on two processor cores give; on a GPU raise the epochs. Judged on the test split.",
+            summary="The best that ten minutes on two processor cores give; on a GPU raise the epochs. Evaluated on the test split.",
         ),
     )
 }

@@ -21,7 +21,7 @@ class ScheduleBase(Section):
         0.0, "Warm-up", "The learning rate climbs from near zero over this many epochs.", unit="epochs", ge=0, le=1000
     )
     update_every: Literal["step", "epoch"] = setting(
-        "step", "Follow the curve", "Whether the learning rate moves at every step or only from epoch to epoch."
+        "step", "Update learning rate every", "Whether the learning rate moves at every step or only from epoch to epoch."
     )
 
 

@@ -84,7 +84,7 @@ def _narrate(event: Any) -> None:
             say(f"{event.what} …" + (f" {event.done:,} of {event.total:,}" if event.total else ""))
         case Started():
             say(
-                f"{event.dataset}: {event.num_train:,} training pictures, judged on {event.num_evaluated:,} of {event.evaluated_split}; "
+                f"{event.dataset}: {event.num_train:,} training pictures, evaluated on {event.num_evaluated:,} of {event.evaluated_split}; "
                 f"{large(event.num_parameters)} parameters; {event.device} ({event.device_reason}) {event.precision} ({event.precision_reason})"
             )
         case Evaluated():

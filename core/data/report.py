@@ -64,7 +64,7 @@ class Report:
     def headline(self, with_leaks: bool = True) -> str:
         """In one line. with_leaks: whether the delivered splits are used, between which copies stand."""
         messages = [f.message for f in self.findings if with_leaks or f.code != "duplicates-between-splits"]
-        return "Checked: " + (" ".join(messages) or "nothing that would spoil the result was found.")
+        return "Checked: " + (" ".join(messages) or "no data problems found.")
 
     def as_dict(self, store: ImageStore) -> dict[str, Any]:
         """Plain values for JSON, pictures by their files."""

@@ -174,7 +174,7 @@ def divide(workspace: Workspace, store: ImageStore, config: DataConfig) -> Divis
 
 
 def suiting(workspace: Workspace, dataset: str) -> dict[str, Any]:
-    """What to change in a configuration that is to use this set instead of its own: size, normalisation, what it is judged on."""
+    """What to change in a configuration that is to use this set instead of its own: size, normalisation, what it is evaluated on."""
     record, own, delivered = DATASETS.get(dataset), own_preprocessing(workspace, dataset), splits_of(workspace, dataset)
     evaluation_splits = [split for split in ("test", "validation") if split in delivered]
     return {

@@ -102,7 +102,7 @@ def _head(run: Run, history: History) -> dict[str, Any]:
         "subject": f"{run.config.model.name} on {started.dataset if started else readable(run.config.data.dataset)}",
         "when": f"{date[:4]}-{date[4:6]}-{date[6:]}",
         "overview": overview,
-        "judged_on": "Not judged yet.",
+        "judged_on": "Not evaluated yet.",
         "colour": COLOURS["test"],
         "story": timeline(history),
         "versions": f"{run.id}, {f'{started.device} {started.precision}' if started else ''}. {versions}. {exactness(history)} "
@@ -122,7 +122,7 @@ def _settings(run: Run, history: History) -> dict[str, Any]:
 def _evaluated(workspace: Workspace, run: Run, history: History, started: Started, charts: _Charts) -> dict[str, Any]:
     last, names = history.evaluations[-1], started.class_names
     content: dict[str, Any] = {
-        "judged_on": f"Judged on {started.num_evaluated:,} pictures of the {last.split} split after epoch {last.epoch}.",
+        "judged_on": f"Evaluated on {started.num_evaluated:,} pictures of the {last.split} split after epoch {last.epoch}.",
         "colour": colour_of(last.split),
         "curves": [charts.place(figures.loss_curve(history)), charts.place(figures.accuracy_curve(history))],
         "evaluations": [
@@ -189,7 +189,7 @@ def _overall(found: ClassReport, evaluated: EvaluatedImages, num_classes: int) -
 def _confusions(evaluated: EvaluatedImages, names: Sequence[str], charts: _Charts) -> dict[str, Any]:
     labels, predicted = evaluated.labels, evaluated.predictions.predicted
     pairs = most_confused_pairs(labels, predicted, 5)
-    times = "; ".join(f"{names[true]} for {names[other]}, {count:,} times" for true, other, count in pairs)
+    times = "; ".join(f"{names[true]} → {names[other]}: {count:,} ×" for true, other, count in pairs)
     classes, fewer = np.arange(len(names)), ""
     if len(names) > MOST_CLASSES:
         classes = most_mistaken(labels, predicted, len(names), MOST_CLASSES)
@@ -197,7 +197,9 @@ def _confusions(evaluated: EvaluatedImages, names: Sequence[str], charts: _Chart
     counts = confusion_among(labels, predicted, classes)
     chart = figures.confusion_heatmap(counts, [names[k] for k in classes.tolist()], "rgba(0, 114, 178, 0)")
     return {
-        "confused": f"Most often {times}.{fewer}" if pairs else "No picture was taken for another class.",
+        "confused": f"Most often confused, true → predicted: {times}.{fewer}"
+        if pairs
+        else "No picture was predicted as another class.",
         "confusion": charts.place(chart),
     }
 

@@ -1,4 +1,4 @@
-"""Figures of certainty: as sure as right, and what is answered at which threshold."""
+"""Figures of certainty: perfectly calibrated, and what is answered at which threshold."""
 
 import numpy as np
 import plotly.graph_objects as go
@@ -49,12 +49,12 @@ def reliability_diagram(now: Reliability, colour: str, before: Reliability | Non
         x=[0, 1],
         y=[0, 1],
         mode="lines",
-        name="as sure as right",
+        name="perfectly calibrated",
         line={"color": NEUTRAL, "width": 1.5, "dash": "dot"},
         hoverinfo="skip",
     )
     figure.update_xaxes(title_text="Probability of the predicted class", range=[0, 1], tickformat=".0%")
-    figure.update_yaxes(title_text="Share that is right", range=[0, 1.02], tickformat=".0%")
+    figure.update_yaxes(title_text="Accuracy", range=[0, 1.02], tickformat=".0%")
     return figure
 
 
@@ -77,7 +77,7 @@ def coverage_chart(
         figure.add_scatter(
             x=[chosen[0]], y=[chosen[1]], mode="markers", marker={"color": colour, "size": 12}, name="chosen", hoverinfo="skip"
         )
-    figure.update_xaxes(title_text="Pictures answered", range=[0, 1.02], tickformat=".0%")
-    figure.update_yaxes(title_text="Right among them", tickformat=".1%", minallowed=-0.01, maxallowed=1.01)
+    figure.update_xaxes(title_text="Coverage", range=[0, 1.02], tickformat=".0%")
+    figure.update_yaxes(title_text="Accuracy", tickformat=".1%", minallowed=-0.01, maxallowed=1.01)
     figure.update_layout(showlegend=False)
     return figure

@@ -19,7 +19,7 @@ MAX_MARKS = 50
 MOST_MARKERS = 100  # more would be one thick line
 LONGEST_ON_AXIS = 16  # characters of a class's name beside a matrix, which would shrink
 HOVER_TITLES = {"examples": "%{x:,} images", "step": "Step %{x:,}", "epoch": "Epoch %{x:.2~f}", "seconds": "%{x:.1f} s"}
-X_AXES = {"examples": "Training pictures seen", "step": "Step", "epoch": "Epoch", "seconds": "Time in seconds"}
+X_AXES = {"examples": "Training images seen", "step": "Step", "epoch": "Epoch", "seconds": "Time in seconds"}
 
 
 def loss_curve(history: History, x: str = "examples", smoothing: float = 0.0, log: bool = False) -> go.Figure:

@@ -1,4 +1,4 @@
-"""Any checkpoint of a run judged on any split of the set it was trained on, or of another one whose classes it knows."""
+"""Any checkpoint of a run evaluated on any split of the set it was trained on, or of another one whose classes it knows."""
 
 from dataclasses import dataclass
 from itertools import count

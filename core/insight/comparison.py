@@ -26,10 +26,10 @@ LEAST_SAID = 0.0001
 
 @dataclass(frozen=True, kw_only=True)
 class Matching:
-    """The N pictures that both runs were judged on, with the same true class. in_a, in_b: (N,) their positions among each run's
+    """The N pictures that both runs were evaluated on, with the same true class. in_a, in_b: (N,) their positions among each run's
     evaluated pictures. labels: (N,) true classes, numbers in names. of_a, of_b: what each run's class numbers are there.
 
-    num_a, num_b: pictures that each was judged on. num_relabelled: in common, but with another true class, and so left out.
+    num_a, num_b: pictures that each was evaluated on. num_relabelled: in common, but with another true class, and so left out.
     """
 
     in_a: np.ndarray
@@ -44,7 +44,7 @@ class Matching:
 
 
 def match(workspace: Workspace, a: Run, b: Run) -> Matching:
-    """The pictures that both were judged on. Raises InputError where that can't be told, or where there are none."""
+    """The pictures that both were evaluated on. Raises InputError where that can't be told, or where there are none."""
     started_a, started_b = (_started(run) for run in (a, b))
     (indices_a, labels_a), (indices_b, labels_b) = (_evaluated(run) for run in (a, b))
     names = list(dict.fromkeys([*started_a.class_names, *started_b.class_names]))
@@ -58,7 +58,7 @@ def match(workspace: Workspace, a: Run, b: Run) -> Matching:
         in_a, in_b = _common_of_stores(_store(workspace, a), indices_a, _store(workspace, b), indices_b)
     if not len(in_a):
         raise InputError(
-            f"No picture was judged by both: {_evaluated_on(started_a)} here, {_evaluated_on(started_b)} there.",
+            f"No picture was evaluated by both: {_evaluated_on(started_a)} here, {_evaluated_on(started_b)} there.",
             code="comparison",
         )
     same = of_a[labels_a[in_a]] == of_b[labels_b[in_b]]
@@ -135,7 +135,7 @@ class Comparison:
 
 
 def compared(matching: Matching, a: EvaluatedImages, b: EvaluatedImages) -> Comparison:
-    """a, b: what each run said of all pictures it was judged on. Raises InputError if a record speaks of unknown classes."""
+    """a, b: what each run said of all pictures it was evaluated on. Raises InputError if a record speaks of unknown classes."""
     return Comparison(matching, _answers(a, matching.in_a, matching.of_a), _answers(b, matching.in_b, matching.of_b))
 
 
@@ -277,7 +277,7 @@ def _store(workspace: Workspace, run: Run) -> ImageStore:
     store = store_of(workspace, run)
     if store is None:
         raise InputError(
-            f"The two were not judged on pictures known to be the same, and those of {run.id} are not on this machine to be compared.",
+            f"The two were not evaluated on pictures known to be the same, and those of {run.id} are not on this machine to be compared.",
             code="comparison",
         )
     return store
@@ -318,7 +318,7 @@ def _unique_digests(store: ImageStore, indices: np.ndarray) -> tuple[np.ndarray,
 def _answers(evaluated: EvaluatedImages, positions: np.ndarray, of: np.ndarray) -> Answers:
     said = evaluated.predictions
     if len(said.predicted) <= positions.max(initial=-1) or int(said.predicted.max(initial=0)) >= len(of):
-        raise InputError("A record does not fit the pictures that its run was judged on.", code="comparison")
+        raise InputError("A record does not fit the pictures that its run was evaluated on.", code="comparison")
     return Answers(
         of[said.predicted[positions].astype(np.int64)],
         said.confidence[positions].astype(np.float64),

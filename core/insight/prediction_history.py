@@ -21,7 +21,7 @@ class PredictionHistory:
 
 
 def prediction_history(run: Run, position: int) -> PredictionHistory:
-    """Of the picture at this position among those the run was judged on; of a long run a spread of its epochs.
+    """Of the picture at this position among those the run was evaluated on; of a long run a spread of its epochs.
 
     A record that is missing leaves a gap.
     """

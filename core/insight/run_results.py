@@ -101,12 +101,12 @@ def evaluated_by(evaluation: Evaluation) -> EvaluatedImages:
 
 
 def checkpoint_for(run: Run, evaluated: EvaluatedImages) -> Checkpoint:
-    """That of the judged epoch, or the last one where it is not kept. Raises InputError where there is none, or a judged one is gone."""
+    """That of the judged epoch, or the last one where it is not kept. Raises InputError where there is none, or a evaluated one is gone."""
     if evaluated.evaluation:
         if found := checkpoint_of(run, evaluated.evaluation):
             return found
         raise InputError(
-            f"The weights that were judged here ({evaluated.evaluation.about.checkpoint}) are not kept any more.",
+            f"The weights that were evaluated here ({evaluated.evaluation.about.checkpoint}) are not kept any more.",
             code="checkpoint",
         )
     kept = {checkpoint.name: checkpoint for checkpoint in list_checkpoints(run)}
@@ -163,13 +163,13 @@ class EvaluatedImage:
 
 
 def evaluated_image(workspace: Workspace, run: Run, position: int) -> EvaluatedImage:
-    """One of those the run was judged on, by its place among them; as it is stored where its file is gone.
+    """One of those the run was evaluated on, by its place among them; as it is stored where its file is gone.
 
     Raises InputError where the run's pictures are not here.
     """
     store, (indices, labels) = store_of(workspace, run), evaluated_images(run)
     if store is None or not 0 <= position < len(indices):
-        raise InputError("The pictures that this run was judged on are not here.", code="dataset")
+        raise InputError("The pictures that this run was evaluated on are not here.", code="dataset")
     return image_at(store, int(indices[position]), store.meta.class_names[labels[position]])
 
 

@@ -1,4 +1,4 @@
-"""What the first layer looks for: the only weights that can be seen as pictures."""
+"""First-layer filters: the only weights that can be seen as pictures."""
 
 import math
 

@@ -51,7 +51,7 @@ class Checkpoint:
 def save_checkpoint(
     run: Run, state: TrainState, network: NetworkSpec, environment: dict[str, Any], last_change: int
 ) -> Checkpoint:
-    """Everything that exact resuming needs, under a name of the position: epoch-0003 once that epoch is judged, else
+    """Everything that exact resuming needs, under a name of the position: epoch-0003 once that epoch is evaluated, else
     step-0000001234. environment: what the last bits depend on. last_change: the number of the last change that had taken effect.
 
     On disk and read again when this returns. Raises OSError, before anything is written where there is no room for it.

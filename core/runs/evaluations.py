@@ -18,7 +18,7 @@ EVALUATIONS = ArtifactKind("evaluations", None)
 
 @dataclass(frozen=True, kw_only=True)
 class About:
-    """What was judged on what. weights: checksum of the checkpoint's; store, pictures: the folder and the checksum of the judged pictures.
+    """What was evaluated on what. weights: checksum of the checkpoint's; store, pictures: the folder and the checksum of the judged pictures.
 
     left_out: pictures of classes that the network does not know. made_s: when, in seconds since 1970. sums: checksums of the files.
     """
@@ -88,7 +88,7 @@ def read_evaluation(path: Path) -> Evaluation | None:
 
 
 def checkpoint_of(run: Run, evaluation: Evaluation) -> Checkpoint | None:
-    """The checkpoint that was judged; None where it is gone, or another one has its name by now."""
+    """The checkpoint that was evaluated; None where it is gone, or another one has its name by now."""
     try:
         checkpoint = find_checkpoint(run, evaluation.about.checkpoint)
         return checkpoint if weights_sum(checkpoint) == evaluation.about.weights else None

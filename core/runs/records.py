@@ -39,7 +39,7 @@ def save_division(run: Run, division: Division) -> None:
 
 
 def load_division(run: Run) -> Division | None:
-    """What the run was trained and judged on; None before its start, and for runs of before this was written down."""
+    """What the run was trained and evaluated on; None before its start, and for runs of before this was written down."""
     content = _array(run.records / "division.npy")
     if content is None:
         return None

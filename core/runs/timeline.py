@@ -17,7 +17,7 @@ def timeline(history: History) -> list[dict[str, str]]:
         step: int | None = None
         match event := logged.event:
             case Queued():
-                what = "Put in line" + ("" if event.from_checkpoint == "last" else f", to go on from {event.from_checkpoint}")
+                what = "Queued" + ("" if event.from_checkpoint == "last" else f", to go on from {event.from_checkpoint}")
             case Started(from_step=step):
                 how = f"the last bits may differ: {event.inexact}" if event.inexact else "exactly where it was saved"
                 what = f"Went on after step {step:,}, {how}"

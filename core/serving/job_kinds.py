@@ -38,7 +38,7 @@ KINDS = {
         JobKind(name="weights", title="Pretrained weights", work="core.serving.data_work:weights_work"),
         JobKind(name="evaluate", title="Evaluation", work="core.inference.kept_evaluations:work", tidy=_half_made(EVALUATIONS)),
         JobKind(name="robustness", title="Robustness", work="core.inference.robustness:work", tidy=_half_made(ROBUSTNESS)),
-        JobKind(name="map", title="Map", work="core.inference.kept_maps:work", tidy=_half_made(POINTS, TSNE)),
+        JobKind(name="map", title="Embedding map", work="core.inference.kept_maps:work", tidy=_half_made(POINTS, TSNE)),
         JobKind(name="occlusion", title="Occlusion", work="core.inference.kept_occlusion:work", tidy=_half_made(OCCLUSIONS)),
         JobKind(name="export", title="Export", work="core.export.kept_exports:work", tidy=_half_made(EXPORTS)),
         JobKind(name="report", title="Report", work="core.export.kept_exports:work", tidy=_half_made(EXPORTS)),

@@ -18,7 +18,7 @@ from pages.shared.run_row import when_of
 from pages.shared.session import workspace
 from pages.shared.text import escaped
 
-AXES = {"epoch": "Epochs", "step": "Steps", "examples": "Pictures seen", "seconds": "Time"}
+AXES = {"epoch": "Epochs", "step": "Steps", "examples": "Images seen", "seconds": "Time"}
 
 
 def states_of(contenders: Sequence[Contender]) -> list[str]:
@@ -66,7 +66,11 @@ def overview(contenders: Sequence[Contender], shown_states: Sequence[str]) -> No
             persist_state="session",
         )
         st.toggle(
-            "Training too", True, key="compare-train", persist_state="session", help="Thin lines: the pictures it learns from."
+            "Show training curves",
+            True,
+            key="compare-train",
+            persist_state="session",
+            help="Thin lines: the pictures it learns from.",
         )
         st.toggle("Log scale", key="compare-log", persist_state="session")
     x = state["compare-x"] if state["compare-x"] in X_AXES else "epoch"
@@ -81,7 +85,7 @@ def overview(contenders: Sequence[Contender], shown_states: Sequence[str]) -> No
         live_chart(figure, key=f"compare-loss-{key}", alt="Loss of all chosen runs")
     waiting = [f"**{letter}**" for letter, _, history in histories if not history.evaluations]
     if waiting:
-        st.caption(f"Not judged yet, so without a curve: {', '.join(waiting)}.")
+        st.caption(f"Not evaluated yet, so without a curve: {', '.join(waiting)}.")
 
 
 def _row(contender: Contender, found: RunSummary) -> dict[str, str | float | None]:
@@ -99,7 +103,7 @@ def _row(contender: Contender, found: RunSummary) -> dict[str, str | float | Non
         "Model": found.model,
         "Parameters": "–" if found.num_parameters is None else large(found.num_parameters),
         "Data": found.dataset,
-        "Judged on": found.evaluated_on,
+        "Evaluated on": found.evaluated_on,
         "Speed": speed(found.images_per_s),
         "State": found.state,
         "Began": when_of(contender.run),

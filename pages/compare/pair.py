@@ -71,7 +71,7 @@ def _number(contender: Contender, choice: str | int) -> int:
     row = history.best_evaluation if choice == "best" else history.last_evaluation
     if row is None:
         raise InputError(
-            f"{contender.letter} has not been judged {'after an epoch ' if choice == 'best' else ''}yet.", code="comparison"
+            f"{contender.letter} has not been evaluated {'after an epoch ' if choice == 'best' else ''}yet.", code="comparison"
         )
     return choice if isinstance(choice, int) else row.epoch
 
@@ -114,7 +114,7 @@ def verdict(a: Contender, epoch_a: str | int, b: Contender, epoch_b: str | int) 
     matching = comparison.matching
     if comparison.count < max(matching.num_a, matching.num_b):
         words.append(
-            f"Compared are the {counted(comparison.count, 'picture')} that both were judged on, of {matching.num_a:,} and {matching.num_b:,}."
+            f"Compared are the {counted(comparison.count, 'picture')} that both were evaluated on, of {matching.num_a:,} and {matching.num_b:,}."
         )
     if matching.num_relabelled:
         words.append(f"{counted(matching.num_relabelled, 'picture')} with another true class in each are left out.")

@@ -24,7 +24,7 @@ from pages.shared.text import escaped
 from pages.shared.work import begin, work_on
 from pages.train.settings_form import begin_with_set
 
-VIEWS = ("Report", "Pictures", "Figures", "Splits", "Transforms")
+VIEWS = ("Report", "Pictures", "Statistics", "Splits", "Transforms")
 
 
 def catalogue() -> None:
@@ -35,11 +35,11 @@ def catalogue() -> None:
         st.subheader("Yours")
         for entry in imported.values():
             origin = "An uploaded zip." if entry.is_upload else f"From {entry.path}."
-            set_row(entry.name, entry.name, origin, own_store(workspace(), entry.name), "to be read")
+            set_row(entry.name, entry.name, origin, own_store(workspace(), entry.name), "built in")
     st.subheader("Built in")
     for record in DATASETS.values():
         is_near = not record.download_mb or (workspace().datasets / record.folder).is_dir()
-        state = "to be read" if is_near else f"{record.download_mb} MB to download"
+        state = "built in" if is_near else f"{record.download_mb} MB to download"
         set_row(record.name, record.title, record.summary, own_store(workspace(), record.name), state)
 
 
@@ -110,7 +110,7 @@ def one_set(name: str) -> None:
             set_report(name, browser, report_of(browser))
         case "Pictures":
             set_images(name, browser)
-        case "Figures":
+        case "Statistics":
             set_figures(browser)
         case "Splits":
             set_splits(name, browser)
@@ -122,7 +122,7 @@ def read_images(name: str) -> None:
     """Of a set that is known but not here yet."""
     record = DATASETS.get(name)
     size = record.download_mb if record and not (workspace().datasets / record.folder).is_dir() else 0
-    st.info(f"Its pictures are not here yet. {f'{size} MB are downloaded once.' if size else 'They are read once.'}")
+    st.info(f"Not downloaded yet. {f'{size} MB are downloaded once.' if size else 'They are read once.'}")
     request = store_request(name, record.title if record else name)
     if st.button("Get the pictures" if size else "Read the pictures", type="primary", key="read-set"):
         do(lambda: begin(request))

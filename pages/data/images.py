@@ -193,7 +193,7 @@ def edit_buttons(name: str, browser: Browser, indices: Sequence[int], key: str, 
     )
     st.button("Relabel", key=f"relabel-{key}", disabled=label is None or not indices, on_click=act, args=("relabel", label))
     if not indices or any(browser.kept[i] for i in indices):
-        st.button("Leave out", key=f"exclude-{key}", disabled=not indices, on_click=act, args=("exclude",))
+        st.button("Exclude", key=f"exclude-{key}", disabled=not indices, on_click=act, args=("exclude",))
     else:
         st.button("Take back in", key=f"include-{key}", on_click=act, args=("include",))
     if not indices or any(store.key(i) not in browser.edits.flagged for i in indices):

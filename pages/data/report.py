@@ -40,7 +40,7 @@ def _cached_report(store: str, revision: str, _browser: Browser) -> Report:
 
 def set_report(name: str, browser: Browser, report: Report) -> None:
     if not report.findings:
-        st.success("Nothing that would spoil the result was found.")
+        st.success("No data problems found.")
     for finding in report.findings:
         with st.container(border=True, horizontal=True, vertical_alignment="center", key=f"finding-{finding.code}"):
             st.markdown(escaped(finding.message), width="stretch")

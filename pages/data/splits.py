@@ -19,7 +19,7 @@ def set_splits(name: str, browser: Browser) -> None:
     st.markdown(
         f"It brings its own {' and '.join(delivered)} split."
         if delivered
-        else "It comes undivided: a part is held out to judge the network on."
+        else "No predefined split: a part is held out to judge the network on."
     )
     way = "shares"
     if delivered:
@@ -69,7 +69,7 @@ def set_splits(name: str, browser: Browser) -> None:
         for split, indices in division.splits.items()
     }
     st.markdown(", ".join(f"**{len(indices):,}** {split}" for split, indices in division.splits.items()) + ".")
-    st.caption("Every class keeps its share. Copies of a picture are never drawn apart. Each run keeps its own division.")
+    st.caption("Every class keeps its share. Duplicates stay in the same split. Each run keeps its own division.")
     st.plotly_chart(figures.class_histogram(counts), key="split-classes", config={"displayModeBar": False})
     evaluation_splits = [split for split in ("validation", "test") if split in division.splits]
     if not evaluation_splits:

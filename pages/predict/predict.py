@@ -135,10 +135,10 @@ def upload(checkpoint: Checkpoint) -> None:
 
 
 def from_the_data(run: Run, checkpoint: Checkpoint) -> None:
-    """One of the pictures that the run was judged on, which it never learned from."""
+    """One of the pictures that the run was evaluated on, which it never learned from."""
     total = len(evaluated_images(run)[0])
     if store_of(workspace(), run) is None or not total:
-        st.info("The pictures that this run was judged on are not on this machine.")
+        st.info("The pictures that this run was evaluated on are not on this machine.")
         return
     key = f"sample-{run.id}"
 
@@ -147,7 +147,7 @@ def from_the_data(run: Run, checkpoint: Checkpoint) -> None:
 
     with st.container(horizontal=True, vertical_alignment="bottom"):
         number = st.number_input(
-            "Picture", 1, total, 1, key=key, width=180, help="By its number among those the run was judged on."
+            "Picture", 1, total, 1, key=key, width=180, help="By its number among those the run was evaluated on."
         )
         st.button("Another one", key="another-sample", on_click=another)
     sample = evaluated_image(workspace(), run, number - 1)

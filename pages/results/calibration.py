@@ -24,13 +24,13 @@ def calibration(run: Run, evaluated: EvaluatedImages, names: list[str]) -> None:
     is_right = evaluated.predictions.predicted == evaluated.labels
     confidence = evaluated.predictions.confidence.astype(np.float64)
     if len(is_right) < FEW:
-        st.caption(f"Only {len(is_right):,} pictures were judged: the figures below are rough.")
+        st.caption(f"Only {len(is_right):,} pictures were evaluated: the figures below are rough.")
     scaling = scaling_of(evaluated.evaluation) if evaluated.evaluation else None
     among = "pictures"
     now = scaling.after if scaling else reliability(confidence, is_right)
     left, right = st.columns(2, gap="large")
     with left:
-        st.markdown("**As sure as right?**")
+        st.markdown("**Reliability diagram**")
         chart = reliability_diagram(now, colour, scaling.before if scaling else None)
         live_chart(chart, key=f"reliability-{run.id}", alt="Share of right predictions over their probability")
     if scaling:
@@ -56,7 +56,7 @@ def calibration(run: Run, evaluated: EvaluatedImages, names: list[str]) -> None:
 
 def why_no_temperature(evaluated: EvaluatedImages) -> str:
     if evaluated.evaluation is None:
-        return "A temperature mends that without changing any answer. It is fitted to an evaluation kept with all outputs:"
+        return "Temperature scaling fixes this without changing any answer. It is fitted to an evaluation kept with all outputs:"
     why = "are too few" if len(evaluated.labels) < 2 else "would take more than 256 MB and were not kept"
     return f"No temperature can be fitted here: the outputs for these pictures {why}. Another split may do."
 
@@ -65,7 +65,7 @@ def threshold_choice(
     run: Run, evaluated: EvaluatedImages, confidence: np.ndarray, is_right: np.ndarray, colour: str, among: str
 ) -> float:
     """The slider that trades coverage against accuracy, with its sentence and curve."""
-    st.markdown("**Answer only when sure**")
+    st.markdown("**Confidence threshold**")
     key = f"threshold-{run.id}"
     if key not in st.session_state and evaluated.evaluation:
         st.session_state[key] = round(100 * _kept(run, evaluated).threshold, 1)
@@ -99,7 +99,7 @@ def keep(run: Run, evaluated: EvaluatedImages, calibration: Calibration) -> None
     """Temperature and threshold kept with the run, for every prediction with these weights."""
     checkpoint = checkpoint_of(run, evaluated.evaluation)
     if checkpoint is None:
-        st.caption(f"The weights that were judged here ({evaluated.evaluation.about.checkpoint}) are not kept any more.")
+        st.caption(f"The weights that were evaluated here ({evaluated.evaluation.about.checkpoint}) are not kept any more.")
         return
     if evaluated.split == "train":
         st.caption("These pictures were learned from, where a network is surer than it should be: fit on others.")

@@ -62,8 +62,8 @@ def class_table(run: Run, evaluated: EvaluatedImages, names: list[str]) -> None:
             "F1": st.column_config.NumberColumn(format="%.1f %%", help="The harmonic mean of accuracy (recall) and precision."),
             "F1 ±": st.column_config.NumberColumn(format="%+.1f", help="Percentage points above or below the one compared with."),
             "Pictures": st.column_config.NumberColumn(format="localized"),
-            "Accuracy between": st.column_config.TextColumn(help="95 % confidence interval (Wilson): few pictures say little."),
-            "Precision between": st.column_config.TextColumn(help="95 % confidence interval (Wilson)."),
+            "95 % CI": st.column_config.TextColumn(help="95 % confidence interval (Wilson): few pictures say little."),
+            "Precision, 95 % CI": st.column_config.TextColumn(help="95 % confidence interval (Wilson)."),
         },
     )
     st.caption(f"Mean of the classes: {_means(report.macro)}. Weighted by their pictures: {_means(report.weighted)}.")
@@ -90,12 +90,12 @@ def against(run: Run, evaluated: EvaluatedImages, names: list[str]) -> ClassRepo
     if st.session_state.get(key, "") not in options:
         st.session_state[key] = ""
     chosen = st.selectbox(
-        "Against",
+        "Compare with",
         options,
         key=key,
         persist_state="session",
         width=420,
-        format_func=lambda name: titles.get(name) or name or "nothing",
+        format_func=lambda name: titles.get(name) or name or "none",
         help="Shows the difference to an earlier epoch of this run, or to the last one of another run.",
     )
     if not chosen:
@@ -112,7 +112,7 @@ def against(run: Run, evaluated: EvaluatedImages, names: list[str]) -> ClassRepo
         return None
     if not are_of_the_same_images(run, evaluated, other, found):
         st.caption(
-            f"It was judged on other pictures ({len(found.labels):,}, here {len(evaluated.labels):,}): some of the difference may be theirs."
+            f"It was evaluated on other pictures ({len(found.labels):,}, here {len(evaluated.labels):,}): some of the difference may be theirs."
         )
     return class_report(found.labels, found.predictions.predicted, their_names)
 

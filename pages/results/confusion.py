@@ -24,12 +24,12 @@ def confusion(run: Run, evaluated: EvaluatedImages, names: list[str]) -> None:
     pairs = most_confused_pairs(labels, predicted, MOST_CONFUSED)
     if pairs:
         st.markdown(
-            "Most often: "
-            + "; ".join(f"**{escaped(names[t])}** is taken for **{escaped(names[p])}** {_times(n)}" for t, p, n in pairs)
+            "Most often confused, true → predicted: "
+            + "; ".join(f"**{escaped(names[t])}** → **{escaped(names[p])}**: {n:,} ×" for t, p, n in pairs)
             + "."
         )
     else:
-        st.markdown("No picture was taken for another class.")
+        st.markdown("No picture was predicted as another class.")
     classes = np.arange(len(names))
     if len(names) > MOST_CLASSES:
         classes = most_mistaken(labels, predicted, len(names), MOST_CLASSES)
@@ -57,7 +57,3 @@ def confusion(run: Run, evaluated: EvaluatedImages, names: list[str]) -> None:
         alt="Confusion matrix: true classes against predicted ones",
         on_click=show_images,
     )
-
-
-def _times(count: int) -> str:
-    return "once" if count == 1 else f"{count:,} times"

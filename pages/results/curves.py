@@ -1,4 +1,4 @@
-"""Results over the run: its curves, and some of the pictures it is judged on."""
+"""Results over the run: its curves, and some of the pictures it is evaluated on."""
 
 import streamlit as st
 
@@ -29,7 +29,7 @@ def sample_images(run: Run, epoch: int, names: list[str]) -> None:
     found = samples(workspace(), run, epoch)
     if not found:
         return
-    st.subheader("Pictures it was judged on")
+    st.subheader("Pictures it was evaluated on")
     with st.container(horizontal=True, gap="medium"):
         for sample in found:
             with st.container(width=150, gap="small"):

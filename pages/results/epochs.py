@@ -69,7 +69,7 @@ def _mistaken_at_last(run: Run, evaluated: EvaluatedImages, num_classes: int) ->
 def pinned(run: Run, evaluated: EvaluatedImages, names: list[str]) -> None:
     store = images_of(workspace(), run, evaluated)
     if store is None:
-        st.info("The pictures that this run was judged on are no longer on this machine; its figures stay.")
+        st.info("The pictures that this run was evaluated on are no longer on this machine; its figures stay.")
         return
     places = pins_of(run, len(evaluated.labels))
     st.markdown("**Pinned pictures**" if places else "**Some of the pictures**")
@@ -89,10 +89,10 @@ def pinned(run: Run, evaluated: EvaluatedImages, names: list[str]) -> None:
 
 
 def first_layer(run: Run, evaluated: EvaluatedImages) -> None:
-    st.markdown("**What the first layer looks for**")
+    st.markdown("**First-layer filters**")
     filters = load_filters(run, evaluated.epoch)
     if filters is None:
-        st.caption("Its filters were not kept after this epoch; under Inside those of every checkpoint are seen.")
+        st.caption("Its filters were not kept after this epoch; under Explain those of every checkpoint are seen.")
         return
     st.image(filters_montage(filters), output_format="PNG")
     st.caption(f"{len(filters)} filters of {filters.shape[3]} × {filters.shape[2]} pixels; grey is 0, all share one scale.")

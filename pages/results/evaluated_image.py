@@ -59,7 +59,7 @@ def one_image(run: Run, evaluated: EvaluatedImages, names: list[str], among: Seq
 
 
 def _inside() -> None:
-    st.session_state["result-view"] = "Inside"
+    st.session_state["result-view"] = "Explain"
 
 
 def probabilities(run: Run, evaluated: EvaluatedImages, image, position: int) -> None:
@@ -72,7 +72,7 @@ def probabilities(run: Run, evaluated: EvaluatedImages, image, position: int) ->
         return
     doubt = "" if said.is_sure else f" Below the threshold of {said.calibration.threshold:.0%}: not sure."
     fewer = f", its {MOST_CLASSES} likeliest classes" if len(said.class_names) > MOST_CLASSES else ""
-    st.caption(f"What {checkpoint.name} says of it{fewer}.{doubt}")
+    st.caption(f"Prediction of {checkpoint.name}{fewer}.{doubt}")
     bars = figures.probability_bars(said.top(MOST_CLASSES))
     st.plotly_chart(bars, key=f"judged-bars-{position}", config={"displayModeBar": False})
 

@@ -33,7 +33,7 @@ CHOICES = {
     "forgotten": "Forgotten at times",
     "never": "Never learned",
 }
-LEARNED = ("early", "late", "forgotten", "never")  # known of the pictures that were judged after each epoch
+LEARNED = ("early", "late", "forgotten", "never")  # known of the pictures that were evaluated after each epoch
 EXPLAINED = {
     "highest loss": "Those whose true class was given the least probability come first.",
     "certain and wrong": "The surest mistakes come first: often wrong labels.",
@@ -49,7 +49,7 @@ EXPLAINED = {
 def gallery(run: Run, evaluated: EvaluatedImages, names: list[str]) -> None:
     store = images_of(workspace(), run, evaluated)
     if store is None:
-        st.info("The pictures that this run was judged on are no longer on this machine; its figures stay.")
+        st.info("The pictures that this run was evaluated on are no longer on this machine; its figures stay.")
         return
     train_again(run, key="train-again")
     learning = learning_until(run, evaluated)

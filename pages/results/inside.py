@@ -71,7 +71,9 @@ def chosen_image(run: Run, evaluated: EvaluatedImages, names: list[str]) -> Imag
 def chosen_evaluated(run: Run, evaluated: EvaluatedImages, names: list[str]) -> Image.Image | None:
     total, store = len(evaluated.labels), images_of(workspace(), run, evaluated)
     if store is None or not total:
-        st.info("The pictures that this run was judged on are no longer on this machine. Upload one to look inside all the same.")
+        st.info(
+            "The pictures that this run was evaluated on are no longer on this machine. Upload one to look inside all the same."
+        )
         return None
     state, box = st.session_state, f"inside-number-{run.id}"
     at = min(max(0, state.get(f"looked-at-{run.id}", 0)), total - 1)
@@ -88,7 +90,7 @@ def chosen_evaluated(run: Run, evaluated: EvaluatedImages, names: list[str]) -> 
             key=box,
             width=150,
             on_change=lambda: turn_to(state[box] - 1),
-            help="By its number among those the run was judged on. It begins with the one last opened large.",
+            help="By its number among those the run was evaluated on. It begins with the one last opened large.",
         )
         st.button("Previous", key="inside-previous", disabled=at == 0, on_click=turn_to, args=(at - 1,))
         st.button("Next", key="inside-next", disabled=at == total - 1, on_click=turn_to, args=(at + 1,))
@@ -113,7 +115,7 @@ def evidence(
     run: Run, checkpoint: Checkpoint, model: object, spec: NetworkSpec, layers: Sequence[Layer], said: Prediction
 ) -> None:
     """Grad-CAM and occlusion for one class."""
-    st.subheader("Where it finds the evidence")
+    st.subheader("Saliency: where it looks")
     predicted = int(said.probabilities.argmax())
     with st.container(horizontal=True, vertical_alignment="bottom"):
         chosen = st.selectbox(
@@ -200,7 +202,7 @@ def covering(run: Run, checkpoint: Checkpoint, said: Prediction, target: int) ->
         request = occlusion_request(run, checkpoint, said.seen, how)
         if st.button(f"Cover {saliency.num_windows(height, width, patch, stride):,} squares", key="inside-cover"):
             do(lambda: begin(request))
-        st.caption("Shows by how much the probability falls when a square is covered. The picture is judged once for each.")
+        st.caption("Shows by how much the probability falls when a square is covered. The picture is evaluated once for each.")
         work_on(going_on_for("occlusion", run) or request)
         return
     show_covered(said, target, fall, patch)

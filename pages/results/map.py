@@ -32,7 +32,7 @@ SAMPLES = (500, 1_000, 2_000, MOST_POINTS)
 def embedding_map(run: Run, evaluated: EvaluatedImages, names: list[str]) -> None:
     store = images_of(workspace(), run, evaluated)
     if store is None:
-        st.info("The pictures that this run was judged on are no longer on this machine; its figures stay.")
+        st.info("The pictures that this run was evaluated on are no longer on this machine; its figures stay.")
         return
     if len(evaluated.labels) < FEWEST_POINTS:
         st.info(f"A map needs at least {FEWEST_POINTS} evaluated pictures, there are {len(evaluated.labels)}.")

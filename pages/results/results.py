@@ -35,8 +35,8 @@ VIEWS = {
     "Confusion": confusion,
     "Pictures": gallery,
     "Calibration": calibration,
-    "Inside": inside,
-    "Map": embedding_map,
+    "Explain": inside,
+    "Embedding map": embedding_map,
     "Robustness": robustness,
 }
 # the others would be disturbed in what is open or at work
@@ -112,10 +112,10 @@ def results(run: Run, shown_state: str) -> None:
 
 def nothing_yet(run: Run, status: Status) -> str:
     if status.is_active:
-        return "The network has not been judged yet."
+        return "The network has not been evaluated yet."
     if has_checkpoint(run):
-        return "The network has not been judged yet. Evaluate it on a split of its data, or on another set, above."
-    return "The run ended before the network was judged."
+        return "The network has not been evaluated yet. Evaluate it on a split of its data, or on another set, above."
+    return "The run ended before the network was evaluated."
 
 
 def overview(run: Run, history: History, status: Status) -> None:
@@ -135,7 +135,7 @@ def overview(run: Run, history: History, status: Status) -> None:
         st.metric("Epochs", f"{last.epoch:,} of {history.config(run.config).epochs:,}", width="content")
         st.metric("Time", duration(status.seconds), width="content")
     st.caption(
-        f"Judged on {history.started.num_evaluated:,} pictures of the {last.split} split of "
+        f"Evaluated on {history.started.num_evaluated:,} pictures of the {last.split} split of "
         f"{escaped(history.started.dataset)}, after epoch {last.epoch}.{edits_of_run(run)}"
     )
 

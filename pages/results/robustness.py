@@ -23,7 +23,7 @@ SAMPLES = (200, 500, 2000, 10_000)
 def robustness(run: Run, evaluated: EvaluatedImages, names: list[str]) -> None:
     store = images_of(workspace(), run, evaluated)
     if store is None:
-        st.info("The pictures that this run was judged on are no longer on this machine, so nothing can be tried with them.")
+        st.info("The pictures that this run was evaluated on are no longer on this machine, so nothing can be tried with them.")
         return
     try:
         checkpoint = checkpoint_for(run, evaluated)
@@ -43,13 +43,13 @@ def robustness(run: Run, evaluated: EvaluatedImages, names: list[str]) -> None:
             key=f"bench-size-{total}",
             persist_state="session",
             width=160,
-            help="A sample, spread evenly over the evaluated pictures. Each is judged 31 times.",
+            help="A sample, spread evenly over the evaluated pictures. Each is evaluated 31 times.",
         )
         is_asked = st.button(f"Measure {checkpoint.name}", type="primary", key="measure-robustness")
         if st.session_state.get("bench-class") not in (ANY, *range(len(names))):
             st.session_state["bench-class"] = ANY
         chosen = st.selectbox(
-            "Point out a class",
+            "Highlight class",
             [ANY, *range(len(names))],
             format_func=lambda k: "none" if k == ANY else names[k],
             key="bench-class",

@@ -44,9 +44,9 @@ def sheet(run: Run) -> None:
     downloads(run)
     family = family_of(workspace(), [run.id])
     if family.members:
-        st.subheader("Family")
+        st.subheader("Lineage")
         family_tree(family, {run.id: "→"}, here=run.id)
-    st.subheader("What happened")
+    st.subheader("History")
     st.dataframe(
         timeline(history),
         hide_index=True,

@@ -40,13 +40,13 @@ def waiting_line() -> None:
     line = launcher().line()
     if not line:
         return
-    st.subheader("In line")
+    st.subheader("Queue")
     for place, run in enumerate(line, start=1):
         with st.container(horizontal=True, vertical_alignment="center", key=f"line-{run.id}"):
             st.markdown(f"**{place}** &nbsp; {escaped(title_of(run))}", width="stretch")
-            if st.button("Earlier", key=f"earlier-{run.id}", disabled=place == 1):
+            if st.button("Move up", key=f"earlier-{run.id}", disabled=place == 1):
                 do(lambda run=run, place=place: launcher().move(run, place - 1))
-            if st.button("Later", key=f"later-{run.id}", disabled=place == len(line)):
+            if st.button("Move down", key=f"later-{run.id}", disabled=place == len(line)):
                 do(lambda run=run, place=place: launcher().move(run, place + 1))
             if st.button("Cancel", key=f"cancel-{run.id}"):
                 do(lambda run=run: launcher().stop(run))

@@ -26,7 +26,7 @@ def go_on_fields(run: Run) -> dict[str, Any]:
 
     with left:
         wanted = {
-            "epochs": field("epochs", max(epochs, fewest), "epochs", label="Epochs in all", explanation="", lower=fewest),
+            "epochs": field("epochs", max(epochs, fewest), "epochs", label="Total epochs", explanation="", lower=fewest),
             "early_stopping.patience": field("early_stopping.patience", stopping.patience, "patience"),
             "early_stopping.min_change": field("early_stopping.min_change", stopping.min_change, "min-change"),
         }

@@ -76,7 +76,7 @@ def _header(run: Run, status: Status) -> None:
                 do(lambda: launcher().stop(run))
             if st.button("Pause", key="pause", help="Saved at this step; Resume goes on exactly from there."):
                 do(lambda: launcher().pause(run))
-            if launcher().place_of(run) > 1 and st.button("Put first in line", key="first"):
+            if launcher().place_of(run) > 1 and st.button("Move to the front", key="first"):
                 do(lambda: launcher().move(run, 1))
             _change(run, status)
         else:
@@ -125,7 +125,7 @@ def _chart_choices() -> None:
             key="x-axis",
             label_visibility="collapsed",
             required=True,
-            format_func={"examples": "Pictures seen", "step": "Steps", "epoch": "Epochs", "seconds": "Time"}.get,
+            format_func={"examples": "Images seen", "step": "Steps", "epoch": "Epochs", "seconds": "Time"}.get,
             persist_state="session",
         )
         st.toggle("Log scale", key="log-scale", persist_state="session")
@@ -228,7 +228,7 @@ def _figures_row(run: Run, status: Status, history: History) -> None:
     st.caption(
         f"Computed on {started.device} ({escaped(started.device_reason.rstrip('.'))}) in {started.precision} "
         f"({escaped(started.precision_reason.rstrip('.'))}). "
-        f"{large(started.num_parameters)} parameters, {started.num_train:,} training pictures, judged on {started.num_evaluated:,} "
+        f"{large(started.num_parameters)} parameters, {started.num_train:,} training pictures, evaluated on {started.num_evaluated:,} "
         f"pictures of the {started.evaluated_split} split."
     )
 
@@ -241,7 +241,7 @@ def _recent(speeds: Sequence[float | None]) -> float | None:
 
 def class_accuracy_table(evaluation: dict[str, Any], class_names: Sequence[str]) -> None:
     rows = [
-        {"Class": name, "Accuracy": 100 * right / support if support else None, "Right": right, "Pictures": support}
+        {"Class": name, "Accuracy": 100 * right / support if support else None, "Correct": right, "Pictures": support}
         for name, right, support in zip(class_names, evaluation.correct, evaluation.support, strict=True)
     ]
     st.dataframe(

@@ -110,7 +110,7 @@ def what_will_happen(plan: Plan, is_busy: bool) -> str:
         f"**{escaped(model_title(config.model))}** with {large(plan.model.num_parameters)} parameters learns {spec.num_classes} classes",
         f"from **{plan.num_train:,} pictures** of {escaped(spec.title)} ({width} × {height} pixels),",
         f"{counted(config.epochs, 'epoch')} of {counted(plan.steps_per_epoch, 'step')}.",
-        f"After each epoch it is judged on {plan.num_evaluated:,} pictures of the **{config.data.evaluate_on}** split.",
+        f"After each epoch it is evaluated on {plan.num_evaluated:,} pictures of the **{config.data.evaluate_on}** split.",
     ]
     if spec.edits:
         words.append(f"The set is used **as you edited it**: {spec.edits}.")
@@ -145,7 +145,7 @@ def about_the_set(config: TrainConfig) -> None:
                 doubts = doubts_about(config, store)
         except InputError as error:
             st.caption(escaped(str(error)), width="stretch")
-        if st.button("Look at the data", key="look-at-data"):
+        if st.button("Explore data", key="look-at-data"):
             st.switch_page("data/data.py", query_params={"set": name})
     for doubt in doubts:
         st.warning(escaped(in_words(doubt.sentence)))

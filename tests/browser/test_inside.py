@@ -25,7 +25,7 @@ def point_at(page: Page, number: int) -> tuple[float, float]:
 
 def test_evidence_is_shown_for_another_class_and_another_picture(page: Page, evaluated_run: Run) -> None:
     page.goto(f"/results?run={evaluated_run.id}")
-    view(page, "Inside")
+    view(page, "Explain")
     evidence = page.get_by_role("img", name=re.compile("^Grad-CAM for"))
     expect(evidence.or_(page.get_by_text("no place speaks for"))).to_be_visible()
     covered = page.get_by_role("img", name=re.compile("^Occlusion for"))
@@ -46,7 +46,7 @@ def test_evidence_is_shown_for_another_class_and_another_picture(page: Page, eva
 
 def test_pointing_at_a_point_shows_its_picture_and_a_click_opens_it(page: Page, evaluated_run: Run) -> None:
     page.goto(f"/results?run={evaluated_run.id}")
-    view(page, "Map")
+    view(page, "Embedding map")
     expect(page.locator(POINTS)).to_have_count(359)
     x, y = point_at(page, 200)
     card = page.get_by_role("tooltip").filter(has=page.locator("img")).first
@@ -56,16 +56,16 @@ def test_pointing_at_a_point_shows_its_picture_and_a_click_opens_it(page: Page, 
     url = card.locator("img").get_attribute("src")
     page.mouse.click(x, y)
     dialog = page.get_by_role("dialog")
-    expect(dialog.get_by_text("What epoch-0003 says of it")).to_be_visible()
+    expect(dialog.get_by_text("Prediction of epoch-0003")).to_be_visible()
     expect(dialog.locator(".large-picture img")).to_have_attribute("src", url.replace("/pictures/", "/originals/"))
     expect(card).to_be_hidden()
     dialog.get_by_role("button", name="Look inside").click()
-    expect(page.get_by_text("Where it finds the evidence")).to_be_visible()
+    expect(page.get_by_text("Saliency: where it looks")).to_be_visible()
 
 
 def test_tsne_is_worked_out_by_a_click_kept_and_coloured_by_outcome(page: Page, evaluated_run: Run) -> None:
     page.goto(f"/results?run={evaluated_run.id}")
-    view(page, "Map")
+    view(page, "Embedding map")
     expect(page.get_by_text("PCA: the two directions")).to_be_visible()
     page.locator("[class*='st-key-map-projection']").get_by_text("t-SNE").click()
     expect(page.get_by_text("t-SNE: near points are alike")).to_be_visible(timeout=60_000)

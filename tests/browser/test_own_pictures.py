@@ -115,7 +115,7 @@ def test_names_full_of_markup_are_plain_text_everywhere_and_load_nothing(page: P
     upload(page, "markup", zip_of(NAMES))
     alerts: list[str] = []
     page.on("dialog", lambda dialog: (alerts.append(dialog.message), dialog.dismiss()))
-    for name in ("Report", "Pictures", "Figures", "Splits", "Transforms"):
+    for name in ("Report", "Pictures", "Statistics", "Splits", "Transforms"):
         view(page, name)
         page.wait_for_function("!document.querySelector('[data-testid=stStatusWidget]')")
         links = page.locator("[data-testid='stMain'] a").evaluate_all("links => links.map(l => l.href)")
@@ -238,7 +238,7 @@ def test_pictures_stay_where_they_are_when_marked_ones_are_changed(images: Page)
             requestAnimationFrame(look);
         })();
     }""")
-    images.get_by_role("button", name="Leave out").click()
+    images.get_by_role("button", name="Exclude").click()
     expect(images.locator(".tile.dimmed")).to_have_count(1)
     expect(images.locator(".tile.marked")).to_have_count(0)
     assert images.evaluate("grid === document.querySelector('.tiles')")
@@ -265,7 +265,7 @@ def test_marks_outlive_the_page_until_they_are_acted_on_or_taken_off(images: Pag
     images.get_by_role("button", name="Back", exact=True).click()
     expect(images.get_by_text("3 marked, 1 not on this page")).to_be_visible()
     expect(images.locator(".tile.marked")).to_have_count(2)
-    images.get_by_role("button", name="Leave out").click()
+    images.get_by_role("button", name="Exclude").click()
     expect(images.get_by_text("Last: 3 left out")).to_be_visible()
     expect(images.get_by_text("marked")).to_have_count(0)
     expect(images.locator(".tiles input:checked")).to_have_count(0)
@@ -360,7 +360,7 @@ def test_a_pair_opens_large_side_by_side_and_either_can_be_left_out(page: Page, 
     expect(dialog.get_by_text(re.compile("cat, train, 24 × 24 pixels"))).to_be_visible()
     expect(dialog.get_by_text("val/cat/copy.png")).to_be_visible()
     expect(dialog.get_by_text(re.compile("cat, validation, 24 × 24 pixels"))).to_be_visible()
-    dialog.get_by_role("button", name="Leave out").last.click()
+    dialog.get_by_role("button", name="Exclude").last.click()
     expect(dialog.get_by_role("button", name="Take back in")).to_be_visible()  # both stay open
     page.keyboard.press("Escape")
     expect(page.get_by_text("Edited: 1 left out")).to_be_visible()

@@ -117,7 +117,7 @@ def test_eight_runs_are_the_most_and_the_address_follows_the_choice(two: list[Ru
     app = compare(*ids)
     assert "10 runs were named; the first 8 are compared" in texts(app)
     assert app.multiselect(key="compare-runs").value == ids[:8]
-    assert "Not judged yet, so without a curve" in texts(app)
+    assert "Not evaluated yet, so without a curve" in texts(app)
     app.multiselect(key="compare-runs").set_value(ids[:2]).run()
     assert ",".join(ids[:2]) in app.query_params["runs"]
     assert "10 runs were named" not in texts(app)
@@ -144,14 +144,14 @@ def test_runs_judged_on_partly_other_pictures_are_compared_on_those_in_common(tw
     )
     common = set(evaluated_images(two[0])[0]) & set(evaluated_images(other)[0])
     app = compare(two[0].id, other.id)
-    assert f"Compared are the {len(common)} pictures that both were judged on, of 359 and 359" in texts(app).replace("\\", "")
+    assert f"Compared are the {len(common)} pictures that both were evaluated on, of 359 and 359" in texts(app).replace("\\", "")
 
 
 def test_runs_judged_on_other_pictures_are_compared_by_figures_only(workspace: Workspace) -> None:  # noqa: F811
     shares = {"dataset": "digits", "validation_fraction": 0.2, "test_fraction": 0.2}
     runs = [trained(workspace, data={**shares, "evaluate_on": split}) for split in ("validation", "test")]
     app = compare(*(run.id for run in runs))
-    assert "No picture was judged by both" in texts(app)
+    assert "No picture was evaluated by both" in texts(app)
     assert len(frame(app, "Accuracy")) == 2
 
 
@@ -188,13 +188,13 @@ def test_runs_are_marked_on_the_runs_page_and_sent_here(two: list[Run]) -> None:
 
 
 def test_family_is_shown_here_and_on_the_sheet_of_a_run(two: list[Run], workspace: Workspace) -> None:  # noqa: F811
-    assert "Family" not in [h.value for h in visit("run", run=two[0].id).subheader]
+    assert "Lineage" not in [h.value for h in visit("run", run=two[0].id).subheader]
     child = new_run(workspace, plan_run(workspace, begun_from(changed(config_to_branch(two[0]), {"epochs": 5}), two[0])))
     app = compare(two[0].id, two[1].id)
     assert "from epoch-0001: Epochs 1 → 5" in texts(app).replace("\\", "")
     assert app.button(key=f"family-open-{child.id}")
     app = visit("run", run=child.id)
-    assert "Family" in [h.value for h in app.subheader]
+    assert "Lineage" in [h.value for h in app.subheader]
     assert list_checkpoints(child)
     app.button(key="compare-this").click().run()
     assert f"{child.id},{two[0].id}" in app.query_params["runs"]

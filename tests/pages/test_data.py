@@ -175,7 +175,7 @@ def test_pictures_are_filtered_and_paged(workspace: Workspace) -> None:
     [
         ("Report", "1,797"),
         ("Pictures", "1 to 60 of 1,797 pictures"),
-        ("Figures", "Of up to 1,000 training pictures of the class"),
+        ("Statistics", "Of up to 1,000 training pictures of the class"),
         ("Splits", "1,797"),
         ("Transforms", "8 × 8"),
     ],

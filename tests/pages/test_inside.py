@@ -26,7 +26,7 @@ from tests.pages.test_pages import finished, texts, visit, workspace  # noqa: F4
 
 
 def inside(run: Run) -> AppTest:
-    return view(run, "Inside")
+    return view(run, "Explain")
 
 
 def view(run: Run, name: str) -> AppTest:
@@ -96,7 +96,7 @@ def test_the_picture_last_opened_large_is_looked_into(finished: Run, workspace: 
     app.segmented_control(key="result-view").set_value("Pictures").run()
     app.button(key="look-inside-41").click().run()
     app.run()
-    assert app.segmented_control(key="result-view").value == "Inside"
+    assert app.segmented_control(key="result-view").value == "Explain"
     assert app.number_input(key=f"inside-number-{finished.id}").value == 42
 
 
@@ -124,13 +124,13 @@ def test_a_checkpoint_that_is_pruned_meanwhile_gives_way_to_the_last(finished: R
     assert box(app, "inside-checkpoint").value == "epoch-0002"
     for path in finished.checkpoints.iterdir():
         shutil.rmtree(path) if path.is_dir() else path.unlink()
-    for name in ("Inside", "Map"):
+    for name in ("Explain", "Embedding map"):
         assert "kept no checkpoint" in texts(view(finished, name))
 
 
 def test_a_damaged_checkpoint_has_words(finished: Run) -> None:  # noqa: F811
     (find_checkpoint(finished, "last").path / "weights.safetensors").write_bytes(b"rot")
-    for name in ("Inside", "Map"):
+    for name in ("Explain", "Embedding map"):
         app = view(finished, name)
         assert "is damaged" in texts(app)
         assert "Choose another one" in texts(app).replace("\\", "")
@@ -141,7 +141,7 @@ def test_without_the_pictures_one_may_be_uploaded_and_the_map_says_why_not(finis
     workspace.stores.mkdir()
     app = inside(finished)
     assert "no longer on this machine" in texts(app)
-    assert "no longer on this machine" in texts(view(finished, "Map"))
+    assert "no longer on this machine" in texts(view(finished, "Embedding map"))
     app.segmented_control(key="inside-source").set_value("Upload").run()
     assert "It stays on this machine" in texts(app)
     file = io.BytesIO()
@@ -169,19 +169,19 @@ def test_a_run_that_still_trains_is_looked_into_as_far_as_it_has_got(workspace: 
     run_session(workspace, run, should_pause=lambda: len(history_of(run).evaluations) >= 3)
     lock = run.hold()
     try:
-        for name in ("Inside", "Map"):
+        for name in ("Explain", "Embedding map"):
             app = view(run, name)
             assert not app.error
             last = history_of(run).last_evaluation.epoch
             assert box(app, f"{name.lower()}-checkpoint").value == f"epoch-{last:04d}"
-            if name == "Map":
+            if name == "Embedding map":
                 settled(app, "PCA: the two directions")
     finally:
         lock.release()
 
 
 def test_the_map_shows_all_pictures_by_class_outcome_or_one_class(finished: Run) -> None:  # noqa: F811
-    app = settled(view(finished, "Map"), "PCA: the two directions")
+    app = settled(view(finished, "Embedding map"), "PCA: the two directions")
     assert not app.error
     assert "All 359 evaluated pictures, placed by the 128 features" in texts(app)
     evaluated = evaluated_after(finished, 2)
@@ -195,7 +195,7 @@ def test_the_map_shows_all_pictures_by_class_outcome_or_one_class(finished: Run)
 
 
 def test_a_picture_of_the_map_opens_large(finished: Run) -> None:  # noqa: F811
-    app = settled(view(finished, "Map"), "PCA: the two directions")
+    app = settled(view(finished, "Embedding map"), "PCA: the two directions")
     app.session_state["open-judged"] = 7
     app.run()
     assert not app.exception
@@ -207,7 +207,7 @@ def test_a_map_of_large_pictures_waits_for_a_click(finished: Run, monkeypatch: p
 
     monkeypatch.setattr(pages.results.map, "AT_ONCE_PIXELS", 100)
     monkeypatch.setattr(pages.results.map, "QUICK_PIXELS", 100)
-    app = view(finished, "Map")
+    app = view(finished, "Embedding map")
     assert "The network passes over each picture once" in texts(app)
     app.button(key="make-map").click().run()
     settled(app, "All 359 evaluated pictures")
@@ -222,7 +222,7 @@ def test_work_that_takes_long_can_be_cancelled_and_its_failure_is_told(finished:
         raise InputError("It could not be done.")
 
     monkeypatch.setattr("core.inference.kept_maps.tsne_for", slow)
-    app = settled(view(finished, "Map"), "PCA: the two directions")
+    app = settled(view(finished, "Embedding map"), "PCA: the two directions")
     app.segmented_control(key="map-projection").set_value("t-SNE").run()
     assert "PCA: the two directions" not in texts(app)
     next(button for button in app.button if button.label == "Cancel").click().run()
@@ -241,7 +241,7 @@ def test_a_map_of_fewer_than_five_pictures_says_so(workspace: Workspace, monkeyp
     run = create_run(workspace, config)
     run_session(workspace, run)
     monkeypatch.setattr(pages.results.map, "FEWEST_POINTS", 400)
-    assert "A map needs at least 400 evaluated pictures, there are 359." in texts(view(run, "Map"))
+    assert "A map needs at least 400 evaluated pictures, there are 359." in texts(view(run, "Embedding map"))
 
 
 def test_covering_that_waits_for_a_click_and_changes_nothing_has_words(finished: Run, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
@@ -250,7 +250,7 @@ def test_covering_that_waits_for_a_click_and_changes_nothing_has_words(finished:
     monkeypatch.setattr("core.inference.saliency.QUICK_PIXELS", 0)
     monkeypatch.setattr(pages.results.inside, "NOTHING", 2.0)
     app = inside(finished)
-    assert "The picture is judged once for each" in texts(app)
+    assert "The picture is evaluated once for each" in texts(app)
     app.button(key="inside-cover").click().run()
     assert "changes nothing about the probability" in texts(app)
     assert "inside-cover" not in [button.key for button in app.button]

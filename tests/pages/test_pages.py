@@ -95,7 +95,7 @@ def test_every_recipe_can_be_chosen_and_says_what_it_will_do(workspace: Workspac
     app.selectbox(key="recipe-0").set_value(recipe).run()
     assert not app.exception
     assert not app.error
-    assert "After each epoch it is judged on" in texts(app)
+    assert "After each epoch it is evaluated on" in texts(app)
 
 
 def test_a_batch_larger_than_the_training_split_is_refused_before_the_start(workspace: Workspace) -> None:

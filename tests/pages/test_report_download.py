@@ -54,7 +54,7 @@ def test_report_holds_figures_tables_and_pictures_and_asks_nobody(workspace, run
         "Calibration",
         "Other evaluations",
         "Settings",
-        "What happened",
+        "History",
     ):
         assert f"<h2>{heading}</h2>" in page
     assert "temperature of 1.500" in page

@@ -55,7 +55,7 @@ def test_slider_moves_classes_and_pictures_and_stays_while_views_change(run):
     assert table(app)["Accuracy"].tolist() != last
     turn(app, "Epochs")
     assert app.select_slider[0].value == 1
-    assert "What the first layer looks for" in texts(app)
+    assert "First-layer filters" in texts(app)
 
 
 def test_playing_goes_from_the_first_epoch_to_the_last_and_ends(run, monkeypatch):
@@ -201,7 +201,9 @@ def test_robustness_is_measured_on_a_sample_and_kept(run):
     assert "What costs most" in texts(again)
 
 
-@pytest.mark.parametrize("view", ["Epochs", "Classes", "Confusion", "Pictures", "Calibration", "Inside", "Map", "Robustness"])
+@pytest.mark.parametrize(
+    "view", ["Epochs", "Classes", "Confusion", "Pictures", "Calibration", "Explain", "Embedding map", "Robustness"]
+)
 def test_every_view_has_words_where_pictures_records_or_checkpoints_are_gone(run, workspace, view):  # noqa: F811
     shutil.rmtree(workspace.stores)
     results(run, view)
@@ -214,7 +216,9 @@ def test_every_view_has_words_where_pictures_records_or_checkpoints_are_gone(run
     assert "record of this evaluation is missing" in " ".join(w.value for w in app.warning)
 
 
-@pytest.mark.parametrize("view", ["Epochs", "Classes", "Confusion", "Pictures", "Calibration", "Inside", "Map", "Robustness"])
+@pytest.mark.parametrize(
+    "view", ["Epochs", "Classes", "Confusion", "Pictures", "Calibration", "Explain", "Embedding map", "Robustness"]
+)
 def test_every_view_shows_a_run_as_far_as_it_has_got(workspace, view):  # noqa: F811
     run = create_run(workspace, tiny(epochs=500))
     from core.runs.history import history_of

@@ -85,7 +85,7 @@ def test_every_setting_of_both_sections_can_be_set(workspace: Workspace) -> None
 def test_mirrored_digits_get_a_warning(workspace: Workspace) -> None:
     app = visit()
     control(app, "toggle", "augmentation.flip").set_value(True).run()
-    assert any("Mirror" in warning.value for warning in app.warning)
+    assert any("Horizontal flip" in warning.value for warning in app.warning)
 
 
 def test_all_changes_together_are_shown_and_cost_something(workspace: Workspace) -> None:
@@ -171,7 +171,7 @@ def test_preset_beyond_the_sliders_is_shown(workspace: Workspace) -> None:
     app.button(key="lab-use-0").click().run()
     assert not app.exception
     assert control(app, "slider", "augmentation.shift_px").value == 64
-    assert all(f"**{title}.**" in app.warning[0].value for title in ("Shift", "Erase", "Crop to at least"))
+    assert all(f"**{title}.**" in app.warning[0].value for title in ("Shift", "Random erasing", "Random crop, min. area"))
 
 
 def test_form_offers_saved_transforms_only_where_there_are_any(workspace: Workspace) -> None:

@@ -127,7 +127,7 @@ def _of_preparation(settings: Preprocessing, facts: SetFacts) -> list[Doubt]:
 def _of_characters(settings: Augmentation) -> list[Doubt]:
     found = []
     if settings.flip:
-        found.append(Doubt("augmentation.flip", "A mirrored digit or letter is another one, or none: turn Mirror off."))
+        found.append(Doubt("augmentation.flip", "A mirrored digit or letter is another one, or none: turn Horizontal flip off."))
     if settings.flip_vertical:
         found.append(Doubt("augmentation.flip_vertical", "Upside down, a digit or letter is another one, or none."))
     if settings.rotate_deg > 45:
@@ -163,7 +163,7 @@ def _of_photographs(settings: Augmentation) -> list[Doubt]:
 
 def _of_colour(settings: Augmentation, facts: SetFacts) -> list[Doubt]:
     found = []
-    useless = {"saturation": "Saturation", "hue": "Hue", "grey_probability": "Grey"}
+    useless = {"saturation": "Saturation", "hue": "Hue", "grey_probability": "Random grayscale"}
     if facts.shape[0] == 1 and (names := [title for name, title in useless.items() if getattr(settings, name)]):
         verb = "changes" if len(names) == 1 else "change"
         first = next(name for name in useless if getattr(settings, name))

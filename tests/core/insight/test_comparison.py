@@ -75,7 +75,7 @@ def test_interval_holds_the_truth_in_about_95_of_100_samples():
     assert sum(share.low <= 0.02 <= share.high for share in found) / 3000 == pytest.approx(0.95, abs=0.02)
 
 
-# --- pictures matched: stores of drawn pictures, runs that were judged on some of them
+# --- pictures matched: stores of drawn pictures, runs that were evaluated on some of them
 
 
 def image(number: int, size: int = 4) -> np.ndarray:
@@ -198,7 +198,7 @@ def test_built_in_set_at_another_size_is_matched_by_number(workspace):
 @pytest.mark.parametrize(
     ("case", "words"),
     [
-        ("apart", "No picture was judged by both"),
+        ("apart", "No picture was evaluated by both"),
         ("gone", "not on this machine"),
         ("relabelled", "not one has the same true class"),
         ("classes", "classes that it does not have"),

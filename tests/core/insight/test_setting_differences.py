@@ -91,7 +91,7 @@ def test_values_are_said_as_in_the_forms():
     assert found == {
         "Preprocessing: Picture size": ("automatic", "28 px"),
         "Preprocessing: Mean": ("measured", "0.5, 0.25, 1"),
-        "Augmentation: Mirror": ("no", "yes"),
+        "Augmentation: Horizontal flip": ("no", "yes"),
         "Learning rate": ("0.01", "0.1"),
     }
 

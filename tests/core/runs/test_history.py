@@ -132,7 +132,7 @@ def test_resume_supersedes_what_came_after_its_checkpoint():
 
 
 def test_evaluation_that_is_repeated_after_a_resume_counts_once():
-    """Left between the evaluation and the checkpoint after it: the epoch is judged again, to the same figures."""
+    """Left between the evaluation and the checkpoint after it: the epoch is evaluated again, to the same figures."""
     history = history_from(
         started(),
         evaluation(0),

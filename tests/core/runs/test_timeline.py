@@ -67,11 +67,11 @@ def test_every_start_change_and_end_has_its_line_in_order():
         Ended(reason="finished", message="Trained to the last epoch."),
     )
     assert whats(history) == [
-        "Put in line",
+        "Queued",
         "Began on cpu in float32, one thread",
         "Learning rate changed from 0.1 to 0.01",
         "Paused by hand at step 7, and saved.",
-        "Put in line, to go on from epoch-0001",
+        "Queued, to go on from epoch-0001",
         "Went on after step 4, exactly where it was saved",
         "Learning rate changed from 0.1 to 0.01, as before the interruption",
         "Trained to the last epoch.",
