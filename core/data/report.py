@@ -210,7 +210,7 @@ def _findings(report: Report) -> list[Finding]:
         most, least = max(train, key=train.__getitem__), min((n for n in train if train[n]), key=train.__getitem__)
         add(
             "imbalance",
-            f"'{most}' has {report.imbalance:.3g} times as many training pictures as '{least}' ({train[most]:,} and {train[least]:,}).",
+            f"'{most}' has {_times(report.imbalance)} as many training pictures as '{least}' ({train[most]:,} and {train[least]:,}).",
             "balance",
         )
     if count := report.num_pairs["same class"]:
@@ -232,3 +232,7 @@ def _classes(names: list[str]) -> str:
 def by_reason(skipped: list[dict[str, str]]) -> dict[str, int]:
     """How many files for each reason, the most frequent first."""
     return dict(Counter(entry["reason"] for entry in skipped).most_common())
+
+
+def _times(ratio: float) -> str:
+    return f"{ratio:,.0f} times" if ratio >= 10 else f"{ratio:.1f} times"

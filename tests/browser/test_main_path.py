@@ -95,7 +95,7 @@ def test_a_picture_of_the_set_is_uploaded_and_classified_as_it_was_judged(page: 
     page.locator("input[type=file]").set_input_files(tmp_path / "five.png")
     answer = page.locator(".st-key-answer-uploaded")
     expect(answer).to_contain_text(f"{100 * float(said.confidence[5]):.1f} %")
-    expect(answer.locator("h3")).to_have_text(re.compile(f"^{said.predicted[5]}"))
+    expect(answer.locator("h2")).to_have_text(re.compile(f"^{said.predicted[5]}"))
     page.locator("input[type=file]").set_input_files(files=[{"name": "x.png", "mimeType": "image/png", "buffer": b"no picture"}])
     expect(page.get_by_text("not a picture in a format we read")).to_be_visible()
 

@@ -41,6 +41,8 @@ def decode_image(source: bytes | Path) -> Image.Image:
                     code="picture",
                 )
             source = source.read_bytes()
+        if not source:
+            raise InputError("The file is empty.", code="picture", hint="Copy or download it again.")
         image = Image.open(io.BytesIO(source), formats=FORMATS)
         width, height = image.size
         if width * height > MAX_PIXELS:

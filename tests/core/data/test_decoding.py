@@ -236,3 +236,10 @@ def test_file_that_is_too_long_is_refused_unread(tmp_path, monkeypatch):
     (tmp_path / "long.png").write_bytes(bytes(1001))
     with pytest.raises(InputError, match="1,001 bytes, at most 1,000"):
         decode_image(tmp_path / "long.png")
+
+
+def test_empty_file_is_called_empty(tmp_path):
+    (tmp_path / "a.png").write_bytes(b"")
+    for source in (b"", tmp_path / "a.png"):
+        with pytest.raises(InputError, match=r"^The file is empty\. Copy or download it again\.$"):
+            decode_image(source)

@@ -60,7 +60,7 @@ def clean(split: str = "train", start: int = 0, each: int = 10) -> dict[str, Ima
 def test_clean_set_has_nothing_found(workspace, tmp_path):
     report = report_on(built(workspace, make(tmp_path / "pets", clean() | clean("test", 1000, 3))), NO_EDITS)
     assert report.findings == []
-    assert "nothing that would spoil the result" in report.headline()
+    assert "no data problems found" in report.headline()
     assert report.counts == {"train": {"cat": 10, "dog": 10}, "test": {"cat": 3, "dog": 3}}
     assert (report.smallest, report.largest, report.num_sizes, report.imbalance) == ((40, 40), (40, 40), 1, 1.0)
     assert report.num_pairs == {"splits": 0, "classes": 0, "same class": 0}
@@ -100,6 +100,7 @@ def test_everything_that_was_planted_is_found_and_counted(workspace, tmp_path):
     assert "'bird' has fewer than 10 training pictures" in messages
     assert "1 file could not be read" in messages
     assert report.imbalance == 31
+    assert "has 31 times as many training pictures" in messages
     assert [entry["file"] for entry in report.unreadable] == ["train/cat/broken.jpg"]
     assert by_reason(report.skipped) == {"not a picture by its ending": 1}
 
