@@ -91,6 +91,6 @@ def test_what_waits_in_line_is_shown_reordered_and_cancelled(page: Page, trainin
         expect(cancel).to_have_count(1)  # while the line moves up, its rows are there twice for a moment
         cancel.click()
         until(lambda run=run: status_of(run).state == "stopped")
-    expect(page.get_by_text("Queue")).to_have_count(0)
+    expect(page.get_by_role("heading", name="Queue", exact=True)).to_have_count(0)
     page.goto(f"/train?run={training.id}")
     stop(page, training)

@@ -80,7 +80,7 @@ def test_every_start_change_and_end_has_its_line_in_order():
 
 def test_changes_of_whole_numbers_and_choices_are_told_as_they_are():
     assert change_in_words(changed(1, 5, "epochs", 3, 8)) == "Epochs changed from 3 to 8"
-    assert change_in_words(changed(1, 5, "early_stopping.watch", "loss", "accuracy")) == "Watch changed from loss to accuracy"
+    assert change_in_words(changed(1, 5, "early_stopping.watch", "loss", "accuracy")) == "Monitor changed from loss to accuracy"
 
 
 def test_exactness_is_silent_where_nothing_may_differ():
