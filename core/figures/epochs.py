@@ -58,7 +58,7 @@ def learning_histogram(learning: Learning) -> go.Figure:
         hovertemplate="%{y:,}<extra>never right</extra>",
     )
     figure.update_layout(barmode="group", bargap=0.2)
-    figure.update_xaxes(title_text="First right after epoch", type="category")
+    figure.update_xaxes(title_text="First correct after epoch", type="category")
     # most are learned at once, and the few that are not are those to look at
     top = max(10, len(learning.learned_at))
     figure.update_yaxes(title_text="Pictures", type="log", tickformat=",", dtick=1, range=[np.log10(0.7), np.log10(top) + 0.1])

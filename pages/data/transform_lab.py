@@ -272,7 +272,7 @@ def _batch(store: ImageStore, plain: Preprocessing, examined: Specimen) -> None:
         milliseconds = f"{1000 * seconds:,.{0 if seconds > 0.01 else 1}f} ms"
         st.caption(
             f"The random changes take {milliseconds} for 1,000 pictures, measured just now on this machine's processor; "
-            f"the training split has {end - first:,}.",
+            f"the set brings {end - first:,} to train on, before any are held out.",
             help="With one processor core. Training makes them in whole batches on its own device: several cores or a GPU take less.",
         )
 

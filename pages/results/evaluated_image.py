@@ -44,7 +44,10 @@ def one_image(run: Run, evaluated: EvaluatedImages, names: list[str], among: Seq
     with left:
         large_image(store, index, key="judged-picture", alt=image.file, height_share=0.5)
         width, height = store.sizes[index].tolist()
-        st.markdown(f"True class: **{escaped(image.true)}**  \n{escaped(image.file)}, {width} × {height} pixels")
+        predicted = escaped(names[int(evaluated.predictions.predicted[position])])
+        st.markdown(
+            f"True class: **{escaped(image.true)}**, predicted: **{predicted}**  \n{escaped(image.file)}, {width} × {height} pixels"
+        )
     with right:
         probabilities(run, evaluated, image.image, position)
         if learning:
@@ -86,7 +89,8 @@ def prediction_history_chart(run: Run, learning: Learning, position: int) -> Non
     st.plotly_chart(chart, key=f"judged-history-{position}", config={"displayModeBar": False})
     at, forgotten = int(learning.learned_at[position]), int(learning.forgotten[position])
     times = {0: "and never forgotten", 1: "and forgotten once"}.get(forgotten, f"and forgotten {forgotten} times")
-    st.caption(f"First right after epoch {at}, {times}." if at else "Never right so far.")
+    by_chance = "Correct by chance before training. " if found.epochs[0] == 0 and found.is_right[0] else ""
+    st.caption(f"{by_chance}{f'First correct after epoch {at}, {times}.' if at else 'Never correct so far.'}")
 
 
 def pin_button(run: Run, position: int, total: int) -> None:

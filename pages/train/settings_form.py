@@ -90,15 +90,11 @@ def _all_settings(shown: TrainConfig, wrong: dict[str, str]) -> None:
         parts = [(title, rest) for title, rest in parts if rest]
         for tab, (_, rest) in zip(st.tabs([title for title, _ in parts], key="settings-sections"), parts, strict=True):
             with tab:
-                numbers = [item for item in rest if item.kind != "bool"]
-                columns = st.columns(3)
-                for i, item in enumerate(numbers):
-                    with columns[i % 3]:
-                        _widget(item, shown, wrong)
-                columns = st.columns(3)
-                for i, item in enumerate(item for item in rest if item.kind == "bool"):
-                    with columns[i % 3]:
-                        _widget(item, shown, wrong)
+                for is_box in (False, True):  # boxes in rows of their own: they are not as high as fields
+                    columns = st.columns(3)
+                    for i, item in enumerate(item for item in rest if (item.kind == "bool") == is_box):
+                        with columns[i % 3]:
+                            _widget(item, shown, wrong)
 
 
 def _kind_choice(path: str, shown: TrainConfig) -> None:
