@@ -7,7 +7,7 @@ not here: see core/data, core/models and core/training.
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Union
 
 from annotated_types import Ge, Le
-from pydantic import Discriminator, Field, Tag, create_model, model_validator
+from pydantic import Discriminator, Field, Tag, create_model, field_validator, model_validator
 
 from core.augmentations import AUGMENTATIONS, in_drawing_order
 from core.layers import Flatten, Layer, Linear
@@ -234,14 +234,25 @@ class CatalogueNetwork(_Network):
         return f"{self.name} (width {self.width:g})"
 
 
+MOST_ROWS = 200
+
+
 class LayerNetwork(_Network):
     """Rows of layers (core/layers.py), which become an nn.Sequential."""
 
     kind: Literal["layers"] = "layers"
     name: str = setting("layers", "Model", "What you call the network.", basic=True, min_length=1, max_length=200)
     rows: tuple[Layer, ...] = setting(
-        (Flatten(), Linear()), "Rows", "Its layers in order, each with its settings.", min_length=1, max_length=200
+        (Flatten(), Linear()), "Rows", "Its layers in order, each with its settings.", min_length=1, max_length=MOST_ROWS
     )
+
+    @field_validator("rows", mode="before")
+    @classmethod
+    def _rows_are_few(cls, rows: Any) -> Any:
+        """Seen before each is looked at: a file from outside may hold a million."""
+        if isinstance(rows, (list, tuple)) and len(rows) > MOST_ROWS:
+            raise ValueError(f"found {len(rows):,} rows, expected at most {MOST_ROWS}")
+        return rows
 
     @property
     def architecture(self) -> "LayerNetwork":

@@ -19,6 +19,7 @@ from core.sections import Section
 Kind = Literal["int", "float", "bool", "choice", "text", "floats", "rows"]
 KINDS: dict[Any, Kind] = {bool: "bool", int: "int", float: "float", str: "text", tuple[Layer, ...]: "rows"}
 
+MOST_PROBLEMS = 10  # told at once
 IN_WORDS: dict[Kind, str] = {
     "int": "a whole number",
     "float": "a finite number",
@@ -147,11 +148,11 @@ def config_from(values: Mapping[str, Any]) -> TrainConfig:
     except ValidationError as error:
         by_field: dict[str, str] = {}
         found = error.errors()
-        for problem in found:
-            # with a row refused there are too few of them: said once, where it is
-            if not any(other is not problem and other["loc"][: len(problem["loc"])] == problem["loc"] for other in found):
-                sentence = _sentence(problem)
-                by_field.setdefault(sentence.partition(":")[0], sentence)
+        # with a row refused there are too few of them: said once, where it is
+        within = {problem["loc"][:depth] for problem in found for depth in range(len(problem["loc"]))}
+        for problem in [problem for problem in found if problem["loc"] not in within][:MOST_PROBLEMS]:
+            sentence = _sentence(problem)
+            by_field.setdefault(sentence.partition(":")[0], sentence)
         raise InputError(" ".join(by_field.values()), code="config", fields=by_field) from None
 
 
@@ -259,7 +260,7 @@ def _found_and_expected(path: str, problem: Mapping[str, Any], known: Setting | 
         return f"{path}: {problem['ctx']['error']}."
     expected = problem["msg"][0].lower() + problem["msg"][1:]
     if problem["type"] == "union_tag_not_found":
-        expected = 'an object such as {"layer": "relu"}' if "row" in path else "an object with its settings"
+        expected = 'an object such as {"layer": "relu"}' if "rows" in problem["loc"] else "an object with its settings"
     elif known:  # our own words for it
         expected = " ".join(filter(None, [IN_WORDS[known.kind], known.bounds])) or expected
     return f"{path}: found {_short(problem['input'])}, expected {expected}."

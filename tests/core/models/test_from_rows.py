@@ -90,7 +90,8 @@ def test_what_does_not_fit_is_said_at_its_row(rows, sentence):
         ([{"layer": "max-pool2d", "padding": 2}], "model.rows, row 1 (max-pool2d): padding 2 is more than half of kernel 2"),
         ([{"kernel": 3}], 'model.rows, row 1: found {\'kernel\': 3}, expected an object such as {"layer": "relu"}'),
         ([], "model.rows: found [], expected a list of 1 to 200 rows"),
-        ([{"layer": "relu"}] * 201, "expected a list of 1 to 200 rows"),
+        ([{"layer": "relu"}] * 201, "model.rows: found 201 rows, expected at most 200."),
+        ([{"layer": "x"}] * 1_000_000, "model.rows: found 1,000,000 rows, expected at most 200."),
         ("relu", "model.rows: found 'relu', expected a list of 1 to 200 rows"),
     ],
 )
