@@ -21,7 +21,7 @@ from core.workspace import Workspace
 def train(workspace: Workspace, options: argparse.Namespace) -> Result:
     from core.data.sets import prepare_store
     from core.running.branch import begun_from
-    from core.running.plan import complete, plan_run
+    from core.running.plan import plan_run
     from core.running.recipe_start import suited_to
     from core.runs.directory import find_run
     from core.serving.new_run import new_run
@@ -34,9 +34,9 @@ def train(workspace: Workspace, options: argparse.Namespace) -> Result:
     config = changed(config, changes)
     if options.from_run:
         config = begun_from(config, find_run(workspace, options.from_run), options.checkpoint or "best")
-    config = complete(workspace, config)
-    prepare_store(workspace, config.data.dataset, config.preprocessing, progress())  # with its progress told here
-    return _run_here(workspace, new_run(workspace, plan_run(workspace, config), progress()))
+    plan = plan_run(workspace, config)  # what can't work is refused before anything is downloaded
+    prepare_store(workspace, plan.config.data.dataset, plan.config.preprocessing, progress())  # with its progress told here
+    return _run_here(workspace, new_run(workspace, plan, progress()))
 
 
 def _starting_point(workspace: Workspace, options: argparse.Namespace) -> TrainConfig:

@@ -11,6 +11,7 @@ from core.recipes import recipe_named
 from core.running.forecast import forecast_s
 from core.running.plan import complete, plan_run
 from core.settings import changed
+from core.wording import counted, rough_duration
 from core.workspace import Workspace
 
 ANTS_BEES = ["ants", "bees"]
@@ -59,27 +60,41 @@ def suited_to(workspace: Workspace, config: TrainConfig, dataset: str) -> dict[s
 
 AFFORDABLE_S = 600.0
 FEWEST_EPOCHS = 3  # of a network that learns photographs slowly; fewer show nothing
-QUICK_MODEL = "cifar10-quick"
+QUICK: dict[str, Any] = {  # the quickest network for photographs, with what suits it
+    "model": {"kind": "network", "name": "cifar10-quick"},
+    "optimizer.name": "adam",
+    "schedule.name": "constant",
+}
 
 
-def affordable(workspace: Workspace, config: TrainConfig) -> dict[str, Any]:
-    """What to change, by setting, so that the training ends within about ten minutes on this machine; nothing where it does, or
-    where that can't be told.
+@dataclass(frozen=True)
+class Proposal:
+    """changes: by setting. note: why, for people; empty where nothing is changed."""
 
-    Fewer epochs; where even three take longer, the quickest network for photographs instead.
+    changes: dict[str, Any]
+    note: str = ""
+
+
+def affordable(workspace: Workspace, config: TrainConfig) -> Proposal:
+    """What to change so that the training ends within about ten minutes on this machine; nothing where it does, or where that
+    can't be told: fewer epochs, or where even three take longer, a quick network instead.
     """
-    for model in (
-        {},
-        {"model.kind": "network", "model.name": QUICK_MODEL, "optimizer.name": "adam", "schedule.name": "constant"},
-    ):
-        tried = changed(config, model)
-        seconds = forecast_s(plan_run(workspace, tried))
-        if seconds is None or seconds <= AFFORDABLE_S:
-            return model
-        epochs = int(tried.epochs * AFFORDABLE_S / seconds)
-        if epochs >= FEWEST_EPOCHS:
-            return {**model, "epochs": epochs}
-    return {**model, "epochs": max(1, epochs)}
+    whole = seconds = forecast_s(plan_run(workspace, config))
+    if seconds is None or seconds <= AFFORDABLE_S:
+        return Proposal({})
+    changes: dict[str, Any] = {}
+    if config.epochs * AFFORDABLE_S / seconds < FEWEST_EPOCHS:
+        changes = dict(QUICK)
+        seconds = forecast_s(plan_run(workspace, changed(config, changes)))
+    if seconds is not None and seconds > AFFORDABLE_S:
+        changes["epochs"] = max(1, int(config.epochs * AFFORDABLE_S / seconds))
+    quick = f"a quicker network ({QUICK['model']['name']})" if "model" in changes else ""
+    fewer = counted(changes["epochs"], "epoch") if "epochs" in changes else ""
+    return Proposal(
+        changes,
+        f"{counted(config.epochs, 'epoch')} of {config.model.name} would take {rough_duration(whole)} on this machine: "
+        f"{' and '.join(filter(None, (quick, fewer)))} to begin with.",
+    )
 
 
 def _ants_and_bees(workspace: Workspace) -> str:

@@ -130,6 +130,8 @@ def _recipe_choice() -> None:
     published = f" Published figure: {recipe.published}." if recipe.published else ""
     st.caption(recipe.summary + published)
     start = start_from(workspace(), state.recipe)
+    if state.get("proposal"):
+        st.info(escaped(state.proposal))
     if start.note:
         with st.container(horizontal=True, vertical_alignment="center", border=True, key="without-weights"):
             st.markdown(escaped(start.note), width="stretch")
@@ -216,6 +218,7 @@ def _take_recipe() -> None:
 def _forget_changes() -> None:
     state = st.session_state
     state.changes = {}
+    state.proposal = ""
     state.pop("last_possible", None)
     _renew_widgets()
 
@@ -276,7 +279,9 @@ def begin_with_set(name: str) -> None:
     state.changes = {}
     choose_dataset(name)
     with suppress(InputError):  # a set that can't be trained on as it is: the form says why
-        state.changes |= affordable(workspace(), changed(_base(), state.changes))
+        proposal = affordable(workspace(), changed(_base(), state.changes))
+        state.changes |= proposal.changes
+        state.proposal = proposal.note
 
 
 def _suited(name: str) -> dict[str, Any]:
