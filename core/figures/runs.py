@@ -241,9 +241,7 @@ def _mark_changes(figure: go.Figure, history: History, x: str) -> None:
     if not rows:
         return
     figure.update_layout(margin_t=36, legend_y=1.09)  # room for the numbers, and the legend above them
-    positions = np.array([getattr(row, "step" if x == "epoch" else x) for row in rows], float)
-    if x == "epoch":
-        positions = history.in_epochs(positions)
+    positions = history.positions(rows, x)
     figure.update_layout(
         shapes=[
             {

@@ -79,11 +79,12 @@ def affordable(workspace: Workspace, config: TrainConfig) -> Proposal:
     """What to change so that the training ends within about ten minutes on this machine; nothing where it does, or where that
     can't be told: fewer epochs, or where even three take longer, a quick network instead.
     """
-    whole = seconds = forecast_s(plan_run(workspace, config))
-    if seconds is None or seconds <= AFFORDABLE_S:
+    whole = forecast_s(plan_run(workspace, config))
+    if whole is None or whole <= AFFORDABLE_S:
         return Proposal({})
+    seconds: float | None = whole
     changes: dict[str, Any] = {}
-    if config.epochs * AFFORDABLE_S / seconds < FEWEST_EPOCHS:
+    if config.epochs * AFFORDABLE_S / whole < FEWEST_EPOCHS:
         changes = dict(QUICK)
         seconds = forecast_s(plan_run(workspace, changed(config, changes)))
     if seconds is not None and seconds > AFFORDABLE_S:

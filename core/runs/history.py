@@ -7,7 +7,7 @@ import math
 import threading
 from array import array
 from bisect import bisect_right
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -144,15 +144,18 @@ class History:
     def points(self, what: str, x: str) -> tuple[np.ndarray, np.ndarray]:
         """The training's "loss", "accuracy" or "lr" at each step record, over "examples", "step", "epoch" or "seconds"."""
         positions, values = self.columns("step" if x == "epoch" else x, what)
-        return self.in_epochs(positions) if x == "epoch" else positions, values
+        return (self._in_epochs(positions) if x == "epoch" else positions), values
 
     def evaluated_points(self, what: str, x: str) -> tuple[np.ndarray, np.ndarray]:
         """The same of the evaluated split."""
-        positions = np.array([getattr(row, "step" if x == "epoch" else x) for row in self.evaluations], float)
-        values = np.array([getattr(row, what) for row in self.evaluations], float)
-        return self.in_epochs(positions) if x == "epoch" else positions, values
+        return self.positions(self.evaluations, x), np.array([getattr(row, what) for row in self.evaluations], float)
 
-    def in_epochs(self, steps: np.ndarray) -> np.ndarray:
+    def positions(self, events: Sequence[Evaluated | Changed], x: str) -> np.ndarray:
+        """Where these events stand on that axis."""
+        positions = np.array([getattr(event, "step" if x == "epoch" else x) for event in events], float)
+        return self._in_epochs(positions) if x == "epoch" else positions
+
+    def _in_epochs(self, steps: np.ndarray) -> np.ndarray:
         return steps / (self.started.steps_per_epoch if self.started else 1)
 
     @property

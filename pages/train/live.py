@@ -233,9 +233,9 @@ def _figures_row(run: Run, status: Status, history: History) -> None:
     )
 
 
-def _recent(speeds: Sequence[float | None]) -> float | None:
+def _recent(values: Sequence[float]) -> float | None:
     """The median of the last few windows: steadier than the last alone."""
-    last = sorted(value for value in speeds[-9:] if value > 0)
+    last = sorted(value for value in values[-9:] if value >= 0)  # not the NaN of a value that was not finite
     return last[len(last) // 2] if last else None
 
 
