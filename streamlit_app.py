@@ -26,7 +26,7 @@ async def lifespan(app):
     import pandas  # noqa: F401 two sessions that import it at the same moment get half of it
     import torch
 
-    torch.set_num_threads(1)  # predictions are single pictures; the cores belong to the training
+    torch.set_num_threads(1)  # predictions are single images; the cores belong to the training
     gc.collect()
     gc.freeze()
     launcher = launcher_for(open_workspace())

@@ -2,7 +2,7 @@
 
 
 def delivered(store, config):
-    """The store's pictures divided as this configuration says, without edits."""
+    """The store's images divided as this configuration says, without edits."""
     from core.data.splits import Division, split_indices
 
     splits = split_indices(store.labels, store.meta.splits, config.data, groups=store.duplicates.groups)

@@ -52,7 +52,7 @@ def main() -> None:
         return
     speeds = measure(options)
     print(
-        f"cifar10-quick, {options.precision} precision: pictures per second, median of {options.rounds} rounds of {options.seconds:g} s"
+        f"cifar10-quick, {options.precision} precision: images per second, median of {options.rounds} rounds of {options.seconds:g} s"
     )
     for way, values in speeds.items():
         costs = [100 * (plain / value - 1) for plain, value in zip(speeds["none"], values, strict=True)]
@@ -93,7 +93,7 @@ def serve(options: argparse.Namespace) -> None:
 
 
 def training_steps(options: argparse.Namespace):
-    """Endless training; yields the number of pictures of each step."""
+    """Endless training; yields the number of images of each step."""
     import torch
 
     from core.data.sets import divide, prepare_store

@@ -1,4 +1,4 @@
-"""Duplicates: how many changed pictures are found, how many different ones are taken for the same, in what time.
+"""Duplicates: how many changed images are found, how many different ones are taken for the same, in what time.
 
     python -m benchmarks.duplicates [--data FOLDER]
 
@@ -111,14 +111,14 @@ def searched(name: str, images: np.ndarray) -> None:
     ended = time.perf_counter()
     near = found.pairs[~found.is_exact]
     print(
-        f"{name}, {len(images):,} pictures: {found.is_exact.sum()} exact pairs, {len(near)} near ones of {len(np.unique(near))} "
-        f"pictures; digests {digested - began:.1f} s, hashes {hashed - digested:.1f} s, search {ended - hashed:.1f} s",
+        f"{name}, {len(images):,} images: {found.is_exact.sum()} exact pairs, {len(near)} near ones of {len(np.unique(near))} "
+        f"images; digests {digested - began:.1f} s, hashes {hashed - digested:.1f} s, search {ended - hashed:.1f} s",
         flush=True,
     )
 
 
 def million(count: int = 1_000_000) -> None:
-    """Hashes made up; the pictures are one and the same in memory, so that the peak is the search's and the hashes'."""
+    """Hashes made up; the images are one and the same in memory, so that the peak is the search's and the hashes'."""
     random = np.random.default_rng(0)
     images = np.broadcast_to(random.integers(0, 256, (1, 3, 32, 32), np.uint8), (count, 3, 32, 32))
     digests = random.integers(0, 256, (count, 16), np.uint8)

@@ -83,7 +83,7 @@ def start(page: Page, home: Path) -> tuple[Run, float]:
     page.goto("/train")
     page.locator("[class*='st-key-recipe-']").get_by_role("combobox").click()
     page.get_by_role("option", name=re.compile("^MNIST, the first CNN")).click()
-    page.get_by_text("60,000 pictures").wait_for()
+    page.get_by_text("60,000 images").wait_for()
     page.wait_for_function("() => window.Plotly")
     reserve_is_ready()
     began = time.perf_counter()
@@ -116,7 +116,7 @@ def worker_cpu_s() -> float:
 
 
 def speed_of(run: Run) -> float:
-    """Training pictures per second of the last two epochs; the first holds the change of pages."""
+    """Training images per second of the last two epochs; the first holds the change of pages."""
     rows = [row for row in history_of(run).evaluations if row.epoch >= 1]
     return (rows[-1]["examples"] - rows[0]["examples"]) / (rows[-1]["seconds"] - rows[0]["seconds"])
 

@@ -1,4 +1,4 @@
-"""Import of a folder or zip of pictures: seconds and memory, then seconds to open it again.
+"""Import of a folder or zip of images: seconds and memory, then seconds to open it again.
 
 python -m benchmarks.own_pictures PATH [--home WORKSPACE], by default a workspace that is deleted afterwards.
 """
@@ -54,7 +54,7 @@ def main() -> None:
         opened = time.perf_counter()
         report = report_on(again, NO_EDITS)
         reported = time.perf_counter()
-    print(f"{len(store.labels):,} pictures, {len(store.skipped):,} left out: {report.headline()}")
+    print(f"{len(store.labels):,} images, {len(store.skipped):,} left out: {report.headline()}")
     print(
         f"listed in {listed - started:.2f} s, imported in {built - started:.1f} s, {len(store.labels) / (built - started):,.0f} pictures/s"
     )

@@ -1,4 +1,4 @@
-"""How quickly Results open and follow the slider: a run of 50 epochs judged on MNIST's 10,000 test pictures, in a real browser.
+"""How quickly Results open and follow the slider: a run of 50 epochs judged on MNIST's 10,000 test images, in a real browser.
 
     python -m benchmarks.results [--data FOLDER] [--epochs N]      FOLDER: as unpacked by shared/data/unpack
 
@@ -26,7 +26,7 @@ SHOWN = {  # what tells that a view is there
     "Epochs": "[class*='st-key-learned-'] .bars path",
     "Classes": "[data-testid=stDataFrame]",
     "Confusion": "[class*='st-key-confusion-'] .heatmaplayer image",
-    "Pictures": ".tiles .tile img",
+    "Images": ".tiles .tile img",
     "Calibration": "[class*='st-key-reliability-'] .bars path",
 }
 
@@ -83,7 +83,7 @@ def opened_by_address(page: Page, run: Run) -> float:
 
 def turned(page: Page, name: str, selector: str) -> float:
     view(page, "Curves")
-    page.get_by_text("Pictures it was judged on").wait_for()
+    page.get_by_text("Images it was judged on").wait_for()
     page.locator(selector).first.wait_for(state="detached")
     began = time.perf_counter()
     view(page, name)

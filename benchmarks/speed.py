@@ -1,4 +1,4 @@
-"""Pictures per second: the plain loop of the tutorials, Trainscope, and a loop on one batch held in memory.
+"""Images per second: the plain loop of the tutorials, Trainscope, and a loop on one batch held in memory.
 
     python -m benchmarks.speed [--home FOLDER] [--rounds 5] [--seconds 3]
 
@@ -39,7 +39,7 @@ def main() -> None:
         serve(options, *options.one)
         return
     for workload in WORKLOADS:
-        print(f"\n{workload}: pictures per second, median of {options.rounds} rounds of {options.seconds:g} s", flush=True)
+        print(f"\n{workload}: images per second, median of {options.rounds} rounds of {options.seconds:g} s", flush=True)
         speeds = measure(options, workload)
         for way, values in speeds.items():
             ratio = statistics.median(v / p for v, p in zip(values, speeds["plain"], strict=True))
@@ -105,7 +105,7 @@ def configuration(options: argparse.Namespace, workload: str, way: str):
 
 
 def plain_steps(options: argparse.Namespace, workload: str, way: str):
-    """The workload as its tutorial writes it. Yields the number of pictures of each step."""
+    """The workload as its tutorial writes it. Yields the number of images of each step."""
     config, store = configuration(options, workload, way)
     yield from plain_loop(config, store, plain_network(config, store), num_workers=2 if way.endswith("2 workers") else 0)
 
@@ -138,7 +138,7 @@ def plain_loop(config, store, network, num_workers: int = 0):
         images = images.permute(0, 2, 3, 1).contiguous()
 
     class Images(torch.utils.data.Dataset):
-        """As torchvision.datasets.MNIST and CIFAR10: an array in memory, a PIL picture and the transform for each item."""
+        """As torchvision.datasets.MNIST and CIFAR10: an array in memory, a PIL image and the transform for each item."""
 
         def __len__(self) -> int:
             return len(images)

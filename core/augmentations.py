@@ -1,4 +1,4 @@
-"""The random changes of training pictures there are, each one a record: its settings, how it is drawn and done, its words.
+"""The random changes of training images there are, each one a record: its settings, how it is drawn and done, its words.
 
 A new one is its functions and a record below; configuration, form, help, lab and tests follow from it. Batches go through
 them in core/data/transforms/augmentation.py. torch is imported only once something is drawn or done: commands and forms
@@ -27,7 +27,7 @@ CROP_TRIES = 10
 
 @dataclass(frozen=True, kw_only=True)
 class Chance:
-    """What n pictures of (height, width) are drawn from, on the CPU."""
+    """What n images of (height, width) are drawn from, on the CPU."""
 
     settings: Any  # Augmentation
     n: int
@@ -55,7 +55,7 @@ class Chance:
 
     @cached_property
     def is_resampled(self) -> bool:
-        """Whether pictures are looked up between pixels: rotation, scale and shift then share four draws."""
+        """Whether images are looked up between pixels: rotation, scale and shift then share four draws."""
         return any(change.is_resampling and change.is_on(self.settings) for change in AUGMENTATIONS.values())
 
     @cached_property
@@ -77,7 +77,7 @@ class Places:
 
 @dataclass(kw_only=True)
 class View:
-    """Where between pixels each pixel of the result comes from, on the CPU, seen from the middle of the picture in pixels."""
+    """Where between pixels each pixel of the result comes from, on the CPU, seen from the middle of the image in pixels."""
 
     matrix: "Tensor | None" = None  # (N, 2, 2) for x to the right and y down; None: as it is
     offset: "Tensor | None" = None  # (2, N) pixels to the right and down that the view moves
@@ -95,10 +95,10 @@ class RandomChange:
     """One kind of random change.
 
     number: its turn to be drawn, and its place in a configuration's JSON. A new one takes the next: what was drawn before
-    it stays as it was, and runs from before go on with the same pictures.
+    it stays as it was, and runs from before go on with the same images.
     title names torchvision's transform where there is one; settings: its fields, (type, setting(...)) by name; it is on
     while one of them is not at its default. drawn: the names of what it draws. draw(chance): those by name, or some of them;
-    called only where it is on. in_words(draws): what was drawn for the first picture.
+    called only where it is on. in_words(draws): what was drawn for the first image.
 
     Then what is done with the draws, each a function (of what is to be changed, draws). A colour has `recolour`: pixels
     (N, C, H, W) float32 from 0 to 255, not rounded, its own to change in place, and returns them. A move has `rearrange`
@@ -164,7 +164,7 @@ def _invert(pixels: "Tensor", draws: Any) -> "Tensor":
 
 
 def _each(numbers: "Tensor", pixels: "Tensor") -> "Tensor":
-    """(N,) as (N, 1, 1, 1) on the device of the pictures."""
+    """(N,) as (N, 1, 1, 1) on the device of the images."""
     return numbers.view(-1, 1, 1, 1).to(pixels.device)
 
 
@@ -176,7 +176,7 @@ def _grey(pixels: "Tensor") -> "Tensor":
 
 
 def _blend(pixels: "Tensor", with_this: "Tensor", factor: "Tensor") -> "Tensor":
-    """In place: the pictures at factor 1, what they are blended with at 0, beyond the pictures above 1."""
+    """In place: the images at factor 1, what they are blended with at 0, beyond the images above 1."""
     return pixels.mul_(factor).add_(with_this * (1 - factor)).clamp_(0, 255)
 
 
@@ -256,7 +256,7 @@ def _draw_shift(chance: Chance) -> "dict[str, Tensor]":
 
 
 def _shift_whole(places: Places, draws: Any) -> None:
-    """What comes in is the picture mirrored at its border; nothing, for shifts of more than the picture is large."""
+    """What comes in is the image mirrored at its border; nothing, for shifts of more than the image is large."""
     height, width = places.height, places.width
     rows, columns = places.rows + draws.corner[0][:, None], places.columns + draws.corner[1][:, None]
     if draws.settings.shift_px >= min(height, width):
@@ -334,7 +334,7 @@ def _turn_in_words(draws: Any) -> str:
 
 
 def _shift_in_words(draws: Any) -> str:
-    """The picture moves against the view."""
+    """The image moves against the view."""
     down, right = (draws.corner[:, 0] if draws.corner is not None else draws.offset[:, 0].flip(0)).neg().tolist()
     return f"{abs(right):.0f} px to the {'right' if right > 0 else 'left'}, {abs(down):.0f} px {'down' if down > 0 else 'up'}"
 
@@ -434,13 +434,11 @@ AUGMENTATIONS = {
             name="random-grey",
             number=12,
             title="Grey (RandomGrayscale)",
-            explanation="Some pictures lose their colours.",
+            explanation="Some images lose their colours.",
             settings={
                 "grey_probability": (
                     float,
-                    setting(
-                        0.0, "Random grayscale", "This share of the pictures loses its colours (RandomGrayscale).", ge=0, le=1
-                    ),
+                    setting(0.0, "Random grayscale", "This share of the images loses its colours (RandomGrayscale).", ge=0, le=1),
                 )
             },
             drawn=("is_grey",),  # (N,) bool
@@ -452,14 +450,14 @@ AUGMENTATIONS = {
             name="random-invert",
             number=13,
             title="Invert at random (RandomInvert)",
-            explanation="In some pictures light and dark change places.",
+            explanation="In some images light and dark change places.",
             settings={
                 "invert_probability": (
                     float,
                     setting(
                         0.0,
                         "Invert at random",
-                        "In this share of the pictures light and dark change places (RandomInvert).",
+                        "In this share of the images light and dark change places (RandomInvert).",
                         ge=0,
                         le=1,
                     ),
@@ -481,7 +479,7 @@ AUGMENTATIONS = {
                     setting(
                         1.0,
                         "Random crop, min. area",
-                        "A part of the picture, from this share of its area up to all of it, is enlarged to the full size; "
+                        "A part of the image, from this share of its area up to all of it, is enlarged to the full size; "
                         "sides in the ratio 3:4 to 4:3 (RandomResizedCrop). 1: never cropped.",
                         ge=0.01,
                         le=1,
@@ -529,7 +527,7 @@ AUGMENTATIONS = {
             name="shift",
             number=1,
             title="Shift (RandomCrop with padding)",
-            explanation="Moved; by itself, the picture's mirror image comes in from outside.",
+            explanation="Moved; by itself, the image's mirror image comes in from outside.",
             settings={
                 "shift_px": (
                     int,
@@ -549,14 +547,14 @@ AUGMENTATIONS = {
             name="flip",
             number=2,
             title="Horizontal flip (RandomHorizontalFlip)",
-            explanation="Left and right change places in half of the pictures.",
+            explanation="Left and right change places in half of the images.",
             settings={
                 "flip": (
                     bool,
                     setting(
                         False,
                         "Horizontal flip",
-                        "Half of the pictures are mirrored left to right (RandomHorizontalFlip). Wrong for digits and letters.",
+                        "Half of the images are mirrored left to right (RandomHorizontalFlip). Wrong for digits and letters.",
                     ),
                 )
             },
@@ -570,14 +568,14 @@ AUGMENTATIONS = {
             name="flip-vertical",
             number=7,
             title="Upside down (RandomVerticalFlip)",
-            explanation="Top and bottom change places in half of the pictures.",
+            explanation="Top and bottom change places in half of the images.",
             settings={
                 "flip_vertical": (
                     bool,
                     setting(
                         False,
                         "Vertical flip",
-                        "Half of the pictures are mirrored top to bottom (RandomVerticalFlip). For pictures without an up.",
+                        "Half of the images are mirrored top to bottom (RandomVerticalFlip). For images without an up.",
                     ),
                 )
             },

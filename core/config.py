@@ -22,7 +22,7 @@ class DataConfig(Section):
     dataset: str = setting(
         "digits",
         "Data set",
-        "The pictures to learn from: a name from the catalogue, or the path of a folder of pictures.",
+        "The images to learn from: a name from the catalogue, or the path of a folder of images.",
         basic=True,
         min_length=1,
         max_length=4096,
@@ -30,7 +30,7 @@ class DataConfig(Section):
     validation_fraction: float = setting(
         0.0,
         "Validation share",
-        "Part of the training pictures held out to judge the network while it trains. "
+        "Part of the training images held out to evaluate the network on while it trains. "
         "Drawn class by class, so that every class keeps its share.",
         ge=0,
         le=0.9,
@@ -42,17 +42,17 @@ class DataConfig(Section):
         ge=0,
         le=0.9,
     )
-    split_seed: int = setting(0, "Split seed", "The same seed holds out the same pictures.", ge=0, le=2**32 - 1)
+    split_seed: int = setting(0, "Split seed", "The same seed holds out the same images.", ge=0, le=2**32 - 1)
     split_by: Literal["delivered", "shares"] = setting(
         "delivered",
         "Splits",
         "Delivered: the splits that the set brings; shares are held out only of what it lacks. Shares: all its "
-        "pictures together, divided anew; both shares are then of all pictures.",
+        "images together, divided anew; both shares are then of all images.",
     )
     edits: str = setting(
         "",
         "Edits",
-        "Which revision of your changes to the set (labels corrected, pictures left out) is used. Empty: as it is "
+        "Which revision of your changes to the set (labels corrected, images left out) is used. Empty: as it is "
         "when the run starts; none: the set as delivered.",
         max_length=16,
         pattern="^(none|[0-9a-f]{16}|)$",
@@ -60,13 +60,13 @@ class DataConfig(Section):
     sampling: Literal["shuffled", "balanced"] = setting(
         "shuffled",
         "Sampling",
-        "Shuffled: every training picture once an epoch. Balanced: drawn so that each class comes up equally "
-        "often, pictures of rare classes several times (a weighted random sampler).",
+        "Shuffled: every training image once an epoch. Balanced: drawn so that each class comes up equally "
+        "often, images of rare classes several times (a weighted random sampler).",
     )
     evaluate_on: Literal["validation", "test"] = setting(
         "test",
         "Evaluate on",
-        "The pictures that judge the network after each epoch. Tutorials use the test split; "
+        "The images that the network is evaluated on after each epoch. Tutorials use the test split; "
         "choosing settings by it makes its figure too good, so use validation when you compare.",
         basic=True,
     )
@@ -74,17 +74,17 @@ class DataConfig(Section):
     @model_validator(mode="after")
     def _shares_leave_something_to_learn_from(self) -> "DataConfig":
         if self.split_by == "shares" and self.validation_fraction + self.test_fraction > 0.9:
-            raise ValueError("validation and test share together must leave a tenth of the pictures to learn from")
+            raise ValueError("validation and test share together must leave a tenth of the images to learn from")
         return self
 
 
 class Preprocessing(Section):
-    """How a picture becomes the network's input. Serialised into every checkpoint; core/data/transforms/preprocessing.py applies it."""
+    """How an image becomes the network's input. Serialised into every checkpoint; core/data/transforms/preprocessing.py applies it."""
 
     size_px: int | None = setting(
         None,
-        "Picture size",
-        "Side of the square that pictures are brought to. Empty: as the set has them (photographs of varying size: 64).",
+        "Image size",
+        "Side of the square that images are brought to. Empty: as the set has them (photographs of varying size: 64).",
         unit="px",
         ge=4,
         le=1024,
@@ -92,12 +92,12 @@ class Preprocessing(Section):
     fit: Fit = setting(
         "crop",
         "Fit",
-        "How a picture that is not square fills the square: its middle cut out, black bars added, or stretched.",
+        "How an image that is not square fills the square: its middle cut out, black bars added, or stretched.",
     )
     short_side_px: int | None = setting(
         None,
         "Short side",
-        "The picture is first resized until its short side has this length, then the middle square is cut out "
+        "The image is first resized until its short side has this length, then the middle square is cut out "
         "(Resize and CenterCrop). Empty: the whole short side is kept.",
         unit="px",
         ge=4,
@@ -108,7 +108,7 @@ class Preprocessing(Section):
         "Colour",
         "Channels given to the network: as the set has them, one grey channel, or red, green and blue.",
     )
-    invert: bool = setting(False, "Invert", "Light and dark change places in every picture, also in evaluation and prediction.")
+    invert: bool = setting(False, "Invert", "Light and dark change places in every image, also in evaluation and prediction.")
     mean: tuple[Annotated[float, Ge(-100), Le(100)], ...] | None = setting(
         None,
         "Mean",
@@ -142,13 +142,13 @@ class Preprocessing(Section):
             found = "no size_px" if self.size_px is None else f"size_px {self.size_px}"
             raise ValueError(
                 f"short_side_px {self.short_side_px} needs a size_px of at most as much, found {found}; "
-                "a square of size_px is cut out of the picture once its short side has this length"
+                "a square of size_px is cut out of the image once its short side has this length"
             )
         return self
 
 
 class _RandomChanges(Section):
-    """Random changes, drawn anew for every training picture. Evaluation never sees them."""
+    """Random changes, drawn anew for every training image. Evaluation never sees them."""
 
     @property
     def is_active(self) -> bool:
@@ -206,7 +206,7 @@ class CatalogueNetwork(_Network):
     frozen: bool = setting(
         False,
         "Freeze all but the last layer",
-        "Only the last layer learns: fast, and the safer choice with few pictures. For pretrained weights.",
+        "Only the last layer learns: fast, and the safer choice with few images. For pretrained weights.",
     )
 
     @model_validator(mode="after")
@@ -283,7 +283,7 @@ class LossConfig(Section):
     class_weights: Literal["none", "balanced"] = setting(
         "none",
         "Class weights",
-        "Balanced: mistakes on rare classes count more, in inverse proportion to their number of training pictures.",
+        "Balanced: mistakes on rare classes count more, in inverse proportion to their number of training images.",
     )
 
 
@@ -338,7 +338,7 @@ else:
 
 
 class TrainConfig(Section):
-    """Complete: a run can be repeated from this alone (and the same pictures)."""
+    """Complete: a run can be repeated from this alone (and the same images)."""
 
     recipe: str = setting("", "Recipe", "The recipe this configuration began as.", max_length=100)
     origin: Origin | None = None
@@ -350,13 +350,13 @@ class TrainConfig(Section):
     schedule: Schedule = Constant()
     loss: LossConfig = LossConfig()
     epochs: int = setting(
-        3, "Epochs", "Passes over the training pictures. 0 only judges the network.", basic=True, ge=0, le=100_000
+        3, "Epochs", "Passes over the training images. 0 only evaluates the network.", basic=True, ge=0, le=100_000
     )
     batch_size: int = setting(
         64,
         "Batch size",
-        "Pictures per update. Larger is faster a picture, but makes fewer updates.",
-        unit="pictures",
+        "Images per update. Larger is faster an image, but makes fewer updates.",
+        unit="images",
         basic=True,
         ge=1,
         le=65_536,
@@ -364,8 +364,8 @@ class TrainConfig(Section):
     eval_batch_size: int = setting(
         1000,
         "Evaluation batch",
-        "Pictures per evaluation step: affects speed and memory, never the result.",
-        unit="pictures",
+        "Images per evaluation step: affects speed and memory, never the result.",
+        unit="images",
         ge=1,
         le=65_536,
     )
@@ -383,7 +383,7 @@ class TrainConfig(Section):
     seed: int = setting(
         1,
         "Seed",
-        "Decides first weights, order of the pictures and random changes. The same seed repeats a run.",
+        "Decides first weights, order of the images and random changes. The same seed repeats a run.",
         ge=0,
         le=2**32 - 1,
     )

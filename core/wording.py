@@ -31,7 +31,7 @@ def rough_duration(seconds: float) -> str:
 
 
 def speed(images_per_s: float | None) -> str:
-    return "–" if images_per_s is None else f"{images_per_s:,.0f} pictures/s"
+    return "–" if images_per_s is None else f"{images_per_s:,.0f} images/s"
 
 
 def large(number: float) -> str:

@@ -1,4 +1,4 @@
-"""Where everything of a person lies on disk: data sets, picture stores, runs. Only paths; what is in them is elsewhere."""
+"""Where everything of a person lies on disk: data sets, image stores, runs. Only paths; what is in them is elsewhere."""
 
 import os
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What the server sends beside its pages: plotly.js, downloads of runs, pictures of stores."""
+"""What the server sends beside its pages: plotly.js, downloads of runs, images of stores."""
 
 import asyncio
 from pathlib import Path
@@ -52,7 +52,7 @@ def _image(store_name: str, index: int, is_original: bool) -> bytes:
 
 
 async def image(request: Request) -> Response:
-    """A picture of a store, whose folder's name changes with its contents: a browser may keep it."""
+    """An image of a store, whose folder's name changes with its contents: a browser may keep it."""
     path = request.path_params
     try:
         content = await asyncio.to_thread(_image, path["store"], path["index"], path["kind"] == "originals")
@@ -64,7 +64,7 @@ async def image(request: Request) -> Response:
 
 
 def image_url(store_name: str, index: int, kind: str = "pictures") -> str:
-    """Where the browser finds a picture: as it is stored ("pictures"), or as it came ("originals")."""
+    """Where the browser finds an image: as it is stored ("images"), or as it came ("originals")."""
     return f"trainscope/{kind}/{store_name}/{index}"
 
 

@@ -27,7 +27,7 @@ def add_load_options(sub: argparse.ArgumentParser) -> None:
     source.add_argument("--recipe", metavar="NAME", help="the recipe whose model, data set and preprocessing they belong to")
     source.add_argument("--config", metavar="FILE", help="the same from a JSON file, such as a run's config.json")
     sub.add_argument("--model", metavar="NAME", help="the model they belong to")
-    sub.add_argument("--dataset", metavar="NAME", help="the data set, for its classes and the size of its pictures")
+    sub.add_argument("--dataset", metavar="NAME", help="the data set, for its classes and the size of its images")
     sub.add_argument(
         "--set", metavar="NAME=VALUE", action="append", default=[], help="change a setting, as for train; may be repeated"
     )
@@ -73,7 +73,7 @@ def show_load(result: Result) -> None:
     print(f"{result['run']}: {result['model']} on {result['dataset']}")
     for note in result["notes"]:
         print(f"  {note}")
-    print(f"To judge it: python -m core evaluate {result['run']}")
+    print(f"To evaluate it: python -m core evaluate {result['run']}")
 
 
 def add_export_options(sub: argparse.ArgumentParser) -> None:

@@ -1,4 +1,4 @@
-"""import and report: a folder or zip of pictures becomes a data set, and what there is to know about one."""
+"""import and report: a folder or zip of images becomes a data set, and what there is to know about one."""
 
 import argparse
 from typing import TYPE_CHECKING
@@ -45,7 +45,7 @@ def show_report(result: Result) -> None:
     if result["layout"]:
         print(f"  {result['layout']}")
     for split, classes in result["splits"].items():
-        print(f"  {split}: {sum(classes.values()):,} pictures")
+        print(f"  {split}: {sum(classes.values()):,} images")
     if result["edits"]:
         print(f"  edited: {result['edits']}")
     for warning in result["warnings"]:

@@ -27,7 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         raise
     except OSError as error:
         return _refused(disk_error(error), as_json)
-    except KeyboardInterrupt:  # while the pictures were still being prepared; a training saves and pauses
+    except KeyboardInterrupt:  # while the images were still being prepared; a training saves and pauses
         print("stopped", file=sys.stderr)
         return 130
     if as_json:
@@ -73,14 +73,14 @@ def build_parser() -> argparse.ArgumentParser:
         parents=[shared],
         allow_abbrev=False,
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        description="Trainscope without a browser: train image classifiers, judge them and use them.",
+        description="Trainscope without a browser: train image classifiers, evaluate them and use them.",
         epilog=textwrap.dedent("""\
             a first training:
               python -m core train --recipe digits-quickstart
               python -m core evaluate last
               python -m core predict last digit.png
 
-            your own pictures, one folder per class:
+            your own images, one folder per class:
               python -m core import ~/pictures/flowers
               python -m core train --recipe cifar10-quick --set data.dataset=flowers --set epochs=20
 
@@ -114,7 +114,7 @@ def build_parser() -> argparse.ArgumentParser:
         "import",
         images.import_images,
         images.show_report,
-        "Read a folder or a zip of pictures as a data set: class folders, also within train/ and test/ or val/; pictures with a "
+        "Read a folder or a zip of images as a data set: class folders, also within train/ and test/ or val/; images with a "
         "text file each; or a CSV of file names and labels.",
     )
     sub.add_argument("path", metavar="PATH", help="the folder or zip; nothing in it is changed")
@@ -194,7 +194,10 @@ def build_parser() -> argparse.ArgumentParser:
     exchange.add_export_options(sub)
 
     sub = add_for_run(
-        "evaluate", results.evaluate, results.show_evaluation, "Judge a checkpoint on a split of its own set or of another one."
+        "evaluate",
+        results.evaluate,
+        results.show_evaluation,
+        "Evaluate a checkpoint on a split of its own set or of another one.",
     )
     sub.add_argument("--checkpoint", default="last", metavar="NAME", help="best, last (default) or one such as epoch-0003")
     sub.add_argument("--split", choices=("train", "validation", "test", "all"), help="default: the one the run was evaluated on")
@@ -202,10 +205,10 @@ def build_parser() -> argparse.ArgumentParser:
         "--dataset", default="", metavar="NAME", help="another set, whose classes the network knows (default: the run's own)"
     )
 
-    sub = add_for_run("predict", results.predict, results.show_predictions, "Classify picture files.")
+    sub = add_for_run("predict", results.predict, results.show_predictions, "Classify image files.")
     sub.add_argument("files", metavar="FILE", nargs="+")
     sub.add_argument("--checkpoint", default="last", metavar="NAME", help="best, last (default) or one such as epoch-0003")
-    sub.add_argument("--top-k", type=int, default=5, metavar="K", help="classes to report for each picture (default 5)")
+    sub.add_argument("--top-k", type=int, default=5, metavar="K", help="classes to report for each image (default 5)")
     return parser
 
 

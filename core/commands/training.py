@@ -84,7 +84,7 @@ def _narrate(event: Any) -> None:
             say(f"{event.what} …" + (f" {event.done:,} of {event.total:,}" if event.total else ""))
         case Started():
             say(
-                f"{event.dataset}: {event.num_train:,} training pictures, evaluated on {event.num_evaluated:,} of {event.evaluated_split}; "
+                f"{event.dataset}: {event.num_train:,} training images, evaluated on {event.num_evaluated:,} of {event.evaluated_split}; "
                 f"{large(event.num_parameters)} parameters; {event.device} ({event.device_reason}) {event.precision} ({event.precision_reason})"
             )
         case Evaluated():
@@ -94,7 +94,7 @@ def _narrate(event: Any) -> None:
 
 
 def training_result(run) -> Result:
-    """What `train` reports: status, per-epoch history, final figures per class, seconds, pictures per second."""
+    """What `train` reports: status, per-epoch history, final figures per class, seconds, images per second."""
     from core.runs.history import history_of
     from core.runs.status import status_of
 
@@ -137,7 +137,7 @@ def _finite(values: Sequence[float], i: int | None) -> float | None:
 
 
 def _mean_speed(steps: Mapping[str, Sequence[float]]) -> float | None:
-    """Training pictures per second, evaluation left out: the harmonic mean over equal windows."""
+    """Training images per second, evaluation left out: the harmonic mean over equal windows."""
     speeds = [value for value in steps["images_per_s"] if value > 0]
     return len(speeds) / sum(1 / value for value in speeds) if speeds else None
 

@@ -1,4 +1,4 @@
-"""Looking through a set: which pictures are asked for, and what they have in common."""
+"""Looking through a set: which images are asked for, and what they have in common."""
 
 import unicodedata
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from core.data.splits import SPLITS
 from core.data.store.image_store import ImageStore
 
 Show = Literal["all", "in use", "left out", "relabelled", "flagged", "duplicates"]
-MEAN_OF = 1000  # pictures of a class
+MEAN_OF = 1000  # images of a class
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,7 +35,7 @@ class Browser:
         self.splits = split_codes(store)
 
     def select(self, wanted: Filter) -> np.ndarray:
-        """Indices into the store of the pictures that fit, in its order."""
+        """Indices into the store of the images that fit, in its order."""
         fits = np.ones(len(self.labels), bool)
         if wanted.split:
             fits &= self.splits == SPLITS.index(wanted.split)
@@ -60,7 +60,7 @@ class Browser:
         return found
 
     def change(self, kind: Kind, indices: Sequence[int], label: str = "") -> Action | None:
-        """The action on those of the pictures that it would change; None if that is none. label: the new class of a relabelling."""
+        """The action on those of the images that it would change; None if that is none. label: the new class of a relabelling."""
         names, key = self.store.meta.class_names, self.store.key
         if kind == "relabel":
             to = names.index(label)
@@ -73,7 +73,7 @@ class Browser:
         return Action(kind=kind, images=tuple(map(key, changed)), label=label, as_delivered=as_delivered) if changed else None
 
     def class_mean(self, label: int) -> np.ndarray | None:
-        """(C, H, W) uint8, the mean of up to a thousand training pictures of a class spread over it; None without any."""
+        """(C, H, W) uint8, the mean of up to a thousand training images of a class spread over it; None without any."""
         members = np.flatnonzero((self.labels == label) & self.kept & (self.splits == 0))
         if not len(members):
             return None

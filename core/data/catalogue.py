@@ -24,7 +24,7 @@ class DatasetEntry:
     folder: str
     drawing: str
     source: Callable[[Path, Progress], Source]
-    class_names: tuple[str, ...] = ()  # where they are known before the pictures are here
+    class_names: tuple[str, ...] = ()  # where they are known before the images are here
 
 
 DIGIT_NAMES = [str(n) for n in range(10)]

@@ -1,4 +1,4 @@
-"""What a person has changed about a set without touching its files: labels corrected, pictures left out or flagged.
+"""What a person has changed about a set without touching its files: labels corrected, images left out or flagged.
 
 Kept as a list of actions, the last of which can be undone. What they come to is a revision, kept under its own checksum,
 so that a run that used it can always be repeated.
@@ -26,9 +26,9 @@ WORDS = {"relabel": "relabelled", "exclude": "left out", "include": "taken back 
 
 @dataclass(frozen=True, kw_only=True)
 class Action:
-    """pictures: by their keys in the store. label: the new class.
+    """images: by their keys in the store. label: the new class.
 
-    as_delivered: those of the pictures that came with this label, so that they are no longer relabelled.
+    as_delivered: those of the images that came with this label, so that they are no longer relabelled.
     """
 
     kind: Kind
@@ -44,7 +44,7 @@ class Action:
 
 @dataclass(frozen=True)
 class Edits:
-    """What all actions come to. relabelled: picture to class name; the same picture may be relabelled and left out."""
+    """What all actions come to. relabelled: image to class name; the same image may be relabelled and left out."""
 
     relabelled: dict[str, str]
     excluded: frozenset[str]
@@ -118,7 +118,7 @@ def current_edits(workspace: Workspace, dataset: str) -> Edits:
 
 
 def edit(workspace: Workspace, dataset: str, action: Action) -> Edits:
-    """Adds an action, unless it changes nothing: two tabs may have done the same. Nothing about the pictures' files changes."""
+    """Adds an action, unless it changes nothing: two tabs may have done the same. Nothing about the images' files changes."""
     with _locked(workspace, dataset):
         before = actions_on(workspace, dataset)
         actions = [*before, action]
@@ -193,7 +193,7 @@ def edits_at(workspace: Workspace, dataset: str, revision: str) -> Edits:
 def applied(
     edits: Edits, positions: Mapping[str, int], labels: np.ndarray, class_names: Sequence[str]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """(labels (N,) int64 as corrected, kept (N,) bool). positions: of the pictures by key; edits of those that are gone are passed over."""
+    """(labels (N,) int64 as corrected, kept (N,) bool). positions: of the images by key; edits of those that are gone are passed over."""
     labels, kept = labels.copy(), np.ones(len(labels), bool)
     number = {name: index for index, name in enumerate(class_names)}
     kept[[positions[key] for key in edits.excluded if key in positions]] = False

@@ -22,7 +22,7 @@ UPLOADS = "uploads"
 
 @dataclass(frozen=True, kw_only=True)
 class ImportedSet:
-    """fingerprint: of its pictures when it was imported. size_px: what photographs of varying size are brought to, by `fit`."""
+    """fingerprint: of its images when it was imported. size_px: what photographs of varying size are brought to, by `fit`."""
 
     name: str
     path: str
@@ -40,7 +40,7 @@ def imported_sets(workspace: Workspace) -> dict[str, ImportedSet]:
             entry = ImportedSet(**json.loads(file.read_text()))
             found[str(entry.name)] = entry
         except (OSError, ValueError, TypeError) as error:
-            # a damaged entry hides one name; the pictures themselves can be imported again
+            # a damaged entry hides one name; the images themselves can be imported again
             logging.getLogger("trainscope").warning("%s can't be read: %s", file, error)
     return dict(sorted(found.items()))
 
@@ -48,7 +48,7 @@ def imported_sets(workspace: Workspace) -> dict[str, ImportedSet]:
 def import_images(
     workspace: Workspace, path: Path | str, name: str = "", size_px: int | None = None, fit: Fit = "crop", is_upload: bool = False
 ) -> ImportedSet:
-    """Remembers a folder or a zip under a name, its own by default. Its pictures stay where they are and are not read yet."""
+    """Remembers a folder or a zip under a name, its own by default. Its images stay where they are and are not read yet."""
     entry = new_import(workspace, path, name, size_px, fit, is_upload)
     if entry != imported_sets(workspace).get(entry.name):
         put_entry(workspace, entry)

@@ -12,7 +12,7 @@ from core.data.splits import SPLITS
 from core.data.store.image_store import ImageStore
 from core.wording import counted
 
-TINY = 10  # training pictures of a class
+TINY = 10  # training images of a class
 IMBALANCED = 3.0  # times as many of the largest class as of the smallest
 LISTED_PAIRS = 1000
 Between = Literal["splits", "classes", "same class"]
@@ -20,7 +20,7 @@ Between = Literal["splits", "classes", "same class"]
 
 @dataclass(frozen=True, kw_only=True)
 class Pair:
-    """Two pictures of the store that are one. between: what makes it matter most."""
+    """Two images of the store that are one. between: what makes it matter most."""
 
     first: int
     second: int
@@ -39,8 +39,8 @@ class Finding:
 
 @dataclass(frozen=True, kw_only=True)
 class Report:
-    """counts: pictures in use by split and class. leaking: training (or validation) pictures whose copies stand in a split
-    that judges. num_pairs: by what they stand between; pairs: the first thousand, those that matter most first."""
+    """counts: images in use by split and class. leaking: training (or validation) images whose copies stand in a split
+    for evaluation. num_pairs: by what they stand between; pairs: the first thousand, those that matter most first."""
 
     origin: str
     layout: str
@@ -67,7 +67,7 @@ class Report:
         return "Checked: " + (" ".join(messages) or "no data problems found.")
 
     def as_dict(self, store: ImageStore) -> dict[str, Any]:
-        """Plain values for JSON, pictures by their files."""
+        """Plain values for JSON, images by their files."""
 
         def name(index: int) -> str:
             return readable(store.key(index))
@@ -137,7 +137,7 @@ def report_on(store: ImageStore, edits: Edits) -> Report:
 
 
 def split_codes(store: ImageStore) -> np.ndarray:
-    """(N,) index into SPLITS of each picture, as delivered."""
+    """(N,) index into SPLITS of each image, as delivered."""
     codes = np.zeros(len(store.labels), np.int8)
     for name, (first, end) in store.meta.splits.items():
         codes[first:end] = SPLITS.index(name)
@@ -145,12 +145,12 @@ def split_codes(store: ImageStore) -> np.ndarray:
 
 
 def separation(store: ImageStore, report: Report) -> Action:
-    """Keeps all copies of a picture on one side: of train, and of validation where test has one too, they are left out; test stays as it is."""
+    """Keeps all copies of an image on one side: of train, and of validation where test has one too, they are left out; test stays as it is."""
     return Action(kind="exclude", images=tuple(store.key(i) for i in report.leaking.tolist()))
 
 
 def _trouble(groups: np.ndarray, splits: np.ndarray, labels: np.ndarray, kept: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(pictures whose copies stand in a later split of train, validation, test; pictures whose copies have other labels)."""
+    """(images whose copies stand in a later split of train, validation, test; images whose copies have other labels)."""
     members = np.flatnonzero(kept & (np.bincount(groups, minlength=len(groups))[groups] > 1))
     latest = np.full(len(groups), -1, np.int8)
     np.maximum.at(latest, groups[members], splits[members])
@@ -185,36 +185,36 @@ def _findings(report: Report) -> list[Finding]:
         found.append(Finding(code, message, remedy))
 
     if count := len(report.unreadable):
-        add("unreadable", f"{counted(count, 'file')} could not be read as pictures and left out.")
+        add("unreadable", f"{counted(count, 'file')} could not be read as images and left out.")
     if count := len(report.leaking):
         stands = _verb(count, "stands", "stand")
         add(
             "duplicates-between-splits",
-            f"{counted(count, 'picture')} to learn from also {stands} in a split that judges: the result would look better than it is.",
+            f"{counted(count, 'image')} to learn from also {stands} in an evaluation split: the result would look better than it is.",
             "separate",
         )
     if count := len(report.contradicting):
-        add("contradicting-labels", f"{counted(count, 'picture')} {_verb(count)} the same as others of another class.", "flag")
+        add("contradicting-labels", f"{counted(count, 'image')} {_verb(count)} the same as others of another class.", "flag")
     if count := len(report.empty_classes):
         left_out = _verb(count, "It is", "They are")
-        add("no-pictures", f"{_classes(report.empty_classes)} no picture that can be read. {left_out} left out.")
+        add("no-pictures", f"{_classes(report.empty_classes)} no image that can be read. {left_out} left out.")
     if count := sum(1 for entry in report.skipped if entry.get("kind") == "unlabelled"):
-        add("unlabelled", f"{counted(count, 'picture')} could be given no class and {_verb(count)} left out.")
+        add("unlabelled", f"{counted(count, 'image')} could be given no class and {_verb(count)} left out.")
     train = report.counts["train"]
     for split, classes in report.counts.items():
         if empty := [name for name, count in classes.items() if not count]:
-            add("empty-classes", f"{_classes(empty)} no pictures in {split}.")
+            add("empty-classes", f"{_classes(empty)} no images in {split}.")
     if tiny := [name for name, count in train.items() if 0 < count < TINY]:
-        add("tiny-classes", f"{_classes(tiny)} fewer than {TINY} training pictures.")
+        add("tiny-classes", f"{_classes(tiny)} fewer than {TINY} training images.")
     if report.imbalance >= IMBALANCED:
         most, least = max(train, key=train.__getitem__), min((n for n in train if train[n]), key=train.__getitem__)
         add(
             "imbalance",
-            f"'{most}' has {_times(report.imbalance)} as many training pictures as '{least}' ({train[most]:,} and {train[least]:,}).",
+            f"'{most}' has {_times(report.imbalance)} as many training images as '{least}' ({train[most]:,} and {train[least]:,}).",
             "balance",
         )
     if count := report.num_pairs["same class"]:
-        add("duplicates", f"{counted(count, 'picture')} {_verb(count, 'is a copy', 'are copies')} of others of the same class.")
+        add("duplicates", f"{counted(count, 'image')} {_verb(count, 'is a copy', 'are copies')} of others of the same class.")
     return found
 
 

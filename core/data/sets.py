@@ -1,4 +1,4 @@
-"""What the name of a set stands for: its pictures as a store, its size before it is read, what suits it."""
+"""What the name of a set stands for: its images as a store, its size before it is read, what suits it."""
 
 import hashlib
 import os
@@ -26,12 +26,12 @@ from core.data.transforms.preprocessing import STORED_FIELDS, array_to_image, im
 from core.errors import InputError
 from core.workspace import Workspace
 
-HELD_OUT = 0.2  # of a set without a split to judge on
+HELD_OUT = 0.2  # of a set without a split to evaluate on
 
 
 @dataclass(frozen=True, kw_only=True)
 class DatasetInfo:
-    """What a model and a configuration must fit: shape (C, H, W), number of classes, pictures by split.
+    """What a model and a configuration must fit: shape (C, H, W), number of classes, images by split.
 
     edits: what was changed about the set, in words. is_ready: whether the store is built; otherwise the figures are those
     of the catalogue or of the files' names.
@@ -57,7 +57,7 @@ def place_of(workspace: Workspace, dataset: str) -> Path | None:
     raise InputError(
         f"There is no data set '{dataset}'.",
         code="dataset",
-        hint=f"Known are {', '.join([*DATASETS, *imported])}, or the path of a folder of pictures. Own pictures are imported on the "
+        hint=f"Known are {', '.join([*DATASETS, *imported])}, or the path of a folder of images. Own images are imported on the "
         "Data page, or with 'python -m core import PATH'.",
     )
 
@@ -109,14 +109,14 @@ def prepare_store(
 def _store_of(
     workspace: Workspace, place: Path, fingerprint: str, title: str, preprocessing: Preprocessing, progress: Progress
 ) -> ImageStore:
-    """That of a person's own pictures, as they were when they had this fingerprint."""
+    """That of a person's own images, as they were when they had this fingerprint."""
     path = _store_path(workspace, title, place, fingerprint, preprocessing)
     if store := open_store(path):
         return store
     listing = _listing(place)  # what is read now must be what the store is named after
     if listing.fingerprint != fingerprint:
         raise InputError(
-            f"The pictures in {place} are not those that '{title}' was read from: files were added, removed or changed.",
+            f"The images in {place} are not those that '{title}' was read from: files were added, removed or changed.",
             code="dataset",
             hint="Import it again.",
         )
@@ -240,7 +240,7 @@ def describe_dataset(workspace: Workspace, config: DataConfig, store: ImageStore
 
 
 def _unread_info(title: str, listing: Listing, config: TrainConfig, edits: Edits) -> DatasetInfo:
-    """What a folder or zip holds by its files' names, before the pictures are read at this size."""
+    """What a folder or zip holds by its files' names, before the images are read at this size."""
     images, class_names = listing.layout.images, listing.layout.class_names
     number = {name: index for index, name in enumerate(class_names)}
     labels = np.array([number[image.class_name] for image in images])
@@ -263,7 +263,7 @@ def _unread_info(title: str, listing: Listing, config: TrainConfig, edits: Edits
 
 
 def _store_path(workspace: Workspace, dataset: str, place: Path | None, fingerprint: str, preprocessing: Preprocessing) -> Path:
-    """Where the store of these pictures at this size lies; the name is ours, whatever the set is called."""
+    """Where the store of these images at this size lies; the name is ours, whatever the set is called."""
     wanted = preprocessing.model_dump_json(include=set(STORED_FIELDS))
     key = hashlib.sha256(f"{place or dataset}\0{fingerprint}\0{wanted}".encode(errors="surrogateescape")).hexdigest()[:16]
     slug = re.sub(r"[^a-z0-9]+", "-", (place.stem if place else dataset).lower()).strip("-")[:30] or "set"
@@ -271,7 +271,7 @@ def _store_path(workspace: Workspace, dataset: str, place: Path | None, fingerpr
 
 
 def _fingerprint(workspace: Workspace, dataset: str, place: Path | None, max_age_s: float) -> str:
-    """Of the pictures as they were imported; of a folder that was not, as they are."""
+    """Of the images as they were imported; of a folder that was not, as they are."""
     if place is None:
         return "built-in"
     entry = imported_sets(workspace).get(dataset)
@@ -293,7 +293,7 @@ def _listing(place: Path, max_age_s: float = 0) -> Listing:
 
 
 def _brought_to(source: Source, preprocessing: Preprocessing) -> Source:
-    """A built-in source at the size and colour asked for, by the same function that fits pictures from outside."""
+    """A built-in source at the size and colour asked for, by the same function that fits images from outside."""
     shape = _fitted_shape(source.shape, preprocessing)
     if shape == source.shape and not preprocessing.invert and not preprocessing.short_side_px:
         return source

@@ -1,4 +1,4 @@
-"""Which pictures train, validate and test: as the set delivers them, or held out class by class with a seed."""
+"""Which images train, validate and test: as the set delivers them, or held out class by class with a seed."""
 
 from dataclasses import dataclass
 
@@ -12,7 +12,7 @@ SPLITS = ("train", "validation", "test")
 
 @dataclass(frozen=True)
 class Division:
-    """labels: (N,) int64, the class of each picture of the store. splits: indices into it; none stands in two."""
+    """labels: (N,) int64, the class of each image of the store. splits: indices into it; none stands in two."""
 
     labels: np.ndarray
     splits: dict[str, np.ndarray]
@@ -27,7 +27,7 @@ class Division:
 
 
 def is_same(one: Division, other: Division) -> bool:
-    """Whether both use the same pictures with the same labels for the same things."""
+    """Whether both use the same images with the same labels for the same things."""
     return one.splits.keys() == other.splits.keys() and all(
         np.array_equal(indices, other.splits[name]) and np.array_equal(one.labels[indices], other.labels[indices])
         for name, indices in one.splits.items()
@@ -41,10 +41,10 @@ def split_indices(
     kept: np.ndarray | None = None,
     groups: np.ndarray | None = None,
 ) -> dict[str, np.ndarray]:
-    """Indices into the store, by split; none stands in two. A split without pictures is left out.
+    """Indices into the store, by split; none stands in two. A split without images is left out.
 
-    labels: (N,) class of each picture. delivered: first and past-the-last index of each split that the set brings.
-    kept: (N,) bool, pictures to use at all. groups: (N,) the same number for duplicates, which are never drawn apart.
+    labels: (N,) class of each image. delivered: first and past-the-last index of each split that the set brings.
+    kept: (N,) bool, images to use at all. groups: (N,) the same number for duplicates, which are never drawn apart.
     Test is drawn before validation, so that another validation share leaves the test split as it was.
     """
     if config.split_by == "shares":
@@ -68,8 +68,8 @@ def split_indices(
 def hold_out(
     indices: np.ndarray, labels: np.ndarray, fraction: float, random: np.random.Generator, groups: np.ndarray | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """(kept, held): of each class the fraction, rounded; a class of two or more keeps one picture at least on each side, one of a
-    single picture stays.
+    """(kept, held): of each class the fraction, rounded; a class of two or more keeps one image at least on each side, one of a
+    single image stays.
 
     Duplicates go to one side together, as part of the class of the first of them.
     """

@@ -102,7 +102,7 @@ def _head(run: Run, history: History) -> dict[str, Any]:
         "subject": f"{run.config.model.name} on {started.dataset if started else readable(run.config.data.dataset)}",
         "when": f"{date[:4]}-{date[4:6]}-{date[6:]}",
         "overview": overview,
-        "judged_on": "Not evaluated yet.",
+        "evaluated_on": "Not evaluated yet.",
         "colour": COLOURS["test"],
         "story": timeline(history),
         "versions": f"{run.id}, {f'{started.device} {started.precision}' if started else ''}. {versions}. {exactness(history)} "
@@ -122,7 +122,7 @@ def _settings(run: Run, history: History) -> dict[str, Any]:
 def _evaluated(workspace: Workspace, run: Run, history: History, started: Started, charts: _Charts) -> dict[str, Any]:
     last, names = history.evaluations[-1], started.class_names
     content: dict[str, Any] = {
-        "judged_on": f"Evaluated on {started.num_evaluated:,} pictures of the {last.split} split after epoch {last.epoch}.",
+        "evaluated_on": f"Evaluated on {started.num_evaluated:,} images of the {last.split} split after epoch {last.epoch}.",
         "colour": colour_of(last.split),
         "curves": [charts.place(figures.loss_curve(history)), charts.place(figures.accuracy_curve(history))],
         "evaluations": [
@@ -144,7 +144,7 @@ def _evaluated(workspace: Workspace, run: Run, history: History, started: Starte
     content |= _classes(evaluated, names) | _confusions(evaluated, names, charts) | _calibration(run, evaluated, charts)
     if measured := last_robustness(run):
         content["robustness"] = {
-            "words": f"{measured.checkpoint} on {measured.num_pictures:,} pictures, made worse step by step; faint lines are classes.",
+            "words": f"{measured.checkpoint} on {measured.num_pictures:,} images, made worse step by step; faint lines are classes.",
             "curves": [charts.place(robustness_curve(measured, name, names)) for name in measured.right],
         }
     if learning.epochs:
@@ -174,16 +174,14 @@ def _classes(evaluated: EvaluatedImages, names: Sequence[str]) -> dict[str, Any]
         for row in found.rows
     ]
     macro = found.macro
-    means = (
-        f"Mean of the classes: accuracy {percent(macro.recall)}, precision {percent(macro.precision)}, F1 {percent(macro.f1)}."
-    )
+    means = f"Mean of the classes: recall {percent(macro.recall)}, precision {percent(macro.precision)}, F1 {percent(macro.f1)}."
     return {"classes": rows, "overall": _overall(found, evaluated, len(names)), "means": means}
 
 
 def _overall(found: ClassReport, evaluated: EvaluatedImages, num_classes: int) -> str:
     accuracy, top = found.accuracy, top_accuracy(evaluated.predictions.rank, num_classes)
     among = f" In {percent(top.value, 2)} the true class is among the three likeliest." if top else ""
-    return f"{percent(accuracy.value, 2)} right, 95 % interval {percent(accuracy.low)} to {percent(accuracy.high)}.{among}"
+    return f"{percent(accuracy.value, 2)} right, 95 % CI {percent(accuracy.low)} to {percent(accuracy.high)}.{among}"
 
 
 def _confusions(evaluated: EvaluatedImages, names: Sequence[str], charts: _Charts) -> dict[str, Any]:
@@ -199,7 +197,7 @@ def _confusions(evaluated: EvaluatedImages, names: Sequence[str], charts: _Chart
     return {
         "confused": f"Most often confused, true → predicted: {times}.{fewer}"
         if pairs
-        else "No picture was predicted as another class.",
+        else "No image was predicted as another class.",
         "confusion": charts.place(chart),
     }
 
@@ -224,7 +222,7 @@ def _image(store: ImageStore, evaluated: EvaluatedImages, names: Sequence[str], 
     true = names[evaluated.labels[place]]
     return {
         "source": f"data:image/png;base64,{base64.b64encode(content.getvalue()).decode()}",
-        "alt": f"A picture of the class {true}",
+        "alt": f"An image of the class {true}",
         "predicted": f"{names[predicted]} ({percent(float(evaluated.predictions.confidence[place]), 0)})",
         "true": f"true: {true}",
         "file": readable(store.key(index)).rpartition("/")[2],

@@ -19,7 +19,7 @@ def reliability_diagram(now: Reliability, colour: str, before: Reliability | Non
         marker={"color": colour, "opacity": 0.75},
         name="right",
         customdata=np.stack([np.nan_to_num(now.confidence), now.counts], axis=1),
-        hovertemplate="sure %{customdata[0]:.1%}, right %{y:.1%}: %{customdata[1]:,} pictures<extra></extra>",
+        hovertemplate="sure %{customdata[0]:.1%}, right %{y:.1%}: %{customdata[1]:,} images<extra></extra>",
     )
     wrong = (now.counts > 0) & (now.accuracy == 0)  # a bar without height
     if wrong.any():
@@ -31,7 +31,7 @@ def reliability_diagram(now: Reliability, colour: str, before: Reliability | Non
             marker={"color": colour, "size": 9, "symbol": "x"},
             customdata=now.counts[wrong],
             cliponaxis=False,
-            hovertemplate="all %{customdata:,} pictures wrong<extra></extra>",
+            hovertemplate="all %{customdata:,} images wrong<extra></extra>",
         )
     if before is not None:
         shown = before.counts > 0
@@ -43,7 +43,7 @@ def reliability_diagram(now: Reliability, colour: str, before: Reliability | Non
             marker={"color": NEUTRAL, "size": 9, "symbol": "diamond-open"},
             customdata=before.counts[shown],
             cliponaxis=False,
-            hovertemplate="before: right %{y:.1%}, %{customdata:,} pictures<extra></extra>",
+            hovertemplate="before: right %{y:.1%}, %{customdata:,} images<extra></extra>",
         )
     figure.add_scatter(
         x=[0, 1],

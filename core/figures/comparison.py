@@ -71,7 +71,7 @@ def look_of(place: int) -> tuple[str, str, str]:
 
 
 def two_prediction_histories(prediction_histories: Sequence[tuple[str, int, PredictionHistory]]) -> go.Figure:
-    """The probability of a picture's true class after each epoch; of each run its letter, its place and the picture's course."""
+    """The probability of an image's true class after each epoch; of each run its letter, its place and the image's course."""
     figure = base(height=230)
     for letter, place, prediction_history in prediction_histories:
         colour, dash, _ = look_of(place)

@@ -36,7 +36,7 @@ def class_bars(true: np.ndarray, predicted: np.ndarray, class_names: Sequence[st
 
 
 def learning_histogram(learning: Learning) -> go.Figure:
-    """How many pictures were right first after each epoch: those that stayed right, and those that were forgotten at times; and never."""
+    """How many images were right first after each epoch: those that stayed right, and those that were forgotten at times; and never."""
     figure = base(height=300)
     lasting = learning.forgotten == 0
     kinds = (("and ever since", lasting, COLOURS["train"]), ("but forgotten at times", ~lasting, COLOURS["validation"]))
@@ -61,5 +61,5 @@ def learning_histogram(learning: Learning) -> go.Figure:
     figure.update_xaxes(title_text="First correct after epoch", type="category")
     # most are learned at once, and the few that are not are those to look at
     top = max(10, len(learning.learned_at))
-    figure.update_yaxes(title_text="Pictures", type="log", tickformat=",", dtick=1, range=[np.log10(0.7), np.log10(top) + 0.1])
+    figure.update_yaxes(title_text="Images", type="log", tickformat=",", dtick=1, range=[np.log10(0.7), np.log10(top) + 0.1])
     return figure

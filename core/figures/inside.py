@@ -1,6 +1,6 @@
-"""Figures of what goes on inside a network: maps and filters as one picture, evidence laid over a picture, pictures as points.
+"""Figures of what goes on inside a network: maps and filters as one image, evidence laid over an image, images as points.
 
-Arrays in; out come uint8 pictures, their gaps transparent so that they stand on light and dark pages, and Plotly figures.
+Arrays in; out come uint8 images, their gaps transparent so that they stand on light and dark pages, and Plotly figures.
 """
 
 from collections.abc import Sequence
@@ -59,9 +59,9 @@ def in_rows(values: np.ndarray) -> np.ndarray:
 
 
 def overlay(seen: np.ndarray, evidence: np.ndarray) -> Image.Image:
-    """The (C, H, W) uint8 picture in grey under its (H, W) evidence: orange speaks for the class, blue against it.
+    """The (C, H, W) uint8 image in grey under its (H, W) evidence: orange speaks for the class, blue against it.
 
-    The strongest is opaque, nothing shows the picture alone.
+    The strongest is opaque, nothing shows the image alone.
     """
     grey = seen[0] if len(seen) == 1 else seen[:3].astype(np.float32).mean(axis=0)
     strength = np.abs(evidence) / max(float(np.abs(evidence).max(initial=0)), 1e-12)

@@ -15,7 +15,7 @@ SHARES = {"range": [0, 1.02], "tickformat": ".0%", "tickvals": [0, 0.2, 0.4, 0.6
 
 
 def colour_of(split: str) -> str:
-    """That of a split; of all pictures together, the neutral one."""
+    """That of a split; of all images together, the neutral one."""
     return COLOURS.get(split, NEUTRAL)
 
 

@@ -13,7 +13,7 @@ MOST_CLASSES = 20  # lines
 
 
 def robustness_curve(measured: Robustness, name: str, class_names: Sequence[str], chosen: int | None = None) -> go.Figure:
-    """All pictures as a strong line, classes as faint ones, the chosen class in a colour of its own."""
+    """All images as a strong line, classes as faint ones, the chosen class in a colour of its own."""
     corruption = CORRUPTIONS[name]
     x = [f"{strength:g}" for strength in (0, *corruption.strengths)]
     by_class = measured.by_class(name)

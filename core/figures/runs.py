@@ -78,7 +78,7 @@ def confusion_heatmap(
     """(K, K) counts as a square of cells shaded by their share of the true class; rows are the true classes.
 
     show: what is written into the cells of up to 20 classes: "counts", or per cent of the "true" or of the "predicted" class.
-    support, answered: (K,) pictures of each class and those taken for it, where the matrix does not show all classes.
+    support, answered: (K,) images of each class and those taken for it, where the matrix does not show all classes.
     classes: (K,) their numbers, by which a click names them; 0 to K - 1 by default.
     """
     of_true = confusion / np.maximum(confusion.sum(axis=1) if support is None else support, 1)[:, None]
@@ -104,7 +104,7 @@ def confusion_heatmap(
         showscale=False,
         xgap=1,
         ygap=1,
-        hovertemplate="true %{y}, predicted %{x}: %{customdata[0]} pictures, %{customdata[1]:.1%} of the true class, "
+        hovertemplate="true %{y}, predicted %{x}: %{customdata[0]} images, %{customdata[1]:.1%} of the true class, "
         "%{customdata[2]:.1%} of the predicted one<extra></extra>",
     )
     figure.update_xaxes(title_text="Predicted", type="category", side="bottom", showgrid=False)
@@ -113,7 +113,7 @@ def confusion_heatmap(
 
 
 def image_history(epochs: Sequence[int], true_probability: Sequence[float], is_right: Sequence[bool]) -> go.Figure:
-    """The probability that a picture's true class was given after each epoch; filled points where it was predicted right."""
+    """The probability that an image's true class was given after each epoch; filled points where it was predicted right."""
     figure = base(height=200)
     figure.add_scatter(
         x=list(epochs),

@@ -1,4 +1,4 @@
-"""Figures of a data set: how many of each class, how large the pictures are."""
+"""Figures of a data set: how many of each class, how large the images are."""
 
 from collections.abc import Sequence
 
@@ -11,7 +11,7 @@ MOST_SIZES = 2000  # points of the chart of sizes
 
 
 def class_histogram(counts: dict[str, dict[str, int]]) -> go.Figure:
-    """Pictures of each class, a bar for each split."""
+    """Images of each class, a bar for each split."""
     num_classes = len(next(iter(counts.values())))
     figure = base(height=min(900, max(220, 60 + num_classes * (10 + 12 * len(counts)))))
     for split, classes in counts.items():
@@ -23,14 +23,14 @@ def class_histogram(counts: dict[str, dict[str, int]]) -> go.Figure:
             marker_color=COLOURS[split],
             hovertemplate="%{y}: %{x:,}<extra>" + split + "</extra>",
         )
-    figure.update_xaxes(title_text="Pictures", rangemode="tozero", tickformat=",")
+    figure.update_xaxes(title_text="Images", rangemode="tozero", tickformat=",")
     figure.update_yaxes(type="category", autorange="reversed", ticklabelstep=max(1, num_classes // 40))
     figure.update_layout(barmode="group", bargap=0.25)
     return figure
 
 
 def size_scatter(sizes: np.ndarray) -> go.Figure:
-    """Width against height of the pictures as they came; one point for each size, larger where there are more. sizes: (N, 2)."""
+    """Width against height of the images as they came; one point for each size, larger where there are more. sizes: (N, 2)."""
     distinct, counts = np.unique(sizes, axis=0, return_counts=True)
     most = np.argsort(-counts, kind="stable")[:MOST_SIZES]
     distinct, counts = distinct[most], counts[most]
@@ -40,7 +40,7 @@ def size_scatter(sizes: np.ndarray) -> go.Figure:
         y=distinct[:, 1],
         mode="markers",
         customdata=counts,
-        name="pictures",
+        name="images",
         marker={"color": COLOURS["train"], "size": 5 + 15 * np.sqrt(counts / counts.max()), "opacity": 0.55},
         hovertemplate="%{x} × %{y} px: %{customdata:,}<extra></extra>",
     )
@@ -55,7 +55,7 @@ def size_scatter(sizes: np.ndarray) -> go.Figure:
 
 
 def aspect_histogram(sizes: np.ndarray) -> go.Figure:
-    """How many pictures for each ratio of width to height, on a scale where 1:2 and 2:1 are as far from square."""
+    """How many images for each ratio of width to height, on a scale where 1:2 and 2:1 are as far from square."""
     ratios = np.log2(sizes[:, 0] / np.maximum(sizes[:, 1], 1))
     edges = np.linspace(-2.125, 2.125, 18)  # a quarter of an octave each
     counts, _ = np.histogram(ratios.clip(-2.12, 2.12), edges)
@@ -70,6 +70,6 @@ def aspect_histogram(sizes: np.ndarray) -> go.Figure:
     )
     words: Sequence[str] = ("1:4", "1:2", "1:1", "2:1", "4:1")
     figure.update_xaxes(title_text="Width to height", tickvals=[-2, -1, 0, 1, 2], ticktext=words)
-    figure.update_yaxes(title_text="Pictures", rangemode="tozero", tickformat=",")
+    figure.update_yaxes(title_text="Images", rangemode="tozero", tickformat=",")
     figure.update_layout(showlegend=False)
     return figure

@@ -1,4 +1,4 @@
-"""A map of pictures by what a network makes of them: the features before its last layer, brought to two dimensions.
+"""A map of images by what a network makes of them: the features before its last layer, brought to two dimensions.
 
 PCA by the leading singular vectors; t-SNE (van der Maaten and Hinton, 2008) by openTSNE, which tells how far it is. What was
 worked out before is in kept_maps.py.
@@ -22,7 +22,7 @@ MOST_FEATURES = 4_096  # a layer of more is thinned: 5,000 × 4,096 floats are 8
 MOST_COMPONENTS = 50  # kept of PCA; t-SNE begins from these, as its authors do
 FEWEST_POINTS = 5
 EXACT_SIDE = 1_024  # up to here all eigenvectors are worked out; beyond, the leading ones alone
-MAX_BATCH_FLOATS = 2_000_000  # of pictures in one pass
+MAX_BATCH_FLOATS = 2_000_000  # of images in one pass
 STEP = 10  # iterations of t-SNE between two reports
 ITERATIONS = (250, 500)  # of t-SNE, with early exaggeration and without
 
@@ -31,7 +31,7 @@ ITERATIONS = (250, 500)  # of t-SNE, with early exaggeration and without
 class Points:
     """scores: (n, d) float32, principal components, those of the most variance first. explained: (d,) shares of the variance, 0..1.
 
-    positions: (n,) which of the evaluated pictures they are. predicted: (n,) classes, said in the same pass.
+    positions: (n,) which of the evaluated images they are. predicted: (n,) classes, said in the same pass.
     num_features: that the last layer gets; num_used of them count, evenly taken.
     """
 
@@ -46,16 +46,16 @@ class Points:
 def points_of(
     model: nn.Module, spec: NetworkSpec, images: np.ndarray, indices: np.ndarray, most: int, progress: Progress = no_progress
 ) -> Points:
-    """Of the pictures at these indices of a store's images (N, C, H, W), or of an even sample of at most so many.
+    """Of the images at these indices of a store's images (N, C, H, W), or of an even sample of at most so many.
 
-    Raises InputError for fewer than five pictures, and for a network that gives numbers that are not finite.
+    Raises InputError for fewer than five images, and for a network that gives numbers that are not finite.
     """
     positions = np.array(spread(len(indices), most), np.int64)
     if len(positions) < FEWEST_POINTS:
-        raise InputError(f"A map needs at least {FEWEST_POINTS} evaluated pictures, there are {len(positions)}.", code="dataset")
+        raise InputError(f"A map needs at least {FEWEST_POINTS} evaluated images, there are {len(positions)}.", code="dataset")
     if images.shape[1:] != spec.shape:
         raise InputError(
-            f"The pictures are stored as {' × '.join(map(str, images.shape[1:]))}, the network takes {' × '.join(map(str, spec.shape))}.",
+            f"The images are stored as {' × '.join(map(str, images.shape[1:]))}, the network takes {' × '.join(map(str, spec.shape))}.",
             code="dataset",
         )
     values, predicted, num_features = features(model, spec, images, indices[positions], progress)
@@ -88,13 +88,13 @@ def features(
     parts, predicted, num_features = [], [], 0
     with torch.inference_mode():
         for first in range(0, len(indices), batch):
-            progress("Pictures", first, len(indices))
+            progress("Images", first, len(indices))
             logits = own(as_input(np.ascontiguousarray(images[indices[first : first + batch]]), spec))
             values = taken.pop()
             num_features = values.shape[1]
             parts.append(values[:, spread(num_features, MOST_FEATURES)].numpy())
             predicted.append(logits.argmax(dim=1).numpy())
-    progress("Pictures", len(indices), len(indices))
+    progress("Images", len(indices), len(indices))
     return np.concatenate(parts), np.concatenate(predicted), num_features
 
 

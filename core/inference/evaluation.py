@@ -20,14 +20,14 @@ from core.training.evaluation import evaluate
 from core.training.events import Evaluated
 from core.workspace import Workspace
 
-ALL = "all"  # every picture of a set, whatever its split
+ALL = "all"  # every image of a set, whatever its split
 MAX_LOGIT_BYTES = 256_000_000
 
 
 @dataclass(frozen=True, kw_only=True)
 class ToEvaluate:
-    """A checkpoint's network and the pictures to evaluate it on. indices: (N,) in the store; labels: (M,) of the whole store, as the
-    network numbers its classes. left_out: pictures of classes that it does not know."""
+    """A checkpoint's network and the images to evaluate it on. indices: (N,) in the store; labels: (M,) of the whole store, as the
+    network numbers its classes. left_out: images of classes that it does not know."""
 
     model: nn.Module
     spec: NetworkSpec
@@ -53,7 +53,7 @@ def to_evaluate(
 ) -> ToEvaluate:
     """split: "train", "validation", "test" or "all". dataset: another than the run's own.
 
-    Raises InputError if the set has no such split, its classes are others, or its pictures can't be brought to the network's shape.
+    Raises InputError if the set has no such split, its classes are others, or its images can't be brought to the network's shape.
     """
     model, spec = load_network(checkpoint)
     is_own = dataset in ("", run.config.data.dataset)
@@ -61,7 +61,7 @@ def to_evaluate(
     store = prepare_store(workspace, name, preprocessing, progress)
     if store.meta.shape != spec.shape:
         raise InputError(
-            f"The network takes pictures of {_size(spec.shape)}, those of '{store.meta.title}' are {_size(store.meta.shape)}.",
+            f"The network takes images of {_size(spec.shape)}, those of '{store.meta.title}' are {_size(store.meta.shape)}.",
             code="dataset",
         )
     labels, chosen = _images_of(workspace, run, store, split, dataset, is_own)
@@ -111,7 +111,7 @@ def fitted_to(spec: NetworkSpec) -> Preprocessing:
 def _images_of(
     workspace: Workspace, run: Run, store: ImageStore, split: str, dataset: str, is_own: bool
 ) -> tuple[np.ndarray, np.ndarray]:
-    """(labels (N,) as the set has them now, indices of the split's pictures)."""
+    """(labels (N,) as the set has them now, indices of the split's images)."""
     if is_own:
         division = divide(workspace, store, run.config.data)
         if split != ALL:

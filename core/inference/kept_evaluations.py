@@ -19,7 +19,7 @@ from core.workspace import Workspace
 def evaluate_and_keep(
     workspace: Workspace, run: Run, checkpoint: Checkpoint, split: str, dataset: str = "", progress: Progress = no_progress
 ) -> Evaluation:
-    """The same weights on the same pictures with the same labels are evaluated once. Raises InputError as `to_evaluate` does."""
+    """The same weights on the same images with the same labels are evaluated once. Raises InputError as `to_evaluate` does."""
     of, weights = to_evaluate(workspace, run, checkpoint, split, progress, dataset), weights_sum(checkpoint)
     images = np.stack([of.indices, of.labels[of.indices]]).astype(np.uint32)
 

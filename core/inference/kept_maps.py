@@ -1,4 +1,4 @@
-"""Maps of pictures, kept with the run so that opening one again costs nothing."""
+"""Maps of images, kept with the run so that opening one again costs nothing."""
 
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ ARRAYS = ("positions", "predicted", "scores", "explained")
 
 
 def map_inputs(checkpoint: Checkpoint, store: ImageStore, indices: np.ndarray, most: int = MOST_POINTS) -> Inputs:
-    """What a map is made from: the weights, the pictures, and how many of them are taken."""
+    """What a map is made from: the weights, the images, and how many of them are taken."""
     return Inputs([weights_sum(checkpoint), store.meta.checksums["images.npy"], most], [indices])
 
 
@@ -33,7 +33,7 @@ def kept_points(run: Run, inputs: Inputs) -> Points | None:
 def points_for(
     run: Run, checkpoint: Checkpoint, store: ImageStore, indices: np.ndarray, most: int, progress: Progress = no_progress
 ) -> Points:
-    """The points of these evaluated pictures, kept or worked out now. Raises InputError as points_of does."""
+    """The points of these evaluated images, kept or worked out now. Raises InputError as points_of does."""
 
     def make(folder: Path) -> dict[str, Any]:
         model, spec = network_of(checkpoint)
@@ -85,7 +85,7 @@ def work(workspace: Workspace, inputs: dict[str, Any], progress: Progress) -> No
     checkpoint, evaluated = find_checkpoint(run, inputs["checkpoint"]), evaluated_named(run, inputs["evaluated"])
     store = images_of(workspace, run, evaluated)
     if store is None:
-        raise InputError("The pictures that this run was evaluated on are no longer on this machine.", code="dataset")
+        raise InputError("The images that this run was evaluated on are no longer on this machine.", code="dataset")
     points = points_for(run, checkpoint, store, evaluated.indices, inputs["most"], progress)
     if inputs["tsne"]:
         tsne_for(run, map_inputs(checkpoint, store, evaluated.indices, inputs["most"]), points, progress)

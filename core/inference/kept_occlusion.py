@@ -1,4 +1,4 @@
-"""What covering parts of a picture showed, kept with the run: it costs hundreds of passes, and a page is drawn anew at every click."""
+"""What covering parts of an image showed, kept with the run: it costs hundreds of passes, and a page is drawn anew at every click."""
 
 import base64
 import io
@@ -18,7 +18,7 @@ from core.runs.checkpoints import Checkpoint, find_checkpoint, weights_sum
 from core.runs.directory import Run, find_run
 from core.workspace import Workspace
 
-OCCLUSIONS = ArtifactKind("artifacts/occlusion", 64)  # 200 kB each for pictures of 224 pixels
+OCCLUSIONS = ArtifactKind("artifacts/occlusion", 64)  # 200 kB each for images of 224 pixels
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +36,7 @@ def _inputs(checkpoint: Checkpoint, seen: np.ndarray, how: Covering) -> Inputs:
 
 
 def kept_occlusion(run: Run, checkpoint: Checkpoint, seen: np.ndarray, how: Covering) -> np.ndarray | None:
-    """seen: (C, H, W) uint8, the picture as the network gets it."""
+    """seen: (C, H, W) uint8, the image as the network gets it."""
     found = find_kept(run, OCCLUSIONS, _inputs(checkpoint, seen, how))
     return found.array("fall") if found else None
 
@@ -61,7 +61,7 @@ def occlusion_request(run: Run, checkpoint: Checkpoint, seen: np.ndarray, how: C
     np.save(content, seen, allow_pickle=False)
     image = base64.b64encode(content.getvalue()).decode()
     inputs = {"run": run.id, "checkpoint": checkpoint.name, "image": image, **asdict(how)}
-    return Request("occlusion", f"Parts of a picture covered, {checkpoint.name} of {run.id}", inputs)
+    return Request("occlusion", f"Parts of an image covered, {checkpoint.name} of {run.id}", inputs)
 
 
 def work(workspace: Workspace, inputs: dict[str, Any], progress: Progress) -> None:

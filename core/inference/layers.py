@@ -1,6 +1,6 @@
-"""A look into a network: its layers in the order of their work, what each makes of a picture, and the weights it does it with.
+"""A look into a network: its layers in the order of their work, what each makes of an image, and the weights it does it with.
 
-Numbers only; how they become pictures is in core/figures/inside.py, which classes they speak for in saliency.py.
+Numbers only; how they become images is in core/figures/inside.py, which classes they speak for in saliency.py.
 """
 
 import copy
@@ -23,7 +23,7 @@ from core.models.network_spec import NetworkSpec
 class Layer:
     """path: the module's name within the network. use: 0 where it is used first in a pass; a shared ReLU is used several times.
 
-    kind: what it is, in the field's words. shape: of its output for one picture, (C, H, W) or (D,).
+    kind: what it is, in the field's words. shape: of its output for one image, (C, H, W) or (D,).
     """
 
     path: str
@@ -34,13 +34,13 @@ class Layer:
 
     @property
     def is_map(self) -> bool:
-        """Whether its output has more than one place in the picture."""
+        """Whether its output has more than one place in the image."""
         return len(self.shape) == 3 and self.shape[1] * self.shape[2] > 1
 
 
 @lru_cache(maxsize=16)
 def layers_of(spec: NetworkSpec) -> tuple[Layer, ...]:
-    """Every layer and every block of the network, in the order in which a picture passes them; costs no arithmetic."""
+    """Every layer and every block of the network, in the order in which an image passes them; costs no arithmetic."""
     with torch.device("meta"):
         model = spec.build().eval()
         images = torch.zeros(1, *spec.shape)
@@ -65,7 +65,7 @@ def layers_of(spec: NetworkSpec) -> tuple[Layer, ...]:
 
 
 def _is_layer(path: str, module: nn.Module) -> bool:
-    """Leaves and blocks; what only passes pictures from one layer to the next would show the last one's output again."""
+    """Leaves and blocks; what only passes images from one layer to the next would show the last one's output again."""
     return bool(path) and type(module).forward not in (nn.Sequential.forward, nn.Identity.forward)
 
 
@@ -110,7 +110,7 @@ def watched(model: nn.Module, watchers: dict[str, Watcher]) -> nn.Module:
 
 @dataclass(frozen=True, kw_only=True)
 class Filters:
-    """values: (F, c, h, w) with c 1 or 3, a small picture for each filter; or (1, 1, rows, columns), all weights as one table.
+    """values: (F, c, h, w) with c 1 or 3, a small image for each filter; or (1, 1, rows, columns), all weights as one table.
 
     shape: of the layer's weights. num_inputs: channels that each filter looks at. is_table: rows are filters, columns their inputs.
     """
@@ -123,10 +123,10 @@ class Filters:
 
 
 def filters(model: nn.Module, spec: NetworkSpec, layer: Layer, channel: int | None = None) -> Filters | None:
-    """A layer's weights as pictures; None for a layer without filters.
+    """A layer's weights as images; None for a layer without filters.
 
-    Those that look at the picture itself have its colours, or its one grey channel. Of deeper ones `channel` is seen, or for None
-    the mean over the input channels. Filters of 1 × 1, and a dense layer that does not look at the picture, are one table.
+    Those that look at the image itself have its colours, or its one grey channel. Of deeper ones `channel` is seen, or for None
+    the mean over the input channels. Filters of 1 × 1, and a dense layer that does not look at the image, are one table.
     Raises InputError for a channel that is not there.
     """
     module = model.get_submodule(layer.path)

@@ -1,4 +1,4 @@
-"""A checkpoint at work on pictures from outside: through the same preprocessing as training, in float32 on the CPU."""
+"""A checkpoint at work on images from outside: through the same preprocessing as training, in float32 on the CPU."""
 
 from dataclasses import dataclass
 from functools import lru_cache
@@ -17,7 +17,7 @@ from core.runs.checkpoints import Checkpoint, load_network
 
 @dataclass(frozen=True, kw_only=True)
 class Prediction:
-    """probabilities: (K,) float32, sums to 1. seen: (C, H, W) uint8, the picture as the network got it. done: how it became so.
+    """probabilities: (K,) float32, sums to 1. seen: (C, H, W) uint8, the image as the network got it. done: how it became so.
 
     calibration: what is kept with the run for this checkpoint; its temperature is in the probabilities.
     """
@@ -40,7 +40,7 @@ class Prediction:
 
 
 def predict(checkpoint: Checkpoint, image: Image.Image) -> Prediction:
-    """What the checkpoint's network says of a decoded picture. Raises InputError if the checkpoint is unusable."""
+    """What the checkpoint's network says of a decoded image. Raises InputError if the checkpoint is unusable."""
     model, spec = network_of(checkpoint)
     seen, done = prepare(image, spec.preprocessing, spec.shape[0], spec.shape[1:])
     mean, std = torch.tensor(spec.preprocessing.mean), torch.tensor(spec.preprocessing.std)

@@ -1,4 +1,4 @@
-"""How a network's accuracy falls as its pictures get worse: every corruption at every strength, on a sample, kept with the run."""
+"""How a network's accuracy falls as its images get worse: every corruption at every strength, on a sample, kept with the run."""
 
 from dataclasses import asdict, dataclass
 from functools import lru_cache
@@ -22,15 +22,15 @@ from core.runs.directory import Run, find_run
 from core.runs.records import spread
 from core.workspace import Workspace
 
-LEVELS = 6  # the first is the picture as it is
+LEVELS = 6  # the first is the image as it is
 ROBUSTNESS = ArtifactKind("artifacts/robustness", 24)
 BEFORE = "insight"  # the folder in which version 0.1 kept it
-BATCH = 128  # a multiple of four: corruptions go from picture to picture in four directions
+BATCH = 128  # a multiple of four: corruptions go from image to image in four directions
 
 
 @dataclass(frozen=True, kw_only=True)
 class Robustness:
-    """right: by corruption, (LEVELS, K) counts of right answers. support: (K,) pictures of each class in the sample."""
+    """right: by corruption, (LEVELS, K) counts of right answers. support: (K,) images of each class in the sample."""
 
     checkpoint: str
     num_pictures: int
@@ -38,11 +38,11 @@ class Robustness:
     right: dict[str, list[list[int]]]
 
     def accuracy(self, name: str) -> np.ndarray:
-        """(LEVELS,) over all pictures."""
+        """(LEVELS,) over all images."""
         return np.array(self.right[name]).sum(axis=1) / max(1, self.num_pictures)
 
     def by_class(self, name: str) -> np.ndarray:
-        """(LEVELS, K), NaN for a class without pictures in the sample."""
+        """(LEVELS, K), NaN for a class without images in the sample."""
         with np.errstate(invalid="ignore"):
             return np.array(self.right[name]) / np.array(self.support, float)
 
@@ -55,7 +55,7 @@ class Robustness:
 def measure(
     run: Run, checkpoint: Checkpoint, store: ImageStore, evaluated: EvaluatedImages, count: int, progress: Progress = no_progress
 ) -> Robustness:
-    """Evaluates the checkpoint on up to count of the evaluated pictures, spread evenly over them, and keeps the result."""
+    """Evaluates the checkpoint on up to count of the evaluated images, spread evenly over them, and keeps the result."""
 
     def make(folder: Path) -> dict[str, Any]:
         return asdict(_measured(checkpoint, store, evaluated, count, progress))
@@ -99,7 +99,7 @@ def _measured(
 
 def robustness_request(run: Run, checkpoint: Checkpoint, evaluated: EvaluatedImages, count: int) -> Request:
     inputs = {"run": run.id, "checkpoint": checkpoint.name, "evaluated": evaluated.reference, "count": count}
-    return Request("robustness", f"{checkpoint.name} of {run.id} on worse pictures", inputs)
+    return Request("robustness", f"{checkpoint.name} of {run.id} on worse images", inputs)
 
 
 def work(workspace: Workspace, inputs: dict[str, Any], progress: Progress) -> None:
@@ -108,14 +108,14 @@ def work(workspace: Workspace, inputs: dict[str, Any], progress: Progress) -> No
     evaluated = evaluated_named(run, inputs["evaluated"])
     store = images_of(workspace, run, evaluated)
     if store is None:
-        raise InputError("The pictures that this run was evaluated on are no longer on this machine.", code="dataset")
+        raise InputError("The images that this run was evaluated on are no longer on this machine.", code="dataset")
     measure(run, find_checkpoint(run, inputs["checkpoint"]), store, evaluated, inputs["count"], progress)
 
 
 def kept_robustness(
     run: Run, checkpoint: Checkpoint, store: ImageStore, evaluated: EvaluatedImages, count: int
 ) -> Robustness | None:
-    """What was measured before with these weights on these pictures."""
+    """What was measured before with these weights on these images."""
     inputs = _inputs(checkpoint, store, evaluated, count)
     return _in(find_kept(run, ROBUSTNESS, inputs)) or _of_before(run.path / BEFORE / f"robustness-{inputs.key}.json")
 
@@ -147,7 +147,7 @@ def _of_before(path: Path) -> Robustness | None:
 
 
 def worse_and_worse(store: ImageStore, index: int, name: str) -> list[Image.Image]:
-    """A picture at every level of a corruption."""
+    """An image at every level of a corruption."""
     return _levels(store.path, index, name)
 
 

@@ -1,4 +1,4 @@
-"""Where in a picture the evidence for a class lies: Grad-CAM and occlusion, as maps of the picture's size.
+"""Where in an image the evidence for a class lies: Grad-CAM and occlusion, as maps of the image's size.
 
 Grad-CAM: Selvaraju and others, 2017 (arxiv.org/abs/1610.02391). Occlusion: Zeiler and Fergus, 2014 (arxiv.org/abs/1311.2901).
 """
@@ -14,8 +14,8 @@ from core.data.store.image_store import Progress, no_progress
 from core.errors import InputError
 from core.inference.layers import Layer, watched
 
-MAX_BATCH_FLOATS = 4_000_000  # of pictures with something covered, in one pass: 16 MB
-QUICK_PIXELS = 250_000  # of all pictures with something covered: less than a second on one core
+MAX_BATCH_FLOATS = 4_000_000  # of images with something covered, in one pass: 16 MB
+QUICK_PIXELS = 250_000  # of all images with something covered: less than a second on one core
 
 
 ACTIVATIONS = ("ReLU", "SiLU", "hard swish")
@@ -69,7 +69,7 @@ def at_image_size(small: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 
 
 def patch_sizes(height: int, width: int) -> tuple[tuple[int, int], ...]:
-    """(patch, stride) in pixels to choose from, for small parts of a picture, for middling and for large ones.
+    """(patch, stride) in pixels to choose from, for small parts of an image, for middling and for large ones.
 
     The middle one covers a fifth of the shorter side and moves by about a sixteenth.
     """
@@ -84,7 +84,7 @@ def num_windows(height: int, width: int, patch: int, stride: int) -> int:
 
 
 def is_quick(height: int, width: int, patch: int, stride: int) -> bool:
-    """Whether occlusion of a picture takes less than about a second."""
+    """Whether occlusion of an image takes less than about a second."""
     return num_windows(height, width, patch, stride) * height * width <= QUICK_PIXELS
 
 
@@ -99,7 +99,7 @@ def occlusion(
 ) -> np.ndarray:
     """(H, W) float32, -1..1: by how much the probability of the class falls when a place is covered; below 0, it rises.
 
-    image: (1, C, H, W) as the network takes it. Covered is a square of `patch` pixels, by the mean of the training pictures, which
+    image: (1, C, H, W) as the network takes it. Covered is a square of `patch` pixels, by the mean of the training images, which
     is 0 here. A place takes the mean over the squares that cover it; the last ones in a row or column may be cut off by the edge.
     temperature: by which logits are divided, as in the prediction that is explained.
     """
@@ -110,7 +110,7 @@ def occlusion(
     with torch.inference_mode():
         whole = float((model(image).float() / temperature).softmax(dim=1)[0, target])
         for first in range(0, len(windows), batch):
-            progress("Covering parts of the picture", first, len(windows))
+            progress("Covering parts of the image", first, len(windows))
             part = windows[first : first + batch]
             covered = image.repeat(len(part), 1, 1, 1)
             for number, (y, x) in enumerate(part):
@@ -119,7 +119,7 @@ def occlusion(
             for (y, x), probability in zip(part, left, strict=True):
                 fall[y : y + patch, x : x + patch] += whole - probability
                 times[y : y + patch, x : x + patch] += 1
-    progress("Covering parts of the picture", len(windows), len(windows))
+    progress("Covering parts of the image", len(windows), len(windows))
     return (fall / times).astype(np.float32)
 
 

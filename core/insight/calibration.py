@@ -12,9 +12,9 @@ HOTTEST = 20.0
 
 @dataclass(frozen=True, kw_only=True)
 class Reliability:
-    """By bins of confidence from 0 to 1, each (B,): the mean confidence, the share that is right (both NaN for none), and the pictures.
+    """By bins of confidence from 0 to 1, each (B,): the mean confidence, the share that is right (both NaN for none), and the images.
 
-    ece: the expected calibration error, 0..1: the gap between the two, over the pictures (Guo and others, "On calibration of
+    ece: the expected calibration error, 0..1: the gap between the two, over the images (Guo and others, "On calibration of
     modern neural networks", 2017).
     """
 
@@ -77,7 +77,7 @@ def halves(labels: np.ndarray, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
 
 @dataclass(frozen=True, kw_only=True)
 class Scaling:
-    """A temperature fitted on one half of the pictures, and what it does to the other. before, after: on that half.
+    """A temperature fitted on one half of the images, and what it does to the other. before, after: on that half.
 
     held: (M,) positions of the other half; confidence: (M,) probability of the predicted class after scaling.
     """
@@ -93,7 +93,7 @@ class Scaling:
 
 
 def scale(logits: np.ndarray, labels: np.ndarray) -> Scaling | None:
-    """None for fewer than two pictures."""
+    """None for fewer than two images."""
     if len(labels) < 2:
         return None
     fitted, held = halves(labels)
@@ -114,7 +114,7 @@ def scale(logits: np.ndarray, labels: np.ndarray) -> Scaling | None:
 
 @dataclass(frozen=True)
 class Answered:
-    """coverage: the share of pictures that are answered; accuracy: of the answered ones, the share that is right."""
+    """coverage: the share of images that are answered; accuracy: of the answered ones, the share that is right."""
 
     coverage: Share
     accuracy: Share

@@ -21,7 +21,7 @@ class Share:
 
 @dataclass(frozen=True, kw_only=True)
 class ClassRow:
-    """recall is what people call the accuracy of a class. f1: NaN where the class neither occurs nor was predicted."""
+    """f1: NaN where the class neither occurs nor was predicted."""
 
     name: str
     recall: Share
@@ -41,7 +41,7 @@ class Means:
 
 @dataclass(frozen=True, kw_only=True)
 class ClassReport:
-    """macro: every class counts the same. weighted: by its number of pictures."""
+    """macro: every class counts the same. weighted: by its number of images."""
 
     accuracy: Share
     rows: list[ClassRow]
@@ -87,7 +87,7 @@ TOP = 3
 
 
 def top_accuracy(rank: np.ndarray | None, num_classes: int) -> Share | None:
-    """The share of pictures whose true class is among the three likeliest. rank: (N,) classes held likelier than the true one.
+    """The share of images whose true class is among the three likeliest. rank: (N,) classes held likelier than the true one.
 
     None where ranks were not recorded, or three are all classes.
     """

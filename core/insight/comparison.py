@@ -1,6 +1,6 @@
-"""Two runs on the same pictures: which were fixed, which broken, and whether chance alone would do that.
+"""Two runs on the same images: which were fixed, which broken, and whether chance alone would do that.
 
-Which pictures two runs have in common is told by the stores they learned from; what they said of them by their records.
+Which images two runs have in common is told by the stores they learned from; what they said of them by their records.
 """
 
 from dataclasses import dataclass
@@ -26,10 +26,10 @@ LEAST_SAID = 0.0001
 
 @dataclass(frozen=True, kw_only=True)
 class Matching:
-    """The N pictures that both runs were evaluated on, with the same true class. in_a, in_b: (N,) their positions among each run's
-    evaluated pictures. labels: (N,) true classes, numbers in names. of_a, of_b: what each run's class numbers are there.
+    """The N images that both runs were evaluated on, with the same true class. in_a, in_b: (N,) their positions among each run's
+    evaluated images. labels: (N,) true classes, numbers in names. of_a, of_b: what each run's class numbers are there.
 
-    num_a, num_b: pictures that each was evaluated on. num_relabelled: in common, but with another true class, and so left out.
+    num_a, num_b: images that each was evaluated on. num_relabelled: in common, but with another true class, and so left out.
     """
 
     in_a: np.ndarray
@@ -44,7 +44,7 @@ class Matching:
 
 
 def match(workspace: Workspace, a: Run, b: Run) -> Matching:
-    """The pictures that both were evaluated on. Raises InputError where that can't be told, or where there are none."""
+    """The images that both were evaluated on. Raises InputError where that can't be told, or where there are none."""
     started_a, started_b = (_started(run) for run in (a, b))
     (indices_a, labels_a), (indices_b, labels_b) = (_evaluated(run) for run in (a, b))
     names = list(dict.fromkeys([*started_a.class_names, *started_b.class_names]))
@@ -58,12 +58,12 @@ def match(workspace: Workspace, a: Run, b: Run) -> Matching:
         in_a, in_b = _common_of_stores(_store(workspace, a), indices_a, _store(workspace, b), indices_b)
     if not len(in_a):
         raise InputError(
-            f"No picture was evaluated by both: {_evaluated_on(started_a)} here, {_evaluated_on(started_b)} there.",
+            f"No image was evaluated by both: {_evaluated_on(started_a)} here, {_evaluated_on(started_b)} there.",
             code="comparison",
         )
     same = of_a[labels_a[in_a]] == of_b[labels_b[in_b]]
     if not same.any():
-        raise InputError("Their pictures are the same, but not one has the same true class in both runs.", code="comparison")
+        raise InputError("Their images are the same, but not one has the same true class in both runs.", code="comparison")
     in_a, in_b = in_a[same], in_b[same]
     return Matching(
         in_a=in_a,
@@ -80,7 +80,7 @@ def match(workspace: Workspace, a: Run, b: Run) -> Matching:
 
 @dataclass(frozen=True)
 class Answers:
-    """What one run said of N pictures. predicted: (N,) class numbers. confidence, true_probability: (N,) float64."""
+    """What one run said of N images. predicted: (N,) class numbers. confidence, true_probability: (N,) float64."""
 
     predicted: np.ndarray
     confidence: np.ndarray
@@ -89,7 +89,7 @@ class Answers:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two runs, each after one epoch, on the pictures of their matching. b is held against a: fixed means right in b only."""
+    """Two runs, each after one epoch, on the images of their matching. b is held against a: fixed means right in b only."""
 
     matching: Matching
     a: Answers
@@ -109,12 +109,12 @@ class Comparison:
 
     @cached_property
     def fixed(self) -> np.ndarray:
-        """Places of pictures that a gets wrong and b right; where the true class has won most probability in front."""
+        """Places of images that a gets wrong and b right; where the true class has won most probability in front."""
         return self._ordered(~self.is_right_a & self.is_right_b, 1)
 
     @cached_property
     def broken(self) -> np.ndarray:
-        """Places of pictures that a gets right and b wrong; where the true class has lost most probability in front."""
+        """Places of images that a gets right and b wrong; where the true class has lost most probability in front."""
         return self._ordered(self.is_right_a & ~self.is_right_b, -1)
 
     def _ordered(self, fits: np.ndarray, sign: int) -> np.ndarray:
@@ -135,12 +135,12 @@ class Comparison:
 
 
 def compared(matching: Matching, a: EvaluatedImages, b: EvaluatedImages) -> Comparison:
-    """a, b: what each run said of all pictures it was evaluated on. Raises InputError if a record speaks of unknown classes."""
+    """a, b: what each run said of all images it was evaluated on. Raises InputError if a record speaks of unknown classes."""
     return Comparison(matching, _answers(a, matching.in_a, matching.of_a), _answers(b, matching.in_b, matching.of_b))
 
 
 def evaluated(run: Run, epoch: int) -> EvaluatedImages:
-    """As judged_after; raises InputError where the record is missing or damaged."""
+    """As evaluated_after; raises InputError where the record is missing or damaged."""
     found = evaluated_after(run, epoch)
     if found is None:
         raise InputError(f"The record of what {run.id} said after epoch {epoch} is missing or damaged.", code="comparison")
@@ -148,12 +148,12 @@ def evaluated(run: Run, epoch: int) -> EvaluatedImages:
 
 
 def mcnemar(fixed: int, broken: int) -> float:
-    """The exact two-sided p-value of McNemar's test (1947): a fair coin thrown once for each picture that only one gets right."""
+    """The exact two-sided p-value of McNemar's test (1947): a fair coin thrown once for each image that only one gets right."""
     return float(binomtest(fixed, fixed + broken).pvalue) if fixed + broken else 1.0
 
 
 def paired_difference(both: int, fixed: int, broken: int, count: int) -> Share:
-    """Accuracy gained on the same pictures with its 95 % interval: Newcombe's method 10 (1998), of Wilson's intervals."""
+    """Accuracy gained on the same images with its 95 % interval: Newcombe's method 10 (1998), of Wilson's intervals."""
     neither = count - both - fixed - broken
     a, b = wilson(both + broken, count), wilson(both + fixed, count)
     sides = (both + broken) * (fixed + neither) * (both + fixed) * (broken + neither)
@@ -171,7 +171,7 @@ def paired_difference(both: int, fixed: int, broken: int, count: int) -> Share:
 
 @dataclass(frozen=True, kw_only=True)
 class ClassChange:
-    """One class: its pictures among those compared, the share that each run gets right, and how many were fixed and broken."""
+    """One class: its images among those compared, the share that each run gets right, and how many were fixed and broken."""
 
     name: str
     support: int
@@ -208,16 +208,16 @@ def by_class(comparison: Comparison) -> list[ClassChange]:
 def verdict(comparison: Comparison, a: str, b: str, is_seed_alone: bool = False) -> str:
     """Whether the two can be told apart, and which is better, in words. a, b: what the runs are called.
 
-    is_seed_alone: nothing but the seed was set otherwise. Networks of two seeds may well differ on the same pictures by more than
-    the choice of pictures would bring (two in five pairs of `mnist-first-cnn` do); their configurations never do.
+    is_seed_alone: nothing but the seed was set otherwise. Networks of two seeds may well differ on the same images by more than
+    the choice of images would bring (two in five pairs of `mnist-first-cnn` do); their configurations never do.
     """
     if comparison.p_value >= TOLD_APART:
-        return f"{a} and {b} can't be told apart by these pictures."
+        return f"{a} and {b} can't be told apart by these images."
     better, worse = (b, a) if len(comparison.fixed) > len(comparison.broken) else (a, b)
     if is_seed_alone:
         return (
             f"The configurations of {a} and {b} can't be told apart: they are the same but for the seed. "
-            f"The network that came of {better} is better than that of {worse}, beyond the chance of pictures."
+            f"The network that came of {better} is better than that of {worse}, beyond the chance of images."
         )
     return f"{better} is better than {worse}, beyond chance."
 
@@ -229,13 +229,13 @@ def evidence(comparison: Comparison, a: str, b: str) -> str:
     digits = 2 if count >= 2000 else 1
     share_a, share_b = percent(right_a / count, digits), percent(right_b / count, digits)
     if not fixed + broken:
-        return f"Both are right in the same {right_a:,} of {counted(count, 'picture')} ({share_a}), and wrong in the same others."
+        return f"Both are right in the same {right_a:,} of {counted(count, 'image')} ({share_a}), and wrong in the same others."
     changed = f"{fixed:,} {'was' if fixed == 1 else 'were'} fixed, {broken:,} broken"
     if right_a == right_b:
-        first = f"Both are right in equally many of {counted(count, 'picture')} ({share_a}): {changed}."
+        first = f"Both are right in equally many of {counted(count, 'image')} ({share_a}): {changed}."
     else:
         word, by = ("more", right_b - right_a) if right_b > right_a else ("fewer", right_a - right_b)
-        noun = "picture" if by == 1 else "pictures"
+        noun = "image" if by == 1 else "images"
         first = f"{b} is right in {by:,} {word} {noun} of {count:,} than {a} ({share_b} against {share_a}): {changed}."
     return f"{first} Were both equally good, chance alone would bring a difference this large {_how_often(p)} ({_p_in_words(p)})."
 
@@ -265,7 +265,7 @@ def _evaluated(run: Run) -> tuple[np.ndarray, np.ndarray]:
     try:
         return evaluated_images(run)
     except (OSError, ValueError, IndexError, EOFError) as error:
-        raise InputError(f"The records of {run.id} are damaged, so its pictures can't be compared.", code="comparison") from error
+        raise InputError(f"The records of {run.id} are damaged, so its images can't be compared.", code="comparison") from error
 
 
 def _check_classes(run: Run, labels: np.ndarray, of: np.ndarray) -> None:
@@ -277,7 +277,7 @@ def _store(workspace: Workspace, run: Run) -> ImageStore:
     store = store_of(workspace, run)
     if store is None:
         raise InputError(
-            f"The two were not evaluated on pictures known to be the same, and those of {run.id} are not on this machine to be compared.",
+            f"The two were not evaluated on images known to be the same, and those of {run.id} are not on this machine to be compared.",
             code="comparison",
         )
     return store
@@ -292,7 +292,7 @@ def _common(keys_a: np.ndarray, keys_b: np.ndarray) -> tuple[np.ndarray, np.ndar
 def _common_of_stores(
     store_a: ImageStore, indices_a: np.ndarray, store_b: ImageStore, indices_b: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The same set, at whatever size, by number; other sets by the pictures that occur once in each, as they came."""
+    """The same set, at whatever size, by number; other sets by the images that occur once in each, as they came."""
     if store_a is store_b or _is_same_set(store_a, store_b):
         return _common(indices_a, indices_b)
     (keys_a, once_a), (keys_b, once_b) = _unique_digests(store_a, indices_a), _unique_digests(store_b, indices_b)
@@ -301,7 +301,7 @@ def _common_of_stores(
 
 
 def _is_same_set(a: ImageStore, b: ImageStore) -> bool:
-    """Of files: the same pictures as they came. Of arrays, whose digests are of the size they are stored at: the same built-in set."""
+    """Of files: the same images as they came. Of arrays, whose digests are of the size they are stored at: the same built-in set."""
     if np.array_equal(a.digests, b.digests):
         return True
     is_built_in = a.files is None and b.files is None
@@ -309,7 +309,7 @@ def _is_same_set(a: ImageStore, b: ImageStore) -> bool:
 
 
 def _unique_digests(store: ImageStore, indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(digests, positions) of the pictures that are there once."""
+    """(digests, positions) of the images that are there once."""
     digests = np.ascontiguousarray(store.digests[indices]).view([("high", "<u8"), ("low", "<u8")])[:, 0]
     found, first, times = np.unique(digests, return_index=True, return_counts=True)
     return found[times == 1], first[times == 1]
@@ -318,7 +318,7 @@ def _unique_digests(store: ImageStore, indices: np.ndarray) -> tuple[np.ndarray,
 def _answers(evaluated: EvaluatedImages, positions: np.ndarray, of: np.ndarray) -> Answers:
     said = evaluated.predictions
     if len(said.predicted) <= positions.max(initial=-1) or int(said.predicted.max(initial=0)) >= len(of):
-        raise InputError("A record does not fit the pictures that its run was evaluated on.", code="comparison")
+        raise InputError("A record does not fit the images that its run was evaluated on.", code="comparison")
     return Answers(
         of[said.predicted[positions].astype(np.int64)],
         said.confidence[positions].astype(np.float64),

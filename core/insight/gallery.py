@@ -1,4 +1,4 @@
-"""Which of the evaluated pictures to look at: mistakes, doubts, luck, and how they were learned; by class or by pair of classes."""
+"""Which of the evaluated images to look at: mistakes, doubts, luck, and how they were learned; by class or by pair of classes."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -24,7 +24,7 @@ class Wanted:
 
 
 def select(wanted: Wanted, predictions: Predictions, labels: np.ndarray, learning: Learning | None = None) -> np.ndarray:
-    """Positions among the evaluated pictures, those to look at first in front. learning: for choices about several epochs."""
+    """Positions among the evaluated images, those to look at first in front. learning: for choices about several epochs."""
     is_right = predictions.predicted == labels
     confidence = predictions.confidence.astype(np.float64)
     loss = -np.log(np.maximum(predictions.true_probability.astype(np.float64), 1e-12))

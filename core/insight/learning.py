@@ -1,6 +1,6 @@
-"""How each picture was learned, from the records of all epochs: when, how lastingly, or never.
+"""How each image was learned, from the records of all epochs: when, how lastingly, or never.
 
-After Toneva and others, "An empirical study of example forgetting during deep neural network learning" (2019): a picture is
+After Toneva and others, "An empirical study of example forgetting during deep neural network learning" (2019): an image is
 forgotten where it was right after one epoch and wrong after the next.
 """
 
@@ -16,7 +16,7 @@ Kind = Literal["early", "late", "forgotten", "never"]
 
 @dataclass(frozen=True, kw_only=True)
 class Learning:
-    """Of N pictures over E epochs after the first. learned_at: (N,) the epoch after which the picture was right first, 0 for never.
+    """Of N images over E epochs after the first. learned_at: (N,) the epoch after which the image was right first, 0 for never.
     forgotten: (N,) times. suspicion: (N,) 0..1, the mean probability that its label was denied; high where the label may be wrong.
     """
 

@@ -10,7 +10,7 @@ def confusion_matrix(labels: np.ndarray, predicted: np.ndarray, num_classes: int
 
 
 def confusion_among(labels: np.ndarray, predicted: np.ndarray, classes: np.ndarray) -> np.ndarray:
-    """(k, k) counts among some classes, in their order; pictures of or taken for others are left out."""
+    """(k, k) counts among some classes, in their order; images of or taken for others are left out."""
     place = np.full(max(int(labels.max(initial=0)), int(predicted.max(initial=0)), int(classes.max(initial=0))) + 1, -1)
     place[classes] = np.arange(len(classes))
     true, answer = place[labels], place[predicted]
@@ -19,7 +19,7 @@ def confusion_among(labels: np.ndarray, predicted: np.ndarray, classes: np.ndarr
 
 
 def most_confused_pairs(labels: np.ndarray, predicted: np.ndarray, count: int) -> list[tuple[int, int, int]]:
-    """(true class, predicted class, times) of the most frequent confusions, the most frequent first. Linear in the pictures."""
+    """(true class, predicted class, times) of the most frequent confusions, the most frequent first. Linear in the images."""
     wrong = labels != predicted
     pairs, times = np.unique(np.stack([labels[wrong], predicted[wrong]]).astype(np.int64), axis=1, return_counts=True)
     order = np.argsort(-times, kind="stable")[:count]

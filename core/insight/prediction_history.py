@@ -1,4 +1,4 @@
-"""How pictures fared over the epochs of a run, from its records."""
+"""How images fared over the epochs of a run, from its records."""
 
 from dataclasses import dataclass
 
@@ -13,7 +13,7 @@ MOST_EPOCHS = 60  # of a course; each is a file to be read
 
 @dataclass(frozen=True)
 class PredictionHistory:
-    """One picture over the epochs of a run: the probability that its true class was given, and whether it was predicted right."""
+    """One image over the epochs of a run: the probability that its true class was given, and whether it was predicted right."""
 
     epochs: list[int]
     probability: list[float]
@@ -21,7 +21,7 @@ class PredictionHistory:
 
 
 def prediction_history(run: Run, position: int) -> PredictionHistory:
-    """Of the picture at this position among those the run was evaluated on; of a long run a spread of its epochs.
+    """Of the image at this position among those the run was evaluated on; of a long run a spread of its epochs.
 
     A record that is missing leaves a gap.
     """
@@ -35,7 +35,7 @@ def prediction_history(run: Run, position: int) -> PredictionHistory:
 
 
 def learning_until(run: Run, evaluated: EvaluatedImages) -> Learning | None:
-    """How the pictures were learned up to the epoch; None for those of an evaluation made by hand, which have no course."""
+    """How the images were learned up to the epoch; None for those of an evaluation made by hand, which have no course."""
     if evaluated.evaluation:
         return None
     epochs = [row.epoch for row in history_of(run).evaluations if row.epoch <= evaluated.epoch]

@@ -1,4 +1,4 @@
-"""What a run's records say of its evaluated pictures: ready for tables and galleries, without another forward pass."""
+"""What a run's records say of its evaluated images: ready for tables and galleries, without another forward pass."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -30,7 +30,7 @@ from core.workspace import Workspace
 
 @dataclass(frozen=True, kw_only=True)
 class Sample:
-    """One evaluated picture with its true and its predicted class, and how sure the network was, 0..1."""
+    """One evaluated image with its true and its predicted class, and how sure the network was, 0..1."""
 
     image: Image.Image
     true: int
@@ -40,7 +40,7 @@ class Sample:
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluatedImages:
-    """All that is known of evaluated pictures after an epoch. indices: into the store; labels: true classes.
+    """All that is known of evaluated images after an epoch. indices: into the store; labels: true classes.
 
     evaluation: the one made by hand, None for those that the training made of itself after each epoch.
     """
@@ -101,7 +101,7 @@ def evaluated_by(evaluation: Evaluation) -> EvaluatedImages:
 
 
 def checkpoint_for(run: Run, evaluated: EvaluatedImages) -> Checkpoint:
-    """That of the judged epoch, or the last one where it is not kept. Raises InputError where there is none, or a evaluated one is gone."""
+    """That of the evaluated epoch, or the last one where it is not kept. Raises InputError where there is none, or an evaluated one is gone."""
     if evaluated.evaluation:
         if found := checkpoint_of(run, evaluated.evaluation):
             return found
@@ -114,7 +114,7 @@ def checkpoint_for(run: Run, evaluated: EvaluatedImages) -> Checkpoint:
 
 
 def are_of_the_same_images(run: Run, evaluated: EvaluatedImages, other_run: Run, other: EvaluatedImages) -> bool:
-    """Whether both speak of the same pictures, in the same order."""
+    """Whether both speak of the same images, in the same order."""
     return _sum_of_images(run, evaluated) == _sum_of_images(other_run, other) and np.array_equal(evaluated.indices, other.indices)
 
 
@@ -138,7 +138,7 @@ def _scaling(path: Path, logits_sum: str, images_sum: str) -> Scaling | None:
 
 
 def images_of(workspace: Workspace, run: Run, evaluated: EvaluatedImages) -> ImageStore | None:
-    """The store that holds the judged pictures; None where it is no longer there."""
+    """The store that holds the evaluated images; None where it is no longer there."""
     if evaluated.evaluation is None:
         return store_of(workspace, run)
     about = evaluated.evaluation.about
@@ -155,7 +155,7 @@ def records_of(run: Run, epochs: Sequence[int]) -> dict[int, Predictions]:
 
 @dataclass(frozen=True)
 class EvaluatedImage:
-    """A picture as it came, with its file or number and its true class."""
+    """An image as it came, with its file or number and its true class."""
 
     image: Image.Image
     file: str
@@ -165,11 +165,11 @@ class EvaluatedImage:
 def evaluated_image(workspace: Workspace, run: Run, position: int) -> EvaluatedImage:
     """One of those the run was evaluated on, by its place among them; as it is stored where its file is gone.
 
-    Raises InputError where the run's pictures are not here.
+    Raises InputError where the run's images are not here.
     """
     store, (indices, labels) = store_of(workspace, run), evaluated_images(run)
     if store is None or not 0 <= position < len(indices):
-        raise InputError("The pictures that this run was evaluated on are not here.", code="dataset")
+        raise InputError("The images that this run was evaluated on are not here.", code="dataset")
     return image_at(store, int(indices[position]), store.meta.class_names[labels[position]])
 
 
@@ -182,7 +182,7 @@ def image_at(store: ImageStore, index: int, true: str) -> EvaluatedImage:
 
 
 def store_of(workspace: Workspace, run: Run) -> ImageStore | None:
-    """The pictures that the run learned from; None where they are no longer there, or never were.
+    """The images that the run learned from; None where they are no longer there, or never were.
 
     The store that the run names, else its set's as it is now, if that is here; no folder is searched for them: a run from outside may name any.
     """
@@ -206,12 +206,12 @@ def _holds_the_images_of(store: ImageStore, run: Run, started: Started) -> bool:
 
 
 def dataset_of(run: Run, evaluated: EvaluatedImages) -> str:
-    """The set that the judged pictures are of."""
+    """The set that the evaluated images are of."""
     return evaluated.evaluation.about.dataset if evaluated.evaluation else run.config.data.dataset
 
 
 def is_still_its_set(workspace: Workspace, dataset: str, store: ImageStore) -> bool:
-    """Whether the set of this name holds these pictures today, at whatever size."""
+    """Whether the set of this name holds these images today, at whatever size."""
     if dataset not in DATASETS and dataset not in imported_sets(workspace):
         return False
     own = own_store(workspace, dataset)
@@ -219,9 +219,9 @@ def is_still_its_set(workspace: Workspace, dataset: str, store: ImageStore) -> b
 
 
 def samples(workspace: Workspace, run: Run, epoch: int, count: int = NUM_SAMPLES) -> list[Sample]:
-    """The same few pictures of the evaluated split, spread over it, with what the network said after the epoch.
+    """The same few images of the evaluated split, spread over it, with what the network said after the epoch.
 
-    Empty where the pictures are no longer there, or no longer the same.
+    Empty where the images are no longer there, or no longer the same.
     """
     predictions, store = load_predictions(run, epoch), store_of(workspace, run)
     indices, labels = evaluated_images(run)

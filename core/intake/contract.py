@@ -48,7 +48,7 @@ def wanted_by(spec: "NetworkSpec") -> dict[str, Wanted]:
 
     channels, height, width = spec.shape
     if not 0 < channels <= MAX_CHANNELS or min(height, width) < 1 or max(height, width) > MAX_SIDE_PX:
-        raise _refusal(f"its network is for pictures of {channels} × {height} × {width}", "That can't be right.")
+        raise _refusal(f"its network is for images of {channels} × {height} × {width}", "That can't be right.")
     if not 0 < len(spec.class_names) <= MAX_CLASSES:
         raise _refusal(f"its network tells {len(spec.class_names):,} classes apart, expected 1 to {MAX_CLASSES:,}")
     with torch.device("meta"):
@@ -155,7 +155,7 @@ def _misfit(*kinds: tuple[str, list[str]]) -> InputError:
     return InputError(
         f"The weights don't fit the model. {'; '.join(lists)}.",
         code="misfit",
-        hint="Choose the model, its width, the picture size and the data set (for its classes) that they were trained with.",
+        hint="Choose the model, its width, the image size and the data set (for its classes) that they were trained with.",
     )
 
 

@@ -127,7 +127,7 @@ def _kind_of_zip(path: Path) -> Kind:
         return "run"
     raise _refusal(
         "it is a zip, but holds neither a run nor a checkpoint of ours nor what torch.save writes",
-        "Pictures are imported as a data set instead.",
+        "Images are imported as a data set instead.",
     )
 
 
@@ -182,7 +182,7 @@ def _with_images(
 
 
 def _from_checkpoint(workspace: Workspace, path: Path, file_name: str, config: TrainConfig | None) -> tuple[Run, list[str]]:
-    """A checkpoint of ours says itself which network it is and how pictures are prepared; only the data set may be chosen anew."""
+    """A checkpoint of ours says itself which network it is and how images are prepared; only the data set may be chosen anew."""
     with tempfile.TemporaryDirectory(prefix=".new-", dir=workspace.runs) as temporary:
         with open_zip(path, OWN_ZIP_LIMITS) as archive:
             folder = _unpack_checkpoint(archive, Path(temporary))
@@ -231,7 +231,7 @@ def _check_classes(workspace: Workspace, config: TrainConfig, network: NetworkSp
     try:
         store = find_store(workspace, config.data.dataset, config.preprocessing)
     except InputError:
-        return  # a folder of another machine: the network can still classify pictures
+        return  # a folder of another machine: the network can still classify images
     if store and tuple(store.meta.class_names) != network.class_names:
         raise InputError(
             f"The checkpoint knows {len(network.class_names):,} classes, the data set '{store.meta.title}' has {store.num_classes:,}, "
@@ -250,7 +250,7 @@ def _new_run(
     checkpoint: str,
     notes: list[str],
 ) -> Run:
-    """A run that only judges its weights, until it is trained further."""
+    """A run that only evaluates its weights, until it is trained further."""
     from safetensors.torch import load_file as read_safetensors
 
     from core.running.branch import create_run_with_weights

@@ -36,7 +36,7 @@ def check_records(folder: Path, num_classes: int) -> None:
     for path in sorted(folder.glob("epoch-*.npy")):
         record = _array(path, RECORDS, dimensions=1)
         if len(record) != num_pictures:
-            raise _refusal(path.name, f"speaks of {len(record):,} pictures, expected {num_pictures or 0:,}")
+            raise _refusal(path.name, f"speaks of {len(record):,} images, expected {num_pictures or 0:,}")
         if (record["predicted"] >= num_classes).any():
             raise _refusal(path.name, "names classes that the network does not have")
         if not all(((record[name] >= 0) & (record[name] <= 1)).all() for name in ("confidence", "true_probability")):

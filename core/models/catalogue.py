@@ -17,7 +17,7 @@ from core.models.torchvision_families import from_torchvision
 
 @dataclass(frozen=True, kw_only=True)
 class ModelEntry:
-    """build(shape, num_classes, width) returns the network, or raises InputError where the pictures are too small."""
+    """build(shape, num_classes, width) returns the network, or raises InputError where the images are too small."""
 
     name: str
     title: str
@@ -55,7 +55,7 @@ MODELS = {
         ModelEntry(
             name="residual-light",
             title="Light residual CNN",
-            summary="Shortcuts and batch norm, for small grey pictures.",
+            summary="Shortcuts and batch norm, for small grey images.",
             build=LightResidualCNN,
         ),
         ModelEntry(
@@ -119,7 +119,7 @@ class ModelDescription:
 
 
 def describe_model(config: ModelConfig, shape: tuple[int, int, int], num_classes: int) -> ModelDescription:
-    """Size and kind of a network, without memory for its weights. Raises InputError if it does not fit the pictures."""
+    """Size and kind of a network, without memory for its weights. Raises InputError if it does not fit the images."""
     with torch.device("meta"):
         model = build_model(config, shape, num_classes)
     tensors = [*model.parameters(), *model.buffers()]

@@ -1,4 +1,4 @@
-"""First-layer filters: the only weights that can be seen as pictures."""
+"""First-layer filters: the only weights that can be seen as images."""
 
 import math
 
@@ -7,14 +7,14 @@ import torch.nn.functional as F
 from torch import nn
 
 MOST = 32  # filters kept of each epoch
-MOST_PX = 64  # of a filter's side; of a dense layer on larger pictures the means of squares are kept
+MOST_PX = 64  # of a filter's side; of a dense layer on larger images the means of squares are kept
 
 
 def first_filters(model: nn.Module, shape: tuple[int, int, int]) -> np.ndarray | None:
     """(F, C, h, w) float16, at most 32 of at most 64 px: kernels of the first convolution, or a first dense layer's weights in the
-    pictures' shape.
+    images' shape.
 
-    shape: (C, H, W) of the pictures. None where the first layer with weights does not look at them.
+    shape: (C, H, W) of the images. None where the first layer with weights does not look at them.
     """
     weight = model.get_parameter(f"{first_weighted(model)}.weight").detach()[:MOST].float().cpu()
     if weight[0].numel() == math.prod(shape):
@@ -26,5 +26,5 @@ def first_filters(model: nn.Module, shape: tuple[int, int, int]) -> np.ndarray |
 
 
 def first_weighted(model: nn.Module) -> str:
-    """The path of the first layer with weights of its own, which looks at the picture itself."""
+    """The path of the first layer with weights of its own, which looks at the image itself."""
     return next(path for path, module in model.named_modules() if isinstance(module, nn.Conv2d | nn.Linear))

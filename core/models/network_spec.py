@@ -8,7 +8,7 @@ from core.sections import Section
 
 
 class NetworkSpec(Section):
-    """Architecture, input shape (C, H, W), what the outputs stand for, and how a picture becomes an input."""
+    """Architecture, input shape (C, H, W), what the outputs stand for, and how an image becomes an input."""
 
     model: ModelConfig
     shape: tuple[int, int, int]

@@ -1,6 +1,6 @@
 """The four networks of the tutorials that docs/architecture.md names, and a multilayer perceptron to compare them with.
 
-Each returns logits, and takes any number of channels and classes and any picture size that its layers allow.
+Each returns logits, and takes any number of channels and classes and any image size that its layers allow.
 Shapes in the comments are those of the original; `width` multiplies channels and hidden units.
 """
 
@@ -18,11 +18,11 @@ def after_convolution(side: int, kernel: int, padding: int = 0) -> int:
 
 
 def need_side(title: str, shape: tuple[int, int, int], minimum: int) -> None:
-    """Raises InputError if a picture is smaller than the network can take."""
+    """Raises InputError if an image is smaller than the network can take."""
     _, height, width = shape
     if min(height, width) < minimum:
         raise InputError(
-            f"{title} needs pictures of at least {minimum} × {minimum} pixels, these have {height} × {width}.",
+            f"{title} needs images of at least {minimum} × {minimum} pixels, these have {height} × {width}.",
             code="model",
             hint=f"Set preprocessing.size_px to {minimum} or more, or choose another model.",
         )

@@ -1,4 +1,4 @@
-"""Two residual networks of our own choosing: good on small pictures within minutes, even on a CPU.
+"""Two residual networks of our own choosing: good on small images within minutes, even on a CPU.
 
 After David Page's ResNet-9 (DAWNBench: stages of convolution, pooling and a residual, global max pooling, scaled logits)
 and Keller Jordan's airbench94 (2×2 patch stem, pooling before the norm, Dirac initialisation).
@@ -48,7 +48,7 @@ class ResidualCNN(nn.Module):
 
 
 class LightResidualCNN(nn.Module):
-    """For small grey pictures: a strided stem makes it several times faster. Shapes for 1×28×28."""
+    """For small grey images: a strided stem makes it several times faster. Shapes for 1×28×28."""
 
     def __init__(self, shape: tuple[int, int, int], num_classes: int, width: float) -> None:
         super().__init__()

@@ -9,10 +9,10 @@ from core.models.reference import need_side
 
 
 def from_torchvision(name: str, minimum_px: int, shape: tuple[int, int, int], num_classes: int, width: float) -> nn.Module:
-    """torchvision.models.<name> for colour pictures. Raises InputError for grey ones, small ones, and another width."""
+    """torchvision.models.<name> for colour images. Raises InputError for grey ones, small ones, and another width."""
     if shape[0] != 3:
         raise InputError(
-            f"{name} is made for colour pictures, these have {shape[0]} channel.",
+            f"{name} is made for colour images, these have {shape[0]} channel.",
             code="model",
             hint="Set preprocessing.colour to rgb, or choose another model.",
         )

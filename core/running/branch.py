@@ -102,9 +102,9 @@ def _renewed(ours: dict[str, Tensor], theirs: dict[str, Tensor], same_classes: b
     if others := [name for name in unfit if name not in head]:
         sizes = " × ".join(map(str, theirs[others[0]].shape)), " × ".join(map(str, ours[others[0]].shape))
         raise InputError(
-            f"The checkpoint's layers don't fit these pictures: {others[0]} is {sizes[0]}, for them it would be {sizes[1]}.",
+            f"The checkpoint's layers don't fit these images: {others[0]} is {sizes[0]}, for them it would be {sizes[1]}.",
             code="checkpoint",
-            hint="Choose pictures of the size and with the channels it was trained on (grey or colour).",
+            hint="Choose images of the size and with the channels it was trained on (grey or colour).",
         )
     return head if unfit or not same_classes else []
 

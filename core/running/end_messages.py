@@ -16,7 +16,7 @@ from core.wording import percent, size
 
 def finished(state: TrainState) -> str:
     if state.epoch >= state.config.epochs:
-        return "Trained to the last epoch." if state.epoch else "Judged without any training."
+        return "Trained to the last epoch." if state.epoch else "Evaluated without any training."
     watch, patience = state.config.early_stopping.watch, state.patience
     best = percent(patience.best, 2) if watch == "accuracy" else f"{patience.best:.4f}"
     return f"Stopped early: {watch} has not improved for {patience.waited} {'epoch' if patience.waited == 1 else 'epochs'}; its best is {best}."
@@ -37,15 +37,15 @@ def calmer_rate(lr: float, changes: Iterable[Changed]) -> float:
 def diverged(error: Diverged, lr: float, calmer: float, kept: str) -> str:
     return (
         f"Training has diverged: at step {error.step:,} (epoch {error.epoch}) {error.what} was no longer a finite number. {kept} "
-        f"Resume with a lower learning rate, {calmer:g} instead of {lr:g} for example; a warm-up or normalised pictures help too."
+        f"Resume with a lower learning rate, {calmer:g} instead of {lr:g} for example; a warm-up or normalised images help too."
     )
 
 
 def out_of_memory(config: TrainConfig, state: TrainState | None, kept: str) -> str:
-    """While judging, memory goes by the evaluation batch, while training by the batch."""
+    """While evaluating, memory goes by the evaluation batch, while training by the batch."""
     is_evaluating = state is not None and state.step_in_epoch == 0 and not state.is_evaluated
     what, size = ("an evaluation batch", config.eval_batch_size) if is_evaluating else ("a batch size", config.batch_size)
-    smaller = f"{what} of {size // 2:,}, or with a smaller model" if size > 1 else "a smaller model, or smaller pictures"
+    smaller = f"{what} of {size // 2:,}, or with a smaller model" if size > 1 else "a smaller model, or smaller images"
     return f"There was not enough memory. {kept} Start again with {smaller}."
 
 

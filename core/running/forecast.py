@@ -42,7 +42,7 @@ def _step_s(
     num_samples: int,
     dtype: torch.dtype,
 ) -> float:
-    """Seconds of one training step on made-up pictures on one thread, the median of as many as fit into a moment."""
+    """Seconds of one training step on made-up images on one thread, the median of as many as fit into a moment."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

@@ -64,13 +64,13 @@ def plan_for(config: TrainConfig, dataset: DatasetInfo) -> Plan:
     model = describe_model(config.model, dataset.shape, dataset.num_classes)
     if config.batch_size > num_train:
         raise InputError(
-            f"batch_size: found {config.batch_size:,}, expected at most {num_train:,}, the pictures in the training split of '{dataset.title}'.",
+            f"batch_size: found {config.batch_size:,}, expected at most {num_train:,}, the images in the training split of '{dataset.title}'.",
             code="config",
         )
     last = num_train % config.batch_size or config.batch_size
     if model.has_batch_norm and last == 1 and not (config.drop_last and config.batch_size > 1):
         raise InputError(
-            f"batch_size: found {config.batch_size:,}; of {num_train:,} training pictures that leaves a batch of one, "
+            f"batch_size: found {config.batch_size:,}; of {num_train:,} training images that leaves a batch of one, "
             f"which the batch norm in {config.model.name} can't learn from.",
             code="config",
             hint="Change the batch size by one, or turn drop_last on." if config.batch_size > 1 else "Choose 2 or more.",

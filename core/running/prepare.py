@@ -1,4 +1,4 @@
-"""A configuration prepared: its pictures, what each is used for, its network and its plan. Made once; all that trains is built from it."""
+"""A configuration prepared: its images, what each is used for, its network and its plan. Made once; all that trains is built from it."""
 
 from dataclasses import dataclass, replace
 
@@ -17,7 +17,7 @@ from core.workspace import Workspace
 
 @dataclass(frozen=True, kw_only=True)
 class Prepared:
-    """config: with what was left to the pictures filled in."""
+    """config: with what was left to the images filled in."""
 
     config: TrainConfig
     store: ImageStore
@@ -52,7 +52,7 @@ def prepare(workspace: Workspace, config: TrainConfig, progress: Progress = no_p
 
 
 def measured(config: TrainConfig, store: ImageStore) -> TrainConfig:
-    """With what was left to be measured on the pictures: mean, standard deviation, the way drawings are treated."""
+    """With what was left to be measured on the images: mean, standard deviation, the way drawings are treated."""
     given = config.preprocessing
     return changed(
         config,

@@ -46,7 +46,7 @@ def suited_to(workspace: Workspace, config: TrainConfig, dataset: str) -> dict[s
     """What to change in a configuration that is to learn from another set than its own, by setting."""
     changes = suiting(workspace, dataset)
     if config.model.is_pretrained:
-        # the pictures are brought to what the weights were learned by; a size that was chosen at the import is respected
+        # the images are brought to what the weights were learned by; a size that was chosen at the import is respected
         for name in ("size_px", "short_side_px", "mean", "std"):
             if name != "size_px" or changes["preprocessing.size_px"] is None:
                 del changes[f"preprocessing.{name}"]

@@ -156,7 +156,7 @@ class Session:
             desk.listeners.append(self.tensorboard.add)
 
     def _check_images(self) -> None:
-        """Raises InputError if a run that goes on would meet other pictures than those it began with."""
+        """Raises InputError if a run that goes on would meet other images than those it began with."""
         store, division, evaluated = self.prepared.store, self.prepared.division, self.data.evaluated.numpy()
         indices, labels = evaluated_images(self.run)
         is_other = len(indices) > 0 and not (
@@ -168,7 +168,7 @@ class Session:
         is_other |= earlier not in ("", store.meta.checksums["images.npy"])
         if is_other or (before is not None and not is_same(before, division)):
             raise InputError(
-                f"The pictures of '{store.meta.title}' are not those this run began with.",
+                f"The images of '{store.meta.title}' are not those this run began with.",
                 code="dataset",
                 hint="Put them back as they were, or start a new run.",
             )

@@ -1,4 +1,4 @@
-"""TensorBoard event files of a run, for those who want them: scalars, sample pictures and the network's graph."""
+"""TensorBoard event files of a run, for those who want them: scalars, sample images and the network's graph."""
 
 import copy
 import logging

@@ -1,4 +1,4 @@
-"""Evaluations made by hand and kept with the run: a checkpoint on a split of some set, with what was said of each picture."""
+"""Evaluations made by hand and kept with the run: a checkpoint on a split of some set, with what was said of each image."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,9 +18,9 @@ EVALUATIONS = ArtifactKind("evaluations", None)
 
 @dataclass(frozen=True, kw_only=True)
 class About:
-    """What was evaluated on what. weights: checksum of the checkpoint's; store, pictures: the folder and the checksum of the judged pictures.
+    """What was evaluated on what. weights: checksum of the checkpoint's; store, images: the folder and the checksum of the evaluated images.
 
-    left_out: pictures of classes that the network does not know. made_s: when, in seconds since 1970. sums: checksums of the files.
+    left_out: images of classes that the network does not know. made_s: when, in seconds since 1970. sums: checksums of the files.
     """
 
     checkpoint: str

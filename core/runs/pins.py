@@ -1,4 +1,4 @@
-"""Pictures that a person keeps an eye on in one run, by their places among the evaluated ones."""
+"""Images that a person keeps an eye on in one run, by their places among the evaluated ones."""
 
 from filelock import FileLock
 

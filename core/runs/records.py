@@ -1,4 +1,4 @@
-"""Prediction records on disk: one small file per evaluation, and once per run which pictures they speak of."""
+"""Prediction records on disk: one small file per evaluation, and once per run which images they speak of."""
 
 import io
 from pathlib import Path
@@ -11,11 +11,11 @@ from core.files import write_bytes_atomically
 from core.runs.directory import Run
 from core.training.events import Predictions
 
-NUM_SAMPLES = 6  # evaluated pictures shown with each result
+NUM_SAMPLES = 6  # evaluated images shown with each result
 
 
 def save_evaluated_images(run: Run, indices: np.ndarray, labels: np.ndarray) -> None:
-    """Which pictures of the store the records are about, in their order, and their true classes."""
+    """Which images of the store the records are about, in their order, and their true classes."""
     content = np.stack([indices, labels]).astype(np.uint32)
     save_array(run.records / "pictures.npy", content)
 
@@ -29,7 +29,7 @@ def evaluated_images(run: Run) -> tuple[np.ndarray, np.ndarray]:
 
 
 def save_division(run: Run, division: Division) -> None:
-    """Which picture of the store is used for what (0: not at all), and with which label: two or three bytes a picture."""
+    """Which image of the store is used for what (0: not at all), and with which label: two or three bytes an image."""
     narrow = division.labels.max(initial=0) < 256
     content = np.zeros(len(division.labels), [("split", "u1"), ("label", "u1" if narrow else "<u2")])
     for code, name in enumerate(SPLITS, start=1):
@@ -61,7 +61,7 @@ def save_record(path: Path, predictions: Predictions) -> None:
 
 
 def as_record(predictions: Predictions) -> np.ndarray:
-    """(N,) with a field for each of what is known of a picture."""
+    """(N,) with a field for each of what is known of an image."""
     rank: list[tuple[str, Any]] = [] if predictions.rank is None else [("rank", "u1")]
     fields = [("predicted", predictions.predicted.dtype), ("confidence", "<f2"), ("true_probability", "<f2"), *rank]
     record = np.empty(len(predictions.predicted), fields)

@@ -1,4 +1,4 @@
-"""Jobs that bring pictures and weights: imports, sets read or downloaded, pretrained weights."""
+"""Jobs that bring images and weights: imports, sets read or downloaded, pretrained weights."""
 
 from pathlib import Path
 from typing import Any
@@ -43,7 +43,7 @@ def tidy_import(workspace: Workspace, job: Job) -> None:
 
 def store_request(dataset: str, title: str) -> Request:
     """A set read, and downloaded first where it has to be, at the size at which it is looked at."""
-    return Request("download", f"Pictures of {title}", {"dataset": dataset})
+    return Request("download", f"Images of {title}", {"dataset": dataset})
 
 
 def store_work(workspace: Workspace, inputs: dict[str, Any], progress: Progress) -> None:

@@ -34,7 +34,7 @@ KINDS = {
     for kind in (
         TRAIN,
         JobKind(name="import", title="Import", work="core.serving.data_work:import_work", tidy=tidy_import),
-        JobKind(name="download", title="Set of pictures", work="core.serving.data_work:store_work", tidy=tidy_store),
+        JobKind(name="download", title="Set of images", work="core.serving.data_work:store_work", tidy=tidy_store),
         JobKind(name="weights", title="Pretrained weights", work="core.serving.data_work:weights_work"),
         JobKind(name="evaluate", title="Evaluation", work="core.inference.kept_evaluations:work", tidy=_half_made(EVALUATIONS)),
         JobKind(name="robustness", title="Robustness", work="core.inference.robustness:work", tidy=_half_made(ROBUSTNESS)),

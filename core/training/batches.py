@@ -1,4 +1,4 @@
-"""Pictures on the training device, and the batches that an epoch is made of: shuffled, normalised, augmented."""
+"""Images on the training device, and the batches that an epoch is made of: shuffled, normalised, augmented."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -38,7 +38,7 @@ def load_training_data(
 ) -> TrainingData:
     """The set ready for batches, labelled and split as the division says. evaluate_on: another split than the configuration's.
 
-    On a GPU the pictures are kept there where they fit in half of its free memory; on a CPU they stay memory-mapped and cost nothing.
+    On a GPU the images are kept there where they fit in half of its free memory; on a CPU they stay memory-mapped and cost nothing.
     """
     images = torch.from_numpy(store.images)
     if device.type == "mps" or (device.type == "cuda" and images.nbytes < torch.cuda.mem_get_info(device)[0] / 2):
@@ -71,7 +71,7 @@ def training_batches(
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """((n, C, H, W) normalised and augmented, (n,) labels) of one epoch, the first `skip` batches left out.
 
-    Order and random changes depend on (seed, epoch) and the position alone, so a resumed epoch gets the same pictures.
+    Order and random changes depend on (seed, epoch) and the position alone, so a resumed epoch gets the same images.
     """
     order = _order(data, config, epoch)
     size = config.batch_size
@@ -91,7 +91,7 @@ def training_batches(
 
 
 def _order(data: TrainingData, config: TrainConfig, epoch: int) -> Tensor:
-    """Indices of an epoch's pictures: all of them shuffled, or as many drawn so that each class comes up equally often."""
+    """Indices of an epoch's images: all of them shuffled, or as many drawn so that each class comes up equally often."""
     generator = seeded(config.seed, epoch, 0)
     if config.data.sampling == "shuffled":
         return data.train[torch.randperm(len(data.train), generator=generator)]
@@ -105,25 +105,25 @@ def _order(data: TrainingData, config: TrainConfig, epoch: int) -> Tensor:
 
 
 def class_counts(data: TrainingData, num_classes: int) -> Tensor:
-    """(K,) training pictures of each class; K is at least num_classes."""
+    """(K,) training images of each class; K is at least num_classes."""
     return torch.bincount(data.labels.cpu()[data.train], minlength=num_classes)
 
 
 def class_weights(data: TrainingData, num_classes: int) -> Tensor:
-    """(K,) for the loss: N / (K n) for a class of n training pictures, as scikit-learn's "balanced"; 0 for one without any."""
+    """(K,) for the loss: N / (K n) for a class of n training images, as scikit-learn's "balanced"; 0 for one without any."""
     counts = class_counts(data, num_classes).float()
     weights = counts.sum() / (counts.count_nonzero() * counts.clamp(min=1))
     return torch.where(counts > 0, weights, 0.0).to(data.device)
 
 
 def gather(data: TrainingData, indices: Tensor, dtype: torch.dtype = torch.float32) -> tuple[Tensor, Tensor]:
-    """Normalised pictures and labels at these indices, on the training device."""
+    """Normalised images and labels at these indices, on the training device."""
     pixels, labels = _stored(data, indices)
     return normalise(pixels, data.mean, data.std, dtype), labels
 
 
 def _stored(data: TrainingData, indices: Tensor) -> tuple[Tensor, Tensor]:
-    """Pictures as they are stored, uint8, and labels at these indices, on the training device."""
+    """Images as they are stored, uint8, and labels at these indices, on the training device."""
     indices = indices.to(data.images.device)
     images = data.images.index_select(0, indices).to(data.device, non_blocking=True)
     return images, data.labels.index_select(0, indices).to(data.device, non_blocking=True)

@@ -1,4 +1,4 @@
-"""How good a network is on a split, and what it said of each picture."""
+"""How good a network is on a split, and what it said of each image."""
 
 from collections.abc import Iterator
 
@@ -17,7 +17,7 @@ def evaluate(
     """Ticks after each batch, then one Evaluated event with the given position. logits: gets those of each batch, (n, K) float32.
 
     Always in float32, whatever the training's precision: the figures are those of the network that is saved and exported.
-    loss: cross-entropy without label smoothing, the mean over the pictures.
+    loss: cross-entropy without label smoothing, the mean over the images.
     """
     was_training = model.training
     model.eval()

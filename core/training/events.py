@@ -57,7 +57,7 @@ class Started(Event):
     """What was chosen and found at the start, or at a resume.
 
     from_step: 0 at the start. epoch, accuracy, seconds: where it goes on from; epoch is None where an older version did not say.
-    store: the folder's name of the pictures it learns from, in the workspace; pictures: their
+    store: the folder's name of the images it learns from, in the workspace; pictures: their
     checksum. inexact: why going on
     may differ in the last bits from never having been interrupted; empty if it won't.
     """
@@ -90,7 +90,7 @@ class Started(Event):
 class Changed(Event):
     """A setting of the running training was changed by command `number`; it holds for all steps after this one.
 
-    after_evaluation: whether the weights at this step had been judged already. before, after: the setting's values.
+    after_evaluation: whether the weights at this step had been evaluated already. before, after: the setting's values.
     """
 
     kind: ClassVar[str] = "changed"
@@ -116,9 +116,9 @@ class ThreadsChanged(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class StepLogged(Event):
-    """loss, accuracy: means over the pictures of the steps since the last record, as trained (dropout and augmentation on).
+    """loss, accuracy: means over the images of the steps since the last record, as trained (dropout and augmentation on).
 
-    examples: training pictures seen since the start of the run. seconds: time in training, evaluation included.
+    examples: training images seen since the start of the run. seconds: time in training, evaluation included.
     """
 
     kind: ClassVar[str] = "step"
@@ -134,7 +134,7 @@ class StepLogged(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class Predictions:
-    """A prediction record: for each evaluated picture, in the order of the split. Six bytes a picture up to 256 classes.
+    """A prediction record: for each evaluated image, in the order of the split. Six bytes an image up to 256 classes.
 
     predicted: (N,) uint8 or uint16. confidence, true_probability: (N,) float16, of the predicted and of the true class.
     rank: (N,) uint8, how many classes were held likelier than the true one, at most 255; None in records of before it was noted.

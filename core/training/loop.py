@@ -45,7 +45,7 @@ class Window:
         return {"loss": float(self.loss), "correct": int(self.correct), "pictures": self.images}
 
     def take_means(self) -> dict[str, float]:
-        """The means over the window's pictures, and their number per second; a new window begins."""
+        """The means over the window's images, and their number per second; a new window begins."""
         sums, elapsed = self.sums(), time.perf_counter() - self.since
         speed = self.timed_images / max(elapsed, 1e-9)
         self.restore({"loss": 0.0, "correct": 0, "pictures": 0})
@@ -88,9 +88,9 @@ class TrainState:
     step: int = 0
     examples: int = 0
     seconds: float = 0.0
-    is_evaluated: bool = False  # whether the weights as they are have been judged
+    is_evaluated: bool = False  # whether the weights as they are have been evaluated
     accuracy: float | None = None  # of the last evaluation
-    best: Best | None = None  # of the epochs judged since training began, the earliest of equals
+    best: Best | None = None  # of the epochs evaluated since training began, the earliest of equals
     patience: Patience = field(default_factory=Patience)
 
     @property

@@ -20,7 +20,7 @@ FREE = 0.8  # cores idle, beside the one in use, before all are taken again
 
 
 def threads_for(batch_size: int, shape: tuple[int, int, int]) -> int:
-    """Threads for batches of pictures (C, H, W): one for small ones, else one for each core."""
+    """Threads for batches of images (C, H, W): one for small ones, else one for each core."""
     pixels = batch_size * shape[1] * shape[2]
     return 1 if pixels < SMALL_BATCH_PIXELS else available_cores()
 

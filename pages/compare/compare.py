@@ -1,4 +1,4 @@
-"""Compare: up to eight runs side by side, two of them picture by picture, and the family they come from."""
+"""Compare: up to eight runs side by side, two of them image by image, and the family they come from."""
 
 import streamlit as st
 
@@ -34,12 +34,12 @@ def comparison(contenders: list[Contender]) -> None:
 st.title("Compare")
 st.session_state.setdefault("compared-is-open", False)
 if not list_runs(workspace()):
-    st.info("There are no runs yet. Train two networks; here you see which is better, and on which pictures.")
+    st.info("There are no runs yet. Train two networks; here you see which is better, and on which images.")
     if st.button("Go to training", type="primary", key="go-train"):
         st.switch_page("train/train.py")
 elif contenders := choose_contenders():
     comparison(contenders)
 else:
     st.info(
-        "Choose two runs or more, up to eight. Their curves are laid over one another; two of them are compared picture by picture."
+        "Choose two runs or more, up to eight. Their curves are laid over one another; two of them are compared image by image."
     )

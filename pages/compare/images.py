@@ -1,4 +1,4 @@
-"""The pictures that were fixed and those that were broken, opened with what both runs said of them in the course of their epochs."""
+"""The images that were fixed and those that were broken, opened with what both runs said of them in the course of their epochs."""
 
 from collections.abc import Sequence
 
@@ -29,12 +29,12 @@ def changed_images(comparison: Comparison, a: Contender, epoch_a: int, b: Conten
     """One of the two galleries, of all classes or one; as of these epochs, until something is chosen anew."""
     store, indices = images_of(comparison, a, b)
     if store is None:
-        st.info("These pictures are no longer on this machine; the figures stay.")
+        st.info("These images are no longer on this machine; the figures stay.")
         return
     numbers = {"fixed": comparison.fixed, "broken": comparison.broken}
     with st.container(horizontal=True, vertical_alignment="bottom"):
         kind = st.segmented_control(
-            "Pictures",
+            "Images",
             list(KINDS),
             default="fixed",
             key="compare-kind",
@@ -44,10 +44,10 @@ def changed_images(comparison: Comparison, a: Contender, epoch_a: int, b: Conten
         )
         found = of_class(comparison, numbers[kind])
         if is_live:
-            st.button("Update the pictures", key="compare-update", help="They stay as they are while a run goes on.")
+            st.button("Update the images", key="compare-update", help="They stay as they are while a run goes on.")
     called = f"after epoch {epoch_a} of {a.letter} and {epoch_b} of {b.letter}"
     if not len(found):
-        st.info(f"No picture was {kind} {called}.")
+        st.info(f"No image was {kind} {called}.")
         return
     pages = (len(found) + PAGE - 1) // PAGE
     page = 1
@@ -55,12 +55,12 @@ def changed_images(comparison: Comparison, a: Contender, epoch_a: int, b: Conten
         page = st.number_input(
             f"Page of {pages}", 1, pages, 1, key=f"compare-page-{kind}-{a.run.id}-{b.run.id}-{pages}", width=160
         )
-    st.caption(f"{counted(len(found), 'picture')}, {called}; those that changed most come first.")
+    st.caption(f"{counted(len(found), 'image')}, {called}; those that changed most come first.")
     _, height, width = store.meta.shape
     image_grid(
         [_tile(comparison, store, indices, a, b, place) for place in found[(page - 1) * PAGE : page * PAGE].tolist()],
         key="compare-pictures",
-        label=f"{KINDS[kind]} pictures",
+        label=f"{KINDS[kind]} images",
         side_px=120,
         ratio=width / height,
         # marked as open at once: an update of the live part that comes first would close it
@@ -74,7 +74,7 @@ def changed_images(comparison: Comparison, a: Contender, epoch_a: int, b: Conten
 
 
 def images_of(comparison: Comparison, a: Contender, b: Contender) -> tuple[ImageStore | None, np.ndarray]:
-    """The store of one of the two runs, and where in it each compared picture lies."""
+    """The store of one of the two runs, and where in it each compared image lies."""
     for contender, positions in ((b, comparison.matching.in_b), (a, comparison.matching.in_a)):
         if store := store_of(workspace(), contender.run):
             return store, evaluated_images(contender.run)[0][positions]
@@ -117,7 +117,7 @@ def closed() -> None:
     st.session_state["compared-is-open"] = False
 
 
-@st.dialog("Picture", width="large", on_dismiss=closed)
+@st.dialog("Image", width="large", on_dismiss=closed)
 def one_image(
     comparison: Comparison, store: ImageStore, indices: np.ndarray, found: Sequence[int], a: Contender, b: Contender
 ) -> None:

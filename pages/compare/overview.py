@@ -40,7 +40,7 @@ def overview(contenders: Sequence[Contender], shown_states: Sequence[str]) -> No
             "Run": st.column_config.TextColumn(width=170),
             "Accuracy": st.column_config.TextColumn(alignment="right", help="Of the evaluated split, after the last epoch."),
             "Between": st.column_config.TextColumn(
-                help="95 % confidence interval (Wilson). Whether two runs differ is told more sharply below, picture by picture."
+                help="95 % confidence interval (Wilson). Whether two runs differ is told more sharply below, image by image."
             ),
             "Best": st.column_config.TextColumn(alignment="right", help="The most accurate epoch."),
             **{
@@ -51,7 +51,7 @@ def overview(contenders: Sequence[Contender], shown_states: Sequence[str]) -> No
     )
     histories = [(c.letter, c.title, history_of(c.run)) for c in contenders]
     if not any(history.evaluations for _, _, history in histories):
-        st.info("No curves yet: none of these runs has been judged.")
+        st.info("No curves yet: none of these runs has been evaluated.")
         return
     state, key = st.session_state, "-".join(c.run.id[-4:] for c in contenders)
     with st.container(horizontal=True, vertical_alignment="center"):
@@ -70,7 +70,7 @@ def overview(contenders: Sequence[Contender], shown_states: Sequence[str]) -> No
             True,
             key="compare-train",
             persist_state="session",
-            help="Thin lines: the pictures it learns from.",
+            help="Thin lines: the images it learns from.",
         )
         st.toggle("Log scale", key="compare-log", persist_state="session")
     x = state["compare-x"] if state["compare-x"] in X_AXES else "epoch"

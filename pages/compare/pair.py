@@ -1,4 +1,4 @@
-"""Two of the runs, picture by picture: a sentence whether they can be told apart, and what became of each class."""
+"""Two of the runs, image by image: a sentence whether they can be told apart, and what became of each class."""
 
 from collections.abc import Sequence
 
@@ -17,15 +17,15 @@ from pages.shared.session import workspace
 from pages.shared.text import escaped
 
 CHANCE_HELP = (
-    "Chance here is the choice of pictures: would the difference hold on others of the same kind? A run repeated with another seed "
+    "Chance here is the choice of images: would the difference hold on others of the same kind? A run repeated with another seed "
     "differs too, by more or less than that; only several seeds of each can tell how much."
 )
 
 
 @st.fragment
 def pair(contenders: Sequence[Contender], updates_s: float | None) -> None:
-    """The pictures stay as they are while runs go on; figures follow them."""
-    st.subheader("Two of them, picture by picture")
+    """The images stay as they are while runs go on; figures follow them."""
+    st.subheader("Two of them, image by image")
     by_letter = {contender.letter: contender for contender in contenders}
     letters, key = list(by_letter), "-".join(c.run.id[-4:] for c in contenders)
     left, right = st.columns(2)
@@ -62,7 +62,7 @@ def _epoch_choice(contender: Contender, side: str) -> str | int:
         ["last", "best", *epochs],
         key=f"compare-epoch-{side}-{contender.run.id}",
         format_func=lambda choice: words.get(choice) or f"Epoch {choice}",
-        help="The best epoch was chosen by the same pictures, which flatters it a little. 0 is the network before its training.",
+        help="The best epoch was chosen by the same images, which flatters it a little. 0 is the network before its training.",
     )
 
 
@@ -100,12 +100,12 @@ def verdict(a: Contender, epoch_a: str | int, b: Contender, epoch_b: str | int) 
     )
     gained = comparison.difference
     words = [
-        f"The difference is {signed(gained.value)} percentage points; on all pictures of this kind it would be "
+        f"The difference is {signed(gained.value)} percentage points; on all images of this kind it would be "
         f"{signed(gained.low)} to {signed(gained.high)} (Newcombe's 95 % interval for pairs)."
     ]
     if is_seed_alone:
         words.append(
-            "Their settings are the same but for the seed: whatever sets them apart is chance of the start and the order of pictures."
+            "Their settings are the same but for the seed: whatever sets them apart is chance of the start and the order of images."
         )
     elif a != b and comparison.p_value < TOLD_APART:
         words.append(
@@ -114,10 +114,10 @@ def verdict(a: Contender, epoch_a: str | int, b: Contender, epoch_b: str | int) 
     matching = comparison.matching
     if comparison.count < max(matching.num_a, matching.num_b):
         words.append(
-            f"Compared are the {counted(comparison.count, 'picture')} that both were evaluated on, of {matching.num_a:,} and {matching.num_b:,}."
+            f"Compared are the {counted(comparison.count, 'image')} that both were evaluated on, of {matching.num_a:,} and {matching.num_b:,}."
         )
     if matching.num_relabelled:
-        words.append(f"{counted(matching.num_relabelled, 'picture')} with another true class in each are left out.")
+        words.append(f"{counted(matching.num_relabelled, 'image')} with another true class in each are left out.")
     st.caption(escaped(" ".join(words)))
     class_changes(comparison, a, b)
 
@@ -137,7 +137,7 @@ def class_changes(comparison: Comparison, a: Contender, b: Contender) -> None:
             "Difference": 100 * (row.accuracy_b - row.accuracy_a),
             "Fixed": row.fixed,
             "Broken": row.broken,
-            "Pictures": row.support,
+            "Images": row.support,
         }
         for row in by_class(comparison)
     ]

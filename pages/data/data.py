@@ -1,4 +1,4 @@
-"""Data: the sets there are; and of one of them its report, pictures, figures, splits and transforms."""
+"""Data: the sets there are; and of one of them its report, images, figures, splits and transforms."""
 
 import streamlit as st
 
@@ -24,7 +24,7 @@ from pages.shared.text import escaped
 from pages.shared.work import begin, work_on
 from pages.train.settings_form import begin_with_set
 
-VIEWS = ("Report", "Pictures", "Statistics", "Splits", "Transforms")
+VIEWS = ("Report", "Images", "Statistics", "Splits", "Transforms")
 
 
 def catalogue() -> None:
@@ -48,7 +48,7 @@ def set_row(name: str, title: str, about: str, store: ImageStore | None, otherwi
     if store:
         height, width = store.meta.shape[1:]
         total = sum(end - first for first, end in store.meta.splits.values())
-        about += f" {counted(total, 'picture')}, {store.num_classes:,} classes, {width} × {height} pixels."
+        about += f" {counted(total, 'image')}, {store.num_classes:,} classes, {width} × {height} pixels."
     with st.container(border=True, horizontal=True, vertical_alignment="center"):
         with st.container(width="stretch", gap=None):
             st.markdown(f"**{escaped(title)}**")
@@ -98,7 +98,7 @@ def one_set(name: str) -> None:
     fitted = f" ({FITTED[entry.fit]})" if entry and (store.sizes != store.meta.shape[2:0:-1]).any() else ""
     edited = f" Edited: {browser.edits.summary}; new runs use it so." if browser.edits.summary else ""
     st.caption(
-        f"{len(store.labels):,} pictures, {large(store.num_classes)} classes, stored at {width} × {height} pixels{fitted}, {colours}. "
+        f"{len(store.labels):,} images, {large(store.num_classes)} classes, stored at {width} × {height} pixels{fitted}, {colours}. "
         f"{escaped(store.meta.layout)}{edited}"
     )
     asked = st.query_params.get("view")
@@ -108,7 +108,7 @@ def one_set(name: str) -> None:
     match view:
         case "Report":
             set_report(name, browser, report_of(browser))
-        case "Pictures":
+        case "Images":
             set_images(name, browser)
         case "Statistics":
             set_figures(browser)
@@ -124,18 +124,18 @@ def read_images(name: str) -> None:
     size = record.download_mb if record and not (workspace().datasets / record.folder).is_dir() else 0
     st.info(f"Not downloaded yet. {f'{size} MB are downloaded once.' if size else 'They are read once.'}")
     request = store_request(name, record.title if record else name)
-    if st.button("Get the pictures" if size else "Read the pictures", type="primary", key="read-set"):
+    if st.button("Get the images" if size else "Read the images", type="primary", key="read-set"):
         do(lambda: begin(request))
     if (ended := work_on(request)) and ended.state == "finished":
         st.rerun()
 
 
 def transforms(name: str, browser: Browser) -> None:
-    """The transform lab, on a picture of the set by its number."""
+    """The transform lab, on an image of the set by its number."""
     store = browser.store
     index = (
         st.number_input(
-            "Picture", 1, len(store.labels), 1, key="lab-picture", help="Its number in the set. Pictures shows which is which."
+            "Image", 1, len(store.labels), 1, key="lab-picture", help="Its number in the set. Images shows which is which."
         )
         - 1
     )

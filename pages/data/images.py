@@ -1,4 +1,4 @@
-"""The pictures of a set, a page at a time: found, opened, relabelled, left out, flagged."""
+"""The images of a set, a page at a time: found, opened, relabelled, left out, flagged."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -41,12 +41,12 @@ def set_images(name: str, browser: Browser) -> None:
     grid = f"pictures-{store.path.name}"  # one for the set, whatever is shown: its tiles stay, and so do the marks
     actions(name, browser, grid, shown)
     if not shown:
-        st.info("No picture fits. Choose another split or class, or clear the name.")
+        st.info("No image fits. Choose another split or class, or clear the name.")
     _, height, width = store.meta.shape
     image_grid(
         [tile(browser, index) for index in shown],
         key=grid,
-        label="Pictures of the set",
+        label="Images of the set",
         ratio=width / height,
         can_mark=True,
         on_open=lambda index: st.session_state.update({"open-picture": index}),
@@ -90,7 +90,7 @@ def pager(total: int, key: str) -> int:
     st.button("Back", key="page-back", disabled=page == 0, on_click=move, args=(page - 1,))
     st.button("Next", key="page-next", disabled=page == pages - 1, on_click=move, args=(page + 1,))
     first = min(total, page * PAGE + 1)
-    st.caption(f"{first:,} to {min(total, (page + 1) * PAGE):,} of {total:,} pictures", width="content")
+    st.caption(f"{first:,} to {min(total, (page + 1) * PAGE):,} of {total:,} images", width="content")
     if pages > 2:
         number = st.number_input(
             "Page", 1, pages, page + 1, key=f"go-to-page-{key}-{page}", label_visibility="collapsed", width=140
@@ -109,7 +109,7 @@ def tile(browser: Browser, index: int) -> Tile:
 
 
 def edited(browser: Browser, index: int) -> list[str]:
-    """What was done to a picture, as a line under it; none if nothing was."""
+    """What was done to an image, as a line under it; none if nothing was."""
     store = browser.store
     done = {
         "relabelled": browser.labels[index] != store.labels[index],
@@ -137,13 +137,13 @@ def last_action(name: str) -> None:
         if len(done) > 1:
             with st.popover("Undo all", key="undo-all"):
                 st.markdown(
-                    f"Takes back all {len(done):,} changes to this set: labels, pictures left out, flags. Its runs stay as they are."
+                    f"Takes back all {len(done):,} changes to this set: labels, images left out, flags. Its runs stay as they are."
                 )
                 st.button(f"Undo {len(done):,} changes", key="undo-all-now", on_click=ask, args=(undo_all, done))
 
 
 def actions(name: str, browser: Browser, grid: str, shown: list[int]) -> None:
-    """What can be done with the marked pictures. It is there before any is marked, so that nothing moves when one is."""
+    """What can be done with the marked images. It is there before any is marked, so that nothing moves when one is."""
     marked = [index for index in marks(grid) if 0 <= index < len(browser.labels)]
     elsewhere = len(set(marked) - set(shown))
     with st.container(horizontal=True, vertical_alignment="center", key="picture-actions"):
@@ -152,12 +152,12 @@ def actions(name: str, browser: Browser, grid: str, shown: list[int]) -> None:
             st.markdown(f"**{len(marked):,} marked**{others}", width="content")
             st.button("Unmark all", key="unmark-all", on_click=clear_marks, args=(grid,))
         else:
-            st.caption("Tick pictures (or press space on them) to change them.", width="content")
+            st.caption("Tick images (or press space on them) to change them.", width="content")
         edit_buttons(name, browser, marked, "marked", lambda: clear_marks(grid))
 
 
 def edit_buttons(name: str, browser: Browser, indices: Sequence[int], key: str, then: Callable[[], None] = lambda: None) -> None:
-    """Buttons that change these pictures, switched off if there are none. then: is called after a change.
+    """Buttons that change these images, switched off if there are none. then: is called after a change.
 
     They act before the page, or the dialog in which they stand, is shown anew, so that a dialog stays open.
     """
@@ -202,7 +202,7 @@ def edit_buttons(name: str, browser: Browser, indices: Sequence[int], key: str, 
         st.button("Unflag", key=f"unflag-{key}", on_click=act, args=("unflag",))
 
 
-@st.dialog("Picture", width="large", on_dismiss="rerun")
+@st.dialog("Image", width="large", on_dismiss="rerun")
 def one_image(name: str, store: ImageStore, found: Sequence[int]) -> None:
     """One of those that were found, with its neighbours a click away."""
     browser = Browser(store, current_edits(workspace(), name))

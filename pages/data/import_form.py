@@ -1,4 +1,4 @@
-"""A person's own pictures come in: a zip dropped on the page, or a folder or zip on this machine."""
+"""A person's own images come in: a zip dropped on the page, or a folder or zip on this machine."""
 
 import tempfile
 from pathlib import Path
@@ -15,8 +15,8 @@ FITTED = {"crop": "the middle cut out", "pad": "black bars added", "stretch": "s
 LAYOUTS = """
 - a folder for each class: `ants/`, `bees/`
 - the same within `train/` and `val/` or `test/`
-- pictures, each with a text file of the same name that holds its class
-- pictures and a CSV with a column of file names and one of labels
+- images, each with a text file of the same name that holds its class
+- images and a CSV with a column of file names and one of labels
 """
 
 
@@ -24,16 +24,16 @@ def import_form() -> None:
     """Asks for a zip or a path and has it imported."""
     state = st.session_state
     number = state.get("imports", 0)
-    st.markdown("**Your own pictures**")
+    st.markdown("**Your own images**")
     st.caption(
-        "A zip from your machine, or a folder or zip where Trainscope runs. Nothing in it is changed; what is no picture is left out and listed."
+        "A zip from your machine, or a folder or zip where Trainscope runs. Nothing in it is changed; what is no image is left out and listed."
     )
     upload, place = st.columns(2, gap="large")
     with upload:
-        file = st.file_uploader("Zip of pictures", type="zip", key=f"zip-{number}")
+        file = st.file_uploader("Zip of images", type="zip", key=f"zip-{number}")
     with place:
         path = st.text_input("Or the path of a folder or zip", key=f"path-{number}", placeholder="/home/me/pictures/flowers")
-        with st.expander("How the pictures may lie in it", key="layouts"):
+        with st.expander("How the images may lie in it", key="layouts"):
             st.markdown(LAYOUTS)
     importing()
     if file is None and not path.strip():
@@ -44,13 +44,13 @@ def import_form() -> None:
     )
     chosen_name = name.text_input("Name of the set", suggested[:100], key=f"set-name-{number}-{suggested[:100]}", max_chars=100)
     chosen_size = size.number_input(
-        "Picture size (px)",
+        "Image size (px)",
         4,
         1024,
         None,
         key=f"set-size-{number}",
         placeholder="their own, or 64",
-        help="Side of the square that the pictures are stored at. Empty: their own size if all have the same, else 64 px. "
+        help="Side of the square that the images are stored at. Empty: their own size if all have the same, else 64 px. "
         "Larger shows more detail and trains slower.",
     )
     chosen_fit = fit.selectbox(
@@ -58,7 +58,7 @@ def import_form() -> None:
         list(FITTED),
         format_func=FITTED.get,
         key=f"set-fit-{number}",
-        help="How a picture fills the square: its middle cut out, black bars added, or stretched.",
+        help="How an image fills the square: its middle cut out, black bars added, or stretched.",
     )
     if st.button("Import", type="primary", key=f"import-{number}"):
         do(lambda: _begin(file, path, chosen_name, chosen_size, chosen_fit))

@@ -1,4 +1,4 @@
-"""The report on a set: what would spoil a result, the pictures behind it, and the remedies."""
+"""The report on a set: what would spoil a result, the images behind it, and the remedies."""
 
 import json
 
@@ -45,7 +45,7 @@ def set_report(name: str, browser: Browser, report: Report) -> None:
         with st.container(border=True, horizontal=True, vertical_alignment="center", key=f"finding-{finding.code}"):
             st.markdown(escaped(finding.message), width="stretch")
             remedy(name, browser, report, finding.remedy)
-    st.subheader("Pictures by class and split")
+    st.subheader("Images by class and split")
     st.plotly_chart(figures.class_histogram(report.counts), key="report-classes", config={"displayModeBar": False})
     rows = [
         {"Class": cls, **{split.capitalize(): report.counts[split][cls] for split in SPLITS if split in report.counts}}
@@ -73,12 +73,12 @@ def remedy(name: str, browser: Browser, report: Report, kind: str) -> None:
             "Can be undone."
         )
         if st.button(label, key="separate", help=help_text):
-            do(lambda: edit(workspace(), name, separation(browser.store, report)), "Left out. Undo stands under Pictures.")
+            do(lambda: edit(workspace(), name, separation(browser.store, report)), "Left out. Undo stands under Images.")
     elif kind == "flag":
         change = browser.change("flag", report.contradicting.tolist())
         if change is None:
             st.caption("All flagged", width="content")
-        elif st.button("Flag them", key="flag-contradicting", help="To find them again under Pictures."):
+        elif st.button("Flag them", key="flag-contradicting", help="To find them again under Images."):
             do(lambda: edit(workspace(), name, change), f"{change.summary}.")
     elif kind == "balance":
         ways = {"class_weights": "with class weights", "sampling": "with a balanced sampler"}
@@ -127,7 +127,7 @@ def duplicates(name: str, browser: Browser, report: Report) -> None:
 
 
 def pair_tile(browser: Browser, number: int, pair: Pair) -> Tile:
-    """The two pictures side by side; each says its class, its split and its file."""
+    """The two images side by side; each says its class, its split and its file."""
     store, names = browser.store, browser.store.meta.class_names
     both = (pair.first, pair.second)
     lines = [
@@ -141,7 +141,7 @@ def alike(pair: Pair) -> str:
     return "The same pixels" if pair.is_exact else "Nearly the same"
 
 
-@st.dialog("Two copies of a picture", width="large", on_dismiss="rerun")
+@st.dialog("Two copies of an image", width="large", on_dismiss="rerun")
 def one_pair(name: str, store: ImageStore, pairs: list[Pair]) -> None:
     """Both as they came, each with what it is and what can be done with it."""
     browser = Browser(store, current_edits(workspace(), name))
@@ -158,7 +158,7 @@ def one_pair(name: str, store: ImageStore, pairs: list[Pair]) -> None:
 def left_out(report: Report) -> None:
     for title, rows, key in (
         ("Files that could not be read", report.unreadable, "unreadable"),
-        ("Files that are no pictures of the set", report.skipped, "skipped"),
+        ("Files that are no images of the set", report.skipped, "skipped"),
     ):
         if not rows:
             continue

@@ -10,7 +10,7 @@ from core.figures import sets as figures
 from pages.shared.session import workspace
 from pages.train.settings_form import begin_with_set
 
-WAYS = {"delivered": "As delivered", "shares": "By shares, all pictures divided anew"}
+WAYS = {"delivered": "As delivered", "shares": "By shares, all images divided anew"}
 
 
 def set_splits(name: str, browser: Browser) -> None:
@@ -19,14 +19,14 @@ def set_splits(name: str, browser: Browser) -> None:
     st.markdown(
         f"It brings its own {' and '.join(delivered)} split."
         if delivered
-        else "No predefined split: a part is held out to judge the network on."
+        else "No predefined split: a part is held out to evaluate the network on."
     )
     way = "shares"
     if delivered:
         way = st.radio("Splits", list(WAYS), format_func=WAYS.get, key="split-way", horizontal=True, persist_state="session")
     lacks_test = way == "shares" or "test" not in delivered
     lacks_validation = way == "shares" or "validation" not in delivered
-    of = "all pictures" if way == "shares" else "the training pictures"
+    of = "all images" if way == "shares" else "the training images"
     first, second, third = st.columns(3)
     validation = first.number_input(
         "Validation share (%)",
@@ -35,7 +35,7 @@ def set_splits(name: str, browser: Browser) -> None:
         20 if way == "shares" else 0,
         key=f"split-validation-{way}",
         disabled=not lacks_validation,
-        help=f"Of {of}, class by class. Judges the network while it learns.",
+        help=f"Of {of}, class by class. The network is evaluated on it while it learns.",
         persist_state="session",
     )
     test = second.number_input(
@@ -49,7 +49,7 @@ def set_splits(name: str, browser: Browser) -> None:
         help=f"Of {of}, class by class. Kept for the last word on a network whose settings were chosen by the validation split.",
     )
     seed = third.number_input(
-        "Seed", 0, 2**32 - 1, 0, key="split-seed", help="The same seed holds out the same pictures.", persist_state="session"
+        "Seed", 0, 2**32 - 1, 0, key="split-seed", help="The same seed holds out the same images.", persist_state="session"
     )
     try:
         config = DataConfig(
@@ -73,7 +73,7 @@ def set_splits(name: str, browser: Browser) -> None:
     st.plotly_chart(figures.class_histogram(counts), key="split-classes", config={"displayModeBar": False})
     evaluation_splits = [split for split in ("validation", "test") if split in division.splits]
     if not evaluation_splits:
-        st.info("Nothing is left to judge the network on: hold out a validation or a test share.")
+        st.info("Nothing is left to evaluate the network on: hold out a validation or a test share.")
     elif st.button("Train with these splits", key="train-with-splits"):
         begin_with_set(name)
         st.session_state.changes |= {

@@ -1,4 +1,4 @@
-"""Figures of a set: sizes, mean picture of each class, mean and deviation of each channel."""
+"""Figures of a set: sizes, mean image of each class, mean and deviation of each channel."""
 
 import streamlit as st
 
@@ -24,7 +24,7 @@ def set_figures(browser: Browser) -> None:
         rows, hide_index=True, key="channels", width="content", column_config={"Mean": number, "Standard deviation": number}
     )
     st.caption(
-        "Of the training pictures as they are stored, pixels from 0 to 1. Training normalises by them unless told otherwise."
+        "Of the training images as they are stored, pixels from 0 to 1. Training normalises by them unless told otherwise."
     )
     sizes, aspects = st.columns(2)
     with sizes:
@@ -33,8 +33,8 @@ def set_figures(browser: Browser) -> None:
     with aspects:
         st.subheader("Shapes")
         st.plotly_chart(figures.aspect_histogram(store.sizes), key="aspects", config={"displayModeBar": False})
-    st.subheader("Mean picture of each class")
-    st.caption(f"Of up to {MEAN_OF:,} training pictures of the class. What stays sharp is the same in most of them.")
+    st.subheader("Mean image of each class")
+    st.caption(f"Of up to {MEAN_OF:,} training images of the class. What stays sharp is the same in most of them.")
     with st.container(horizontal=True, gap="medium", key="class-means"):
         for label, name in list(enumerate(store.meta.class_names))[:MOST_MEANS]:
             mean = _mean(store.path.name, browser.edits.revision, label, browser)

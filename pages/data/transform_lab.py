@@ -1,4 +1,4 @@
-"""The transform lab: a composition edited with sliders, seen step by step on a picture, saved, and taken to the Train page."""
+"""The transform lab: a composition edited with sliders, seen step by step on an image, saved, and taken to the Train page."""
 
 from pathlib import Path
 from typing import Any
@@ -62,7 +62,7 @@ STEP_PX, SMALL_PX = 128, 64
 
 
 def transform_lab(store: ImageStore, dataset: str, image: Image.Image, index: int) -> None:
-    """Shows the lab for one picture of a set. store: in the form that `suiting` gives the set; picture: decoded as it came."""
+    """Shows the lab for one image of a set. store: in the form that `suiting` gives the set; image: decoded as it came."""
     values = suiting(workspace(), dataset)
     characters = shows_characters(store.meta.drawing, store.meta.class_names)
     start = suitable(characters, store.meta.shape, values["preprocessing.size_px"], values["preprocessing.fit"])
@@ -148,7 +148,7 @@ def _control(item: Setting, value: Any, side_px: int) -> None:
         value,
         f"lab-{st.session_state['lab']['form']}-{item.path}",
         on_change=_note,
-        empty="measured on the training pictures" if item.kind == "floats" else "as the set has it",
+        empty="measured on the training images" if item.kind == "floats" else "as the set has it",
         slider_to=side_px,
         words=WORDS,
     )
@@ -181,7 +181,7 @@ def _transforms(stages: list[Stage]) -> None:
     if any(stage.transform.is_random for stage in stages):
         with st.container(horizontal=True, vertical_alignment="center"):
             st.caption(
-                "In this order. What is random is drawn anew for each training picture, every time it comes up; evaluation and "
+                "In this order. What is random is drawn anew for each training image, every time it comes up; evaluation and "
                 "prediction never see it. This is one draw.",
                 width="stretch",
             )
@@ -259,7 +259,7 @@ def _ten_draws(examined: Specimen, transforms: list[Transform]) -> None:
 def _batch(store: ImageStore, plain: Preprocessing, examined: Specimen) -> None:
     composition = examined.composition
     st.markdown("#### As the network gets it")
-    st.caption("Training pictures from all over the set, with all of the above.")
+    st.caption("Training images from all over the set, with all of the above.")
     wanted = composition.preprocessing
     images = _sample_once(store.path.name, _form(wanted), store, plain, wanted)
     batch = as_trained(images, composition.augmentation, examined.mean, examined.std, st.session_state["lab"]["seed"])
@@ -271,7 +271,7 @@ def _batch(store: ImageStore, plain: Preprocessing, examined: Specimen) -> None:
         seconds = _cost_once(images.shape, changes.model_dump_json(), images, changes, examined.mean, examined.std)
         milliseconds = f"{1000 * seconds:,.{0 if seconds > 0.01 else 1}f} ms"
         st.caption(
-            f"The random changes take {milliseconds} for 1,000 pictures, measured just now on this machine's processor; "
+            f"The random changes take {milliseconds} for 1,000 images, measured just now on this machine's processor; "
             f"the set brings {end - first:,} to train on, before any are held out.",
             help="With one processor core. Training makes them in whole batches on its own device: several cores or a GPU take less.",
         )
@@ -283,7 +283,7 @@ def _for_screen(array: np.ndarray, side_px: int = STEP_PX) -> Image.Image:
     return enlarged(image, side_px)
 
 
-# --- what takes longer than a slider should: done once for each form that the pictures are stored in
+# --- what takes longer than a slider should: done once for each form that the images are stored in
 
 
 def _form(preprocessing: Preprocessing) -> str:

@@ -27,7 +27,7 @@ def quick_start() -> None:
 st.title("Trainscope")
 st.markdown(
     "Train image classifiers and watch them learn: loss and accuracy as they move, class by class. "
-    "Then see what the network confuses, and draw a picture for it to recognise."
+    "Then see what the network confuses, and draw an image for it to recognise."
 )
 
 runs = list_runs(workspace())

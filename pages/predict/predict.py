@@ -1,4 +1,4 @@
-"""Predict: draw a picture, upload one or take one of the data, and see what a trained network takes it for."""
+"""Predict: draw an image, upload one or take one of the data, and see what a trained network takes it for."""
 
 import random
 
@@ -126,7 +126,7 @@ def draw(checkpoint: Checkpoint) -> None:
         if state.get("drawn") is not None:
             answer(checkpoint, Image.fromarray(state["drawn"], "RGBA"), key="drawn")
         else:
-            st.info("Draw with the mouse or a finger. Without either, upload a picture.")
+            st.info("Draw with the mouse or a finger. Without either, upload an image.")
 
 
 def upload(checkpoint: Checkpoint) -> None:
@@ -135,10 +135,10 @@ def upload(checkpoint: Checkpoint) -> None:
 
 
 def from_the_data(run: Run, checkpoint: Checkpoint) -> None:
-    """One of the pictures that the run was evaluated on, which it never learned from."""
+    """One of the images that the run was evaluated on, which it never learned from."""
     total = len(evaluated_images(run)[0])
     if store_of(workspace(), run) is None or not total:
-        st.info("The pictures that this run was evaluated on are not on this machine.")
+        st.info("The images that this run was evaluated on are not on this machine.")
         return
     key = f"sample-{run.id}"
 
@@ -147,7 +147,7 @@ def from_the_data(run: Run, checkpoint: Checkpoint) -> None:
 
     with st.container(horizontal=True, vertical_alignment="bottom"):
         number = st.number_input(
-            "Picture", 1, total, 1, key=key, width=180, help="By its number among those the run was evaluated on."
+            "Image", 1, total, 1, key=key, width=180, help="By its number among those the run was evaluated on."
         )
         st.button("Another one", key="another-sample", on_click=another)
     sample = evaluated_image(workspace(), run, number - 1)
@@ -156,7 +156,7 @@ def from_the_data(run: Run, checkpoint: Checkpoint) -> None:
 
 
 def answer(checkpoint: Checkpoint, image: Image.Image, key: str) -> None:
-    """The answer, large; the classes as bars, and the picture as the network saw it."""
+    """The answer, large; the classes as bars, and the image as the network saw it."""
     try:
         prediction = predict(checkpoint, image)
     except InputError as error:

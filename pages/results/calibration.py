@@ -16,7 +16,7 @@ from pages.results.evaluate import evaluate_form
 from pages.shared.actions import do
 from pages.shared.text import escaped
 
-FEW = 100  # pictures, below which a bin's figures say little
+FEW = 100  # images, below which a bin's figures say little
 
 
 def calibration(run: Run, evaluated: EvaluatedImages, names: list[str]) -> None:
@@ -24,9 +24,9 @@ def calibration(run: Run, evaluated: EvaluatedImages, names: list[str]) -> None:
     is_right = evaluated.predictions.predicted == evaluated.labels
     confidence = evaluated.predictions.confidence.astype(np.float64)
     if len(is_right) < FEW:
-        st.caption(f"Only {len(is_right):,} pictures were evaluated: the figures below are rough.")
+        st.caption(f"Only {len(is_right):,} images were evaluated: the figures below are rough.")
     scaling = scaling_of(evaluated.evaluation) if evaluated.evaluation else None
-    among = "pictures"
+    among = "images"
     now = scaling.after if scaling else reliability(confidence, is_right)
     left, right = st.columns(2, gap="large")
     with left:
@@ -38,11 +38,11 @@ def calibration(run: Run, evaluated: EvaluatedImages, names: list[str]) -> None:
             st.markdown(
                 f"Divided by a temperature of **{scaling.temperature:.3f}**, the calibration error (ECE) goes from "
                 f"{percent(scaling.before.ece, 2)} to **{percent(scaling.after.ece, 2)}** and the loss from {scaling.nll_before:.4f} to "
-                f"{scaling.nll_after:.4f}. Fitted on {scaling.num_fitted:,} of the pictures, measured on the other {len(scaling.held):,}. "
+                f"{scaling.nll_after:.4f}. Fitted on {scaling.num_fitted:,} of the images, measured on the other {len(scaling.held):,}. "
                 "No prediction changes its class."
             )
         confidence, is_right = scaling.confidence, is_right[scaling.held]
-        among = f"the {len(scaling.held):,} pictures it was not fitted on"
+        among = f"the {len(scaling.held):,} images it was not fitted on"
     else:
         with left:
             st.markdown(f"Expected calibration error (ECE): **{percent(now.ece, 2)}**. {_leaning(confidence, is_right)}")
@@ -58,7 +58,7 @@ def why_no_temperature(evaluated: EvaluatedImages) -> str:
     if evaluated.evaluation is None:
         return "Temperature scaling fixes this without changing any answer. It is fitted to an evaluation kept with all outputs:"
     why = "are too few" if len(evaluated.labels) < 2 else "would take more than 256 MB and were not kept"
-    return f"No temperature can be fitted here: the outputs for these pictures {why}. Another split may do."
+    return f"No temperature can be fitted here: the outputs for these images {why}. Another split may do."
 
 
 def threshold_choice(
@@ -83,7 +83,7 @@ def threshold_choice(
     )
     shares = answered(confidence, is_right, threshold)
     if np.isnan(shares.accuracy.value):
-        st.markdown("Answers none of the pictures: none is that sure.")
+        st.markdown("Answers none of the images: none is that sure.")
     else:
         st.markdown(
             f"Answers **{percent(shares.coverage.value)}** of {among}, right in **{percent(shares.accuracy.value)}** of them "
@@ -91,7 +91,7 @@ def threshold_choice(
         )
     curve = coverage_curve(confidence, is_right)
     chart = coverage_chart(*curve, (shares.coverage.value, shares.accuracy.value), colour)
-    live_chart(chart, key=f"coverage-{run.id}", alt="Accuracy of the answers over the share of pictures answered")
+    live_chart(chart, key=f"coverage-{run.id}", alt="Accuracy of the answers over the share of images answered")
     return threshold
 
 
@@ -102,7 +102,7 @@ def keep(run: Run, evaluated: EvaluatedImages, calibration: Calibration) -> None
         st.caption(f"The weights that were evaluated here ({evaluated.evaluation.about.checkpoint}) are not kept any more.")
         return
     if evaluated.split == "train":
-        st.caption("These pictures were learned from, where a network is surer than it should be: fit on others.")
+        st.caption("These images were learned from, where a network is surer than it should be: fit on others.")
     kept = calibration_of(checkpoint)
     with st.container(horizontal=True, vertical_alignment="center"):
         if st.button(
@@ -125,7 +125,7 @@ def _kept(run: Run, evaluated: EvaluatedImages) -> Calibration:
 
 def _where(evaluated: EvaluatedImages) -> str:
     about = evaluated.evaluation.about
-    return f"half of {about.num_pictures:,} pictures, {about.split} of {about.title}"
+    return f"half of {about.num_pictures:,} images, {about.split} of {about.title}"
 
 
 def _leaning(confidence: np.ndarray, is_right: np.ndarray) -> str:

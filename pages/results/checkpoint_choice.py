@@ -44,7 +44,7 @@ def checkpoint_titles(run: Run) -> dict[str, str]:
 
 
 def _wanted(run: Run, evaluated: EvaluatedImages, names: list[str]) -> tuple[str, str]:
-    """(the checkpoint to begin with, why it is another than the one judged, as a sentence)."""
+    """(the checkpoint to begin with, why it is another than the one evaluated, as a sentence)."""
     try:
         found = checkpoint_for(run, evaluated).name
     except InputError as error:

@@ -29,7 +29,7 @@ def class_table(run: Run, evaluated: EvaluatedImages, names: list[str]) -> None:
         if rows := st.session_state[key].selection.rows:
             show_images(None, rows[0])
 
-    st.caption("Choose a row by its box, or under Pictures from a list, to see the pictures of the class.")
+    st.caption("Choose a row by its box, or under Images from a list, to see the images of the class.")
     st.dataframe(
         table_rows(report, before),
         hide_index=True,
@@ -39,14 +39,14 @@ def class_table(run: Run, evaluated: EvaluatedImages, names: list[str]) -> None:
         on_select=open_class,
         selection_mode="single-row",
         column_config={
-            "Accuracy": st.column_config.ProgressColumn(
+            "Recall": st.column_config.ProgressColumn(
                 format="%.1f %%",
                 min_value=0,
                 max_value=100,
                 color=colour_of(evaluated.split),
-                help="Of the pictures of this class, the share that is recognised (recall).",
+                help="Of the images of this class, the share that is recognised.",
             ),
-            "Accuracy ±": st.column_config.NumberColumn(
+            "Recall ±": st.column_config.NumberColumn(
                 format="%+.1f", help="Percentage points above or below the one compared with."
             ),
             "Precision": st.column_config.ProgressColumn(
@@ -54,19 +54,21 @@ def class_table(run: Run, evaluated: EvaluatedImages, names: list[str]) -> None:
                 min_value=0,
                 max_value=100,
                 color=colour_of(evaluated.split),
-                help="Of the pictures taken for this class, the share that belongs to it.",
+                help="Of the images predicted as this class, the share that belongs to it.",
             ),
             "Precision ±": st.column_config.NumberColumn(
                 format="%+.1f", help="Percentage points above or below the one compared with."
             ),
-            "F1": st.column_config.NumberColumn(format="%.1f %%", help="The harmonic mean of accuracy (recall) and precision."),
+            "F1": st.column_config.NumberColumn(format="%.1f %%", help="The harmonic mean of recall and precision."),
             "F1 ±": st.column_config.NumberColumn(format="%+.1f", help="Percentage points above or below the one compared with."),
-            "Pictures": st.column_config.NumberColumn(format="localized"),
-            "95 % CI": st.column_config.TextColumn(help="95 % confidence interval (Wilson): few pictures say little."),
-            "Precision, 95 % CI": st.column_config.TextColumn(help="95 % confidence interval (Wilson)."),
+            "Images": st.column_config.NumberColumn(format="localized"),
+            "Recall, 95 % CI": st.column_config.TextColumn(
+                help="95 % confidence interval of the recall (Wilson): few images say little."
+            ),
+            "Precision, 95 % CI": st.column_config.TextColumn(help="95 % confidence interval of the precision (Wilson)."),
         },
     )
-    st.caption(f"Mean of the classes: {_means(report.macro)}. Weighted by their pictures: {_means(report.weighted)}.")
+    st.caption(f"Mean of the classes: {_means(report.macro)}. Weighted by their images: {_means(report.weighted)}.")
     st.download_button("Download as CSV", as_csv(report), "classes.csv", "text/csv", key="classes-csv", on_click="ignore")
 
 
@@ -76,7 +78,7 @@ def say_overall(report: ClassReport, evaluated: EvaluatedImages, names: list[str
     if top:
         among = f" In **{percent(top.value, 2)}** the true class is among the three likeliest (top-3 accuracy)."
     st.markdown(
-        f"**{percent(accuracy.value, 2)}** right overall; on all pictures of this kind it would be right in {percent(accuracy.low, 1)} to "
+        f"**{percent(accuracy.value, 2)}** right overall; on all images of this kind it would be right in {percent(accuracy.low, 1)} to "
         f"{percent(accuracy.high, 1)} (95 % confidence interval).{among}"
     )
 
@@ -108,11 +110,11 @@ def against(run: Run, evaluated: EvaluatedImages, names: list[str]) -> ClassRepo
         st.caption(escaped(str(error)))
         return None
     if found is None or not set(their_names) & set(names):
-        st.caption("It was not judged yet." if found is None else "It knows none of these classes.")
+        st.caption("It was not evaluated yet." if found is None else "It knows none of these classes.")
         return None
     if not are_of_the_same_images(run, evaluated, other, found):
         st.caption(
-            f"It was evaluated on other pictures ({len(found.labels):,}, here {len(evaluated.labels):,}): some of the difference may be theirs."
+            f"It was evaluated on other images ({len(found.labels):,}, here {len(evaluated.labels):,}): some of the difference may be theirs."
         )
     return class_report(found.labels, found.predictions.predicted, their_names)
 
@@ -131,7 +133,7 @@ def table_rows(report: ClassReport, before: ClassReport | None) -> list[dict]:
     for row in report.rows:
         was = earlier.get(row.name)
         figures = {
-            "Accuracy": (row.recall.value, was and was.recall.value),
+            "Recall": (row.recall.value, was and was.recall.value),
             "Precision": (row.precision.value, was and was.precision.value),
             "F1": (row.f1, was and was.f1),
         }
@@ -140,9 +142,9 @@ def table_rows(report: ClassReport, before: ClassReport | None) -> list[dict]:
             cells[name] = 100 * now
             if before:
                 cells[f"{name} ±"] = None if then is None else round(100 * (now - then), 6)
-        share = {"Accuracy": row.recall, "Precision": row.precision}
-        cells |= {f"{name} between": _between(of.low, of.high) for name, of in share.items()}
-        rows.append(cells | {"Pictures": row.support})
+        share = {"Recall": row.recall, "Precision": row.precision}
+        cells |= {f"{name}, 95 % CI": _between(of.low, of.high) for name, of in share.items()}
+        rows.append(cells | {"Images": row.support})
     return rows
 
 
@@ -151,4 +153,4 @@ def _between(low: float, high: float) -> str:
 
 
 def _means(means: Means) -> str:
-    return f"accuracy {percent(means.recall)}, precision {percent(means.precision)}, F1 {percent(means.f1)}"
+    return f"recall {percent(means.recall)}, precision {percent(means.precision)}, F1 {percent(means.f1)}"

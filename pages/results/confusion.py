@@ -1,4 +1,4 @@
-"""Results by pairs of classes: which is taken for which, with the pictures behind every cell."""
+"""Results by pairs of classes: which is taken for which, with the images behind every cell."""
 
 import numpy as np
 import streamlit as st
@@ -19,7 +19,7 @@ ORDERS = {"given": "As given", "similar": "Confused classes side by side"}
 
 
 def confusion(run: Run, evaluated: EvaluatedImages, names: list[str]) -> None:
-    """The matrix; a click on a cell shows its pictures."""
+    """The matrix; a click on a cell shows its images."""
     labels, predicted = evaluated.labels, evaluated.predictions.predicted
     pairs = most_confused_pairs(labels, predicted, MOST_CONFUSED)
     if pairs:
@@ -29,7 +29,7 @@ def confusion(run: Run, evaluated: EvaluatedImages, names: list[str]) -> None:
             + "."
         )
     else:
-        st.markdown("No picture was predicted as another class.")
+        st.markdown("No image was predicted as another class.")
     classes = np.arange(len(names))
     if len(names) > MOST_CLASSES:
         classes = most_mistaken(labels, predicted, len(names), MOST_CLASSES)
@@ -48,7 +48,7 @@ def confusion(run: Run, evaluated: EvaluatedImages, names: list[str]) -> None:
     )
 
     st.caption(
-        "Rows are true classes. Click a cell to see its pictures, the name of a row or a column for all of it; under Pictures, both classes are "
+        "Rows are true classes. Click a cell to see its images, the name of a row or a column for all of it; under Images, both classes are "
         "chosen from lists as well."
     )
     live_chart(

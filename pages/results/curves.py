@@ -1,4 +1,4 @@
-"""Results over the run: its curves, and some of the pictures it is evaluated on."""
+"""Results over the run: its curves, and some of the images it is evaluated on."""
 
 import streamlit as st
 
@@ -17,11 +17,11 @@ def curves(run: Run, history: History) -> None:
     left, right = st.columns(2)
     with left:
         st.markdown("**Loss**")
-        live_chart(figures.loss_curve(history), key=f"results-loss-{run.id}", alt="Loss over the training pictures seen")
+        live_chart(figures.loss_curve(history), key=f"results-loss-{run.id}", alt="Loss over the training images seen")
     with right:
         st.markdown("**Accuracy**")
         live_chart(
-            figures.accuracy_curve(history), key=f"results-accuracy-{run.id}", alt="Accuracy over the training pictures seen"
+            figures.accuracy_curve(history), key=f"results-accuracy-{run.id}", alt="Accuracy over the training images seen"
         )
 
 
@@ -29,7 +29,7 @@ def sample_images(run: Run, epoch: int, names: list[str]) -> None:
     found = samples(workspace(), run, epoch)
     if not found:
         return
-    st.subheader("Pictures it was evaluated on")
+    st.subheader("Images it was evaluated on")
     with st.container(horizontal=True, gap="medium"):
         for sample in found:
             with st.container(width=150, gap="small"):

@@ -1,4 +1,4 @@
-"""The course of the training seen at one epoch after the other: classes, confusions, chosen pictures and the first layer's filters."""
+"""The course of the training seen at one epoch after the other: classes, confusions, chosen images and the first layer's filters."""
 
 import numpy as np
 import streamlit as st
@@ -36,9 +36,9 @@ def epoch_machine(run: Run, evaluated: EvaluatedImages, names: list[str]) -> Non
     labels, predicted = evaluated.labels, evaluated.predictions.predicted
     left, right = st.columns(2, gap="large")
     with left:
-        st.markdown("**Accuracy of each class**")
+        st.markdown("**Recall of each class**")
         figure = class_bars(labels, predicted, names, classes, evaluated.split)
-        alt = "Accuracy of each class after this epoch"
+        alt = "Recall of each class after this epoch"
         live_chart(figure, key=f"epoch-classes-{run.id}", alt=alt, on_click=show_images)
     with right:
         st.markdown("**Confusions**")
@@ -69,21 +69,21 @@ def _mistaken_at_last(run: Run, evaluated: EvaluatedImages, num_classes: int) ->
 def pinned(run: Run, evaluated: EvaluatedImages, names: list[str]) -> None:
     store = images_of(workspace(), run, evaluated)
     if store is None:
-        st.info("The pictures that this run was evaluated on are no longer on this machine; its figures stay.")
+        st.info("The images that this run was evaluated on are no longer on this machine; its figures stay.")
         return
     places = pins_of(run, len(evaluated.labels))
-    st.markdown("**Pinned pictures**" if places else "**Some of the pictures**")
+    st.markdown("**Pinned images**" if places else "**Some of the images**")
     if not places:
-        st.caption("Open any picture and pin it to follow it here.")
+        st.caption("Open any image and pin it to follow it here.")
         places = spread(len(evaluated.labels), NUM_SAMPLES)
     _, height, width = store.meta.shape
     image_grid(
         [tile(store, evaluated, names, place, with_truth=True) for place in places],
         key=f"pinned-{run.id}",
-        label="Pinned pictures",
+        label="Pinned images",
         side_px=110,
         ratio=width / height,
-        on_open=lambda place: st.session_state.update({"open-judged": place}),
+        on_open=lambda place: st.session_state.update({"open-evaluated": place}),
     )
     open_image(run, evaluated, names, places)
 
@@ -99,14 +99,12 @@ def first_layer(run: Run, evaluated: EvaluatedImages) -> None:
 
 
 def how_learned(run: Run, evaluated: EvaluatedImages) -> None:
-    st.markdown("**When the pictures were learned**")
+    st.markdown("**When the images were learned**")
     learning = learning_until(run, evaluated)
     if not learning.epochs:
         st.caption("Nothing has been learned yet: move on by an epoch.")
         return
-    live_chart(
-        learning_histogram(learning), key=f"learned-{run.id}", alt="Pictures by the epoch after which they were right first"
-    )
+    live_chart(learning_histogram(learning), key=f"learned-{run.id}", alt="Images by the epoch after which they were right first")
     counts = {kind: int(learning.of_kind(kind).sum()) for kind in ("early", "late", "forgotten", "never")}
     total = len(evaluated.labels)
     st.caption(
@@ -116,5 +114,5 @@ def how_learned(run: Run, evaluated: EvaluatedImages) -> None:
                 counts.items(), ("learned early", "learned late", "forgotten at times", "never right"), strict=True
             )
         )
-        + ". Each kind can be chosen under Pictures."
+        + ". Each kind can be chosen under Images."
     )

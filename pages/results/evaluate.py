@@ -47,7 +47,7 @@ def evaluation_choice(run: Run) -> None:
 
 
 def evaluate_form(run: Run, key: str) -> None:
-    """Checkpoint, set and split to judge. Done at the top of the page by its next run."""
+    """Checkpoint, set and split to evaluate. Done at the top of the page by its next run."""
     titles = checkpoint_titles(run)
     if not titles:
         st.caption("There is no checkpoint yet to evaluate.")
@@ -60,14 +60,14 @@ def evaluate_form(run: Run, key: str) -> None:
         ["", *others],
         format_func=lambda name: _title(name or own),
         key=f"{key}-dataset-{run.id}",
-        help="Another set can be used if the network knows its classes: they are matched by name, and its pictures brought to the network's size.",
+        help="Another set can be used if the network knows its classes: they are matched by name, and its images brought to the network's size.",
     )
     splits = _splits(run, dataset)
     split = st.selectbox(
         "Split",
         splits,
         index=splits.index("validation") if "validation" in splits else max(0, len(splits) - 2),
-        format_func=lambda name: "all pictures" if name == ALL else name,
+        format_func=lambda name: "all images" if name == ALL else name,
         key=f"{key}-split-{dataset}-{run.id}",
     )
     if st.button("Evaluate", key=f"{key}-now"):
@@ -94,9 +94,9 @@ def in_short(evaluation: Evaluation) -> str:
 def said_of(evaluation: Evaluation) -> str:
     """In a sentence, as Markdown."""
     about = evaluation.about
-    left_out = f" {about.left_out:,} pictures of classes that it does not know were left out." if about.left_out else ""
+    left_out = f" {about.left_out:,} images of classes that it does not know were left out." if about.left_out else ""
     return (
-        f"{about.checkpoint} on {about.num_pictures:,} pictures, {about.split} of {escaped(about.title)}: **{percent(about.accuracy, 2)}** right, "
+        f"{about.checkpoint} on {about.num_pictures:,} images, {about.split} of {escaped(about.title)}: **{percent(about.accuracy, 2)}** right, "
         f"loss {about.loss:.4f}.{left_out}"
     )
 

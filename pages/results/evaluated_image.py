@@ -1,4 +1,4 @@
-"""One evaluated picture, large: all that is said of it, its course over the epochs, and what can be done with it."""
+"""One evaluated image, large: all that is said of it, its course over the epochs, and what can be done with it."""
 
 from collections.abc import Sequence
 
@@ -25,24 +25,24 @@ MOST_CLASSES = 20  # of the bars
 
 
 def open_image(run: Run, evaluated: EvaluatedImages, names: list[str], among: Sequence[int]) -> None:
-    """Shows the picture that was clicked large, its neighbours among these a click away."""
-    position = st.session_state.pop("open-judged", None)
+    """Shows the image that was clicked large, its neighbours among these a click away."""
+    position = st.session_state.pop("open-evaluated", None)
     if position is not None and 0 <= position < len(evaluated.labels):
         among = list(among) if position in among else [position]  # a run that trains may have learned it meanwhile
-        begin_at("judged-shown", among.index(position))
+        begin_at("evaluated-shown", among.index(position))
         one_image(run, evaluated, names, among, learning_until(run, evaluated))
 
 
-@st.dialog("Picture", width="large", on_dismiss="rerun")
+@st.dialog("Image", width="large", on_dismiss="rerun")
 def one_image(run: Run, evaluated: EvaluatedImages, names: list[str], among: Sequence[int], learning: Learning | None) -> None:
-    position = int(among[one_of(len(among), "judged-shown")])
+    position = int(among[one_of(len(among), "evaluated-shown")])
     st.session_state[f"looked-at-{run.id}"] = position
     index = int(evaluated.indices[position])
     store = images_of(workspace(), run, evaluated)
     image = image_at(store, index, names[evaluated.labels[position]])
     left, right = st.columns([3, 2])
     with left:
-        large_image(store, index, key="judged-picture", alt=image.file, height_share=0.5)
+        large_image(store, index, key="evaluated-picture", alt=image.file, height_share=0.5)
         width, height = store.sizes[index].tolist()
         predicted = escaped(names[int(evaluated.predictions.predicted[position])])
         st.markdown(
@@ -55,7 +55,7 @@ def one_image(run: Run, evaluated: EvaluatedImages, names: list[str], among: Seq
     if evaluated.evaluation is None:
         pin_button(run, position, len(evaluated.labels))
     if st.button(
-        "Look inside", key=f"look-inside-{position}", help="Activations, filters and evidence for this picture.", on_click=_inside
+        "Look inside", key=f"look-inside-{position}", help="Activations, filters and evidence for this image.", on_click=_inside
     ):
         st.rerun()
     what_to_do(run, evaluated, store, index, position)
@@ -77,7 +77,7 @@ def probabilities(run: Run, evaluated: EvaluatedImages, image, position: int) ->
     fewer = f", its {MOST_CLASSES} likeliest classes" if len(said.class_names) > MOST_CLASSES else ""
     st.caption(f"Prediction of {checkpoint.name}{fewer}.{doubt}")
     bars = figures.probability_bars(said.top(MOST_CLASSES))
-    st.plotly_chart(bars, key=f"judged-bars-{position}", config={"displayModeBar": False})
+    st.plotly_chart(bars, key=f"evaluated-bars-{position}", config={"displayModeBar": False})
 
 
 def prediction_history_chart(run: Run, learning: Learning, position: int) -> None:
@@ -86,7 +86,7 @@ def prediction_history_chart(run: Run, learning: Learning, position: int) -> Non
     if len(found.epochs) < 2:
         return
     chart = figures.image_history(found.epochs, found.probability, found.is_right)
-    st.plotly_chart(chart, key=f"judged-history-{position}", config={"displayModeBar": False})
+    st.plotly_chart(chart, key=f"evaluated-history-{position}", config={"displayModeBar": False})
     at, forgotten = int(learning.learned_at[position]), int(learning.forgotten[position])
     times = {0: "and never forgotten", 1: "and forgotten once"}.get(forgotten, f"and forgotten {forgotten} times")
     by_chance = "Correct by chance before training. " if found.epochs[0] == 0 and found.is_right[0] else ""
@@ -100,19 +100,19 @@ def pin_button(run: Run, position: int, total: int) -> None:
         key=f"pin-{position}",
         on_click=unpin if is_pinned else pin,
         args=(run, position, total),
-        help="Pinned pictures are followed from epoch to epoch under Epochs.",
+        help="Pinned images are followed from epoch to epoch under Epochs.",
     )
 
 
 def what_to_do(run: Run, evaluated: EvaluatedImages, store: ImageStore, index: int, position: int) -> None:
-    """Relabel, leave out, flag: in the set that the picture is of."""
+    """Relabel, leave out, flag: in the set that the image is of."""
     dataset = dataset_of(run, evaluated)
     if not is_still_its_set(workspace(), dataset, store):
-        st.caption("The set of this name holds other pictures by now, so nothing can be changed about them from here.")
+        st.caption("The set of this name holds other images by now, so nothing can be changed about them from here.")
         return
     st.caption("Changes are kept with the set, and new runs use them; this run stays as it is.")
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        edit_buttons(dataset, Browser(store, current_edits(workspace(), dataset)), [index], f"judged-{position}")
+        edit_buttons(dataset, Browser(store, current_edits(workspace(), dataset)), [index], f"evaluated-{position}")
     last_action(dataset)
     train_again(run, key="train-again-from-picture")
 

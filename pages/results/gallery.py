@@ -1,4 +1,4 @@
-"""The pictures behind the numbers: chosen by what the network made of them."""
+"""The images behind the numbers: chosen by what the network made of them."""
 
 import streamlit as st
 
@@ -33,7 +33,7 @@ CHOICES = {
     "forgotten": "Forgotten at times",
     "never": "Never learned",
 }
-LEARNED = ("early", "late", "forgotten", "never")  # known of the pictures that were evaluated after each epoch
+LEARNED = ("early", "late", "forgotten", "never")  # known of the images that were evaluated after each epoch
 EXPLAINED = {
     "highest loss": "Those whose true class was given the least probability come first.",
     "certain and wrong": "The surest mistakes come first: often wrong labels.",
@@ -49,7 +49,7 @@ EXPLAINED = {
 def gallery(run: Run, evaluated: EvaluatedImages, names: list[str]) -> None:
     store = images_of(workspace(), run, evaluated)
     if store is None:
-        st.info("The pictures that this run was evaluated on are no longer on this machine; its figures stay.")
+        st.info("The images that this run was evaluated on are no longer on this machine; its figures stay.")
         return
     train_again(run, key="train-again")
     learning = learning_until(run, evaluated)
@@ -58,13 +58,13 @@ def gallery(run: Run, evaluated: EvaluatedImages, names: list[str]) -> None:
     if text := EXPLAINED.get(wanted.choice):
         st.caption(text)
     if not len(found):
-        st.info("No picture fits. Choose another kind, class or epoch.")
+        st.info("No image fits. Choose another kind, class or epoch.")
         return
     pages = (len(found) + PAGE - 1) // PAGE
     page = 1
     if pages > 1:
         page = st.number_input("Page", 1, pages, 1, key=f"gallery-page-{wanted}-{evaluated.epoch}", width=160)
-    st.caption(f"{len(found):,} of {len(evaluated.labels):,} pictures")
+    st.caption(f"{len(found):,} of {len(evaluated.labels):,} images")
     shown = found[(page - 1) * PAGE : page * PAGE].tolist()
     dataset = dataset_of(run, evaluated)
     browser = None
@@ -74,10 +74,10 @@ def gallery(run: Run, evaluated: EvaluatedImages, names: list[str]) -> None:
     image_grid(
         [tile(store, evaluated, names, position, browser=browser) for position in shown],
         key=f"gallery-{run.id}",
-        label="Evaluated pictures",
+        label="Evaluated images",
         side_px=110,
         ratio=width / height,
-        on_open=lambda position: st.session_state.update({"open-judged": position}),
+        on_open=lambda position: st.session_state.update({"open-evaluated": position}),
     )
     open_image(run, evaluated, names, found)
 
@@ -111,7 +111,7 @@ def tile(
     with_truth: bool = False,
     browser: Browser | None = None,
 ) -> Tile:
-    """with_truth: the probability of the true class also where another was predicted. browser: for what was done to the picture since."""
+    """with_truth: the probability of the true class also where another was predicted. browser: for what was done to the image since."""
     predicted, true = int(evaluated.predictions.predicted[position]), int(evaluated.labels[position])
     index = int(evaluated.indices[position])
     mark = "✓" if predicted == true else "✗"

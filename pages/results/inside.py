@@ -1,4 +1,4 @@
-"""A look inside: what a checkpoint's network makes of one picture, where it finds the evidence, and its filters."""
+"""A look inside: what a checkpoint's network makes of one image, where it finds the evidence, and its filters."""
 
 import random
 from collections.abc import Sequence
@@ -58,9 +58,9 @@ def inside(run: Run, evaluated: EvaluatedImages, names: list[str]) -> None:
 def chosen_image(run: Run, evaluated: EvaluatedImages, names: list[str]) -> Image.Image | None:
     """One of the evaluated ones, or one from outside."""
     source = st.segmented_control(
-        "Picture from",
-        ["Evaluated pictures", "Upload"],
-        default="Evaluated pictures",
+        "Image from",
+        ["Evaluated images", "Upload"],
+        default="Evaluated images",
         key="inside-source",
         required=True,
         label_visibility="collapsed",
@@ -72,7 +72,7 @@ def chosen_evaluated(run: Run, evaluated: EvaluatedImages, names: list[str]) -> 
     total, store = len(evaluated.labels), images_of(workspace(), run, evaluated)
     if store is None or not total:
         st.info(
-            "The pictures that this run was evaluated on are no longer on this machine. Upload one to look inside all the same."
+            "The images that this run was evaluated on are no longer on this machine. Upload one to look inside all the same."
         )
         return None
     state, box = st.session_state, f"inside-number-{run.id}"
@@ -84,7 +84,7 @@ def chosen_evaluated(run: Run, evaluated: EvaluatedImages, names: list[str]) -> 
     state[box] = at + 1
     with st.container(horizontal=True, vertical_alignment="bottom"):
         st.number_input(
-            "Picture",
+            "Image",
             1,
             total,
             key=box,
@@ -104,7 +104,7 @@ def what_it_says(said: Prediction) -> None:
     seen, bars = st.columns([1, 2])
     with seen:
         _, height, width = said.seen.shape
-        show(array_to_image(said.seen), "The picture as the network sees it", f"What the network sees: {width} × {height} pixels")
+        show(array_to_image(said.seen), "The image as the network sees it", f"What the network sees: {width} × {height} pixels")
     with bars:
         st.plotly_chart(
             probability_bars(said.top(TOP_K)), key="inside-bars", config={"displayModeBar": False}, alt="Likeliest classes"
@@ -130,7 +130,7 @@ def evidence(
         layer = layer_of_evidence(layers)
     st.caption(
         f"{escaped(said.class_names[target])} gets {percent(float(said.probabilities[target]))}. Orange speaks for this class, blue against it; "
-        "the strongest place of each picture is opaque."
+        "the strongest place of each image is opaque."
     )
     left, right = st.columns(2)
     with left:
@@ -202,7 +202,7 @@ def covering(run: Run, checkpoint: Checkpoint, said: Prediction, target: int) ->
         request = occlusion_request(run, checkpoint, said.seen, how)
         if st.button(f"Cover {saliency.num_windows(height, width, patch, stride):,} squares", key="inside-cover"):
             do(lambda: begin(request))
-        st.caption("Shows by how much the probability falls when a square is covered. The picture is evaluated once for each.")
+        st.caption("Shows by how much the probability falls when a square is covered. The image is evaluated once for each.")
         work_on(going_on_for("occlusion", run) or request)
         return
     show_covered(said, target, fall, patch)
@@ -241,7 +241,7 @@ def what_a_layer_does(model: object, spec: NetworkSpec, layers: Sequence[Layer],
         format_func=lambda i: titled(layers[i]),
         key=f"inside-layer-{layers_id(layers)}",
         width=480,
-        help="In the order in which a picture passes them.",
+        help="In the order in which an image passes them.",
     )
     layer = layers[place]
     left, right = st.columns(2)
@@ -300,7 +300,7 @@ def show_filters(model: object, spec: NetworkSpec, layer: Layer) -> None:
     count, _, height, width = found.values.shape
     st.image(figures.filters_montage(found.values), output_format="PNG", alt=f"Filters of {layer.path}")
     shown = f"The first {figures.MOST_TILES} of {count:,} filters" if count > figures.MOST_TILES else counted(count, "filter")
-    scale = "in the picture's colours, mid grey is 0" if found.is_colour else "0 is mid grey, light is above it, dark below"
+    scale = "in the image's colours, mid grey is 0" if found.is_colour else "0 is mid grey, light is above it, dark below"
     st.caption(
         f"{shown} of {width} × {height} weights on {counted(found.num_inputs, 'input channel')}; {scale}, all on one scale."
     )

@@ -1,4 +1,4 @@
-"""A map of the evaluated pictures: those that are alike to the network lie together."""
+"""A map of the evaluated images: those that are alike to the network lie together."""
 
 import numpy as np
 import streamlit as st
@@ -24,18 +24,18 @@ from pages.shared.session import workspace
 from pages.shared.text import escaped
 from pages.shared.work import begin, going_on_for, is_going_on, work_on
 
-AT_ONCE_PIXELS = 300_000  # of all pictures together: well within a second, so that it needs no job
-QUICK_PIXELS = 6_000_000  # of all pictures together: a few seconds for the networks that fit them
+AT_ONCE_PIXELS = 300_000  # of all images together: well within a second, so that it needs no job
+QUICK_PIXELS = 6_000_000  # of all images together: a few seconds for the networks that fit them
 SAMPLES = (500, 1_000, 2_000, MOST_POINTS)
 
 
 def embedding_map(run: Run, evaluated: EvaluatedImages, names: list[str]) -> None:
     store = images_of(workspace(), run, evaluated)
     if store is None:
-        st.info("The pictures that this run was evaluated on are no longer on this machine; its figures stay.")
+        st.info("The images that this run was evaluated on are no longer on this machine; its figures stay.")
         return
     if len(evaluated.labels) < FEWEST_POINTS:
-        st.info(f"A map needs at least {FEWEST_POINTS} evaluated pictures, there are {len(evaluated.labels)}.")
+        st.info(f"A map needs at least {FEWEST_POINTS} evaluated images, there are {len(evaluated.labels)}.")
         return
     with st.container(horizontal=True, vertical_alignment="bottom"):
         checkpoint = checkpoint_choice(run, evaluated, "map")
@@ -77,13 +77,13 @@ def embedding_map(run: Run, evaluated: EvaluatedImages, names: list[str]) -> Non
 
 
 def sample_choice(store: ImageStore, total: int) -> int:
-    """How many pictures at most; fewer of large ones, unless more are asked for."""
+    """How many images at most; fewer of large ones, unless more are asked for."""
     if total <= SAMPLES[0]:
         return MOST_POINTS
     options = [count for count in SAMPLES if count < total] + ([MOST_POINTS] if total < MOST_POINTS else [])
     usual = max((count for count in options if min(count, total) * pixels(store) <= QUICK_PIXELS), default=options[0])
     return st.selectbox(
-        "Pictures",
+        "Images",
         options,
         index=options.index(usual),
         key=f"map-most-{store.path.name}",
@@ -99,16 +99,16 @@ def pixels(store: ImageStore) -> int:
 def worked_out(
     run: Run, checkpoint: Checkpoint, store: ImageStore, evaluated: EvaluatedImages, most: int, inputs: Inputs
 ) -> Points | None:
-    """The network passes over the pictures: here where that takes a moment, as a job where it takes seconds, else when asked to."""
+    """The network passes over the images: here where that takes a moment, as a job where it takes seconds, else when asked to."""
     count = min(most, len(evaluated.labels))
     if count * pixels(store) <= AT_ONCE_PIXELS:
         return points_for(run, checkpoint, store, evaluated.indices, most)
     request = map_request(run, checkpoint, evaluated, most, with_tsne=False)
     if is_begun(request, by_itself=count * pixels(store) <= QUICK_PIXELS):
         return None
-    if st.button(f"Make a map of {count:,} pictures", type="primary", key="make-map"):
+    if st.button(f"Make a map of {count:,} images", type="primary", key="make-map"):
         do(lambda: begin(request))
-    st.caption("The network passes over each picture once. For pictures of this size that takes a while; the map is kept.")
+    st.caption("The network passes over each image once. For images of this size that takes a while; the map is kept.")
     return kept_points(run, inputs)
 
 
@@ -159,7 +159,7 @@ def colours(labels: np.ndarray, predicted: np.ndarray, names: list[str]) -> list
 
 def say_what_it_is(projection: str, points: Points, total: int) -> None:
     count = len(points.positions)
-    which = f"All {total:,} evaluated pictures" if count == total else f"{count:,} of {total:,} evaluated pictures, evenly taken"
+    which = f"All {total:,} evaluated images" if count == total else f"{count:,} of {total:,} evaluated images, evenly taken"
     if projection == "PCA":
         how = f"PCA: the two directions in which they differ most, {percent(float(points.explained[:2].sum()), 0)} of all differences."
     else:
@@ -171,7 +171,7 @@ def say_what_it_is(projection: str, points: Points, total: int) -> None:
     )
     st.caption(
         f"{which}, placed by the {points.num_features:,} features that the network's last layer gets. {how}{thinned} "
-        "Point at one to see its picture, click to open it; without a mouse, the same pictures are under Pictures."
+        "Point at one to see its image, click to open it; without a mouse, the same images are under Images."
     )
 
 
@@ -185,8 +185,8 @@ def show(run, store, evaluated, points, places, groups, axes, key, names) -> Non
     live_chart(
         figures.points_map(places, groups, ids, words, axes),
         key=key,
-        alt=f"Map of {len(places):,} evaluated pictures by what the network makes of them",
-        on_pick=lambda position: st.session_state.update({"open-judged": position}),
+        alt=f"Map of {len(places):,} evaluated images by what the network makes of them",
+        on_pick=lambda position: st.session_state.update({"open-evaluated": position}),
         images=image_url(store.path.name, 0).removesuffix("0"),
     )
     open_image(run, evaluated, names, range(len(evaluated.labels)))

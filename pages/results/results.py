@@ -1,4 +1,4 @@
-"""Results: of any run, live or ended: overall figures, curves, classes, confusion, and evaluated pictures."""
+"""Results: of any run, live or ended: overall figures, curves, classes, confusion, and evaluated images."""
 
 import streamlit as st
 
@@ -33,7 +33,7 @@ VIEWS = {
     "Epochs": epoch_machine,
     "Classes": class_table,
     "Confusion": confusion,
-    "Pictures": gallery,
+    "Images": gallery,
     "Calibration": calibration,
     "Explain": inside,
     "Embedding map": embedding_map,
@@ -105,7 +105,7 @@ def results(run: Run, shown_state: str) -> None:
         return
     evaluated = kept or evaluated_after(run, chosen_epoch(run, [row.epoch for row in history.evaluations]))
     if evaluated is None:
-        st.warning("The record of this evaluation is missing from the run's folder; its classes and pictures can't be shown.")
+        st.warning("The record of this evaluation is missing from the run's folder; its classes and images can't be shown.")
     else:
         VIEWS[view](run, evaluated, names)
 
@@ -135,7 +135,7 @@ def overview(run: Run, history: History, status: Status) -> None:
         st.metric("Epochs", f"{last.epoch:,} of {history.config(run.config).epochs:,}", width="content")
         st.metric("Time", duration(status.seconds), width="content")
     st.caption(
-        f"Evaluated on {history.started.num_evaluated:,} pictures of the {last.split} split of "
+        f"Evaluated on {history.started.num_evaluated:,} images of the {last.split} split of "
         f"{escaped(history.started.dataset)}, after epoch {last.epoch}.{edits_of_run(run)}"
     )
 

@@ -1,4 +1,4 @@
-"""How accuracy falls as the pictures get worse: rotated, shifted, blurred, noisy, too bright or dark, flat."""
+"""How accuracy falls as the images get worse: rotated, shifted, blurred, noisy, too bright or dark, flat."""
 
 import streamlit as st
 
@@ -23,7 +23,7 @@ SAMPLES = (200, 500, 2000, 10_000)
 def robustness(run: Run, evaluated: EvaluatedImages, names: list[str]) -> None:
     store = images_of(workspace(), run, evaluated)
     if store is None:
-        st.info("The pictures that this run was evaluated on are no longer on this machine, so nothing can be tried with them.")
+        st.info("The images that this run was evaluated on are no longer on this machine, so nothing can be tried with them.")
         return
     try:
         checkpoint = checkpoint_for(run, evaluated)
@@ -36,14 +36,14 @@ def robustness(run: Run, evaluated: EvaluatedImages, names: list[str]) -> None:
         st.session_state[f"bench-size-{total}"] = at_work.inputs["count"]
     with st.container(horizontal=True, vertical_alignment="bottom"):
         count = st.selectbox(
-            "Pictures",
+            "Images",
             sizes,
             index=min(1, len(sizes) - 1),
             format_func="{:,}".format,
             key=f"bench-size-{total}",
             persist_state="session",
             width=160,
-            help="A sample, spread evenly over the evaluated pictures. Each is evaluated 31 times.",
+            help="A sample, spread evenly over the evaluated images. Each is evaluated 31 times.",
         )
         is_asked = st.button(f"Measure {checkpoint.name}", type="primary", key="measure-robustness")
         if st.session_state.get("bench-class") not in (ANY, *range(len(names))):
@@ -63,7 +63,7 @@ def robustness(run: Run, evaluated: EvaluatedImages, names: list[str]) -> None:
     measured = kept_robustness(run, checkpoint, store, evaluated, count)
     if measured is None:
         st.info(
-            "Every picture of the sample is made worse in six ways, at five strengths each, and judged again. What comes out is kept with the run."
+            "Every image of the sample is made worse in six ways, at five strengths each, and evaluated again. What comes out is kept with the run."
         )
         return
     say(measured)
@@ -88,9 +88,9 @@ def say(measured: Robustness) -> None:
     corruption = CORRUPTIONS[name]
     strongest = f"{corruption.strengths[-1]:g}{corruption.unit}"
     st.markdown(
-        f"As they are, **{percent(measured.accuracy(name)[0])}** of {measured.num_pictures:,} pictures are right. What costs most is "
+        f"As they are, **{percent(measured.accuracy(name)[0])}** of {measured.num_pictures:,} images are right. What costs most is "
         f"**{corruption.title.lower()}**: at the strongest ({strongest}) {percent(measured.accuracy(name)[-1])} are left."
     )
     st.caption(
-        "The strong line is all pictures, each faint one a class. Under each chart the first picture, from as it is to the strongest."
+        "The strong line is all images, each faint one a class. Under each chart the first image, from as it is to the strongest."
     )

@@ -59,7 +59,7 @@ def examine(file, path: str) -> None:
         with st.spinner("Examining the file"), on_disk(file, path) as (found, name):
             loaded = load_file(workspace(), found, name, config, name=name if kind != "run" else "")
         if kind != "run":
-            launcher().enqueue(loaded.run)  # judged at once, so that it has results
+            launcher().enqueue(loaded.run)  # evaluated at once, so that it has results
         st.session_state["loads"] = st.session_state.get("loads", 0) + 1
         st.session_state["loaded-notes"] = loaded.notes
         go_to("run/run.py", loaded.run)

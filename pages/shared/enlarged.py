@@ -1,4 +1,4 @@
-"""Small pictures shown large enough to see, without blurring their pixels."""
+"""Small images shown large enough to see, without blurring their pixels."""
 
 from PIL import Image
 

@@ -21,7 +21,7 @@ def in_words(text: str) -> str:
 
 
 def escaped(text: str) -> str:
-    """Text from outside as Markdown that shows it and does nothing: no links, pictures, colours or formulas."""
+    """Text from outside as Markdown that shows it and does nothing: no links, images, colours or formulas."""
     text = re.sub(r"([\\`*_{}\[\]()<>#+\-.!|~$:&])", r"\\\1", text)
     # addresses become links by themselves; an invisible joiner within keeps them text
     return re.sub(r"(?i)(www|ftp|https?|mailto|@)", "\\1\u2060", text)

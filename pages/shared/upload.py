@@ -1,4 +1,4 @@
-"""One picture from outside, uploaded to be looked at by a network."""
+"""One image from outside, uploaded to be looked at by a network."""
 
 import streamlit as st
 from PIL import Image
@@ -12,10 +12,10 @@ SUFFIXES = ["png", "jpg", "jpeg", "webp", "bmp", "gif", "tif", "tiff", "ppm", "p
 
 
 def uploaded_image(key: str) -> Image.Image | None:
-    """The picture once it is there and can be read; what is missing or wrong is said."""
-    file = st.file_uploader("Picture", type=SUFFIXES, key=key, max_upload_size=MOST_MB)
+    """The image once it is there and can be read; what is missing or wrong is said."""
+    file = st.file_uploader("Image", type=SUFFIXES, key=key, max_upload_size=MOST_MB)
     if file is None:
-        st.info("Choose a picture. It stays on this machine.")
+        st.info("Choose an image. It stays on this machine.")
         return None
     try:
         return decode_image(file.getvalue())

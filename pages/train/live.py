@@ -161,7 +161,7 @@ def _panel(run: Run, shown_state: str, every: float | None) -> None:
         live_chart(figures.lr_curve(history, x, log), key=f"lr-{run.id}", alt="Learning rate over the course of the run")
     with right:
         when = f"after epoch {history.evaluations[-1].epoch}" if history.evaluations[-1].epoch else "before training"
-        st.markdown(f"**Accuracy of each class**, {when}")
+        st.markdown(f"**Recall of each class**, {when}")
         class_accuracy_table(history.evaluations[-1], history.started.class_names)
     for number, row in list(enumerate(history.changes, start=1))[-SHOWN_CHANGES:]:
         st.caption(f"**{number}** &nbsp; Step {row.step:,}: {escaped(change_in_words(row))}.")
@@ -228,8 +228,8 @@ def _figures_row(run: Run, status: Status, history: History) -> None:
     st.caption(
         f"Computed on {started.device} ({escaped(started.device_reason.rstrip('.'))}) in {started.precision} "
         f"({escaped(started.precision_reason.rstrip('.'))}). "
-        f"{large(started.num_parameters)} parameters, {started.num_train:,} training pictures, evaluated on {started.num_evaluated:,} "
-        f"pictures of the {started.evaluated_split} split."
+        f"{large(started.num_parameters)} parameters, {started.num_train:,} training images, evaluated on {started.num_evaluated:,} "
+        f"images of the {started.evaluated_split} split."
     )
 
 
@@ -241,7 +241,7 @@ def _recent(values: Sequence[float]) -> float | None:
 
 def class_accuracy_table(evaluation: dict[str, Any], class_names: Sequence[str]) -> None:
     rows = [
-        {"Class": name, "Accuracy": 100 * right / support if support else None, "Correct": right, "Pictures": support}
+        {"Class": name, "Recall": 100 * right / support if support else None, "Correct": right, "Images": support}
         for name, right, support in zip(class_names, evaluation.correct, evaluation.support, strict=True)
     ]
     st.dataframe(
@@ -251,8 +251,12 @@ def class_accuracy_table(evaluation: dict[str, Any], class_names: Sequence[str])
         height=min(38 + 35 * len(rows), 400),
         key="class-accuracy",
         column_config={
-            "Accuracy": st.column_config.ProgressColumn(
-                format="%.1f %%", min_value=0, max_value=100, color=figures.COLOURS[evaluation.split]
+            "Recall": st.column_config.ProgressColumn(
+                help="Of the images of this class, the share that is recognised.",
+                format="%.1f %%",
+                min_value=0,
+                max_value=100,
+                color=figures.COLOURS[evaluation.split],
             )
         },
     )

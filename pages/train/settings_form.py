@@ -195,7 +195,7 @@ def _base() -> TrainConfig:
 def _about(shown: TrainConfig) -> str:
     """Data and model in a sentence each."""
     name = shown.data.dataset
-    data = DATASETS[name].summary if name in DATASETS else "Your own pictures."
+    data = DATASETS[name].summary if name in DATASETS else "Your own images."
     return f"{data} {escaped(model_summary(shown.model))}"
 
 
@@ -270,7 +270,7 @@ def choose_dataset(name: str) -> None:
 
 
 def begin_with_set(name: str) -> None:
-    """Has the form stand for a training on this set, begun from the recipe made for it: for one's own pictures that for photographs."""
+    """Has the form stand for a training on this set, begun from the recipe made for it: for one's own images that for photographs."""
     state = _form_state()
     state.pop("start-from", None)
     state.pop("run", None)  # else the Train page would show a run that is still at work
@@ -313,7 +313,7 @@ def _transforms_choice(shown: TrainConfig) -> None:
         placeholder="as set below",
         on_change=_take_transforms,
         args=(key, presets),
-        help="How pictures are prepared and changed at random: compositions saved in the transform lab of the Data page.",
+        help="How images are prepared and changed at random: compositions saved in the transform lab of the Data page.",
     )
 
 
@@ -333,7 +333,7 @@ def _dataset_choice(shown: TrainConfig) -> None:
         "Data set",
         names,
         shown.data.dataset,
-        "The pictures to learn from. Your own are added on the Data page.",
+        "The images to learn from. Your own are added on the Data page.",
     )
 
 

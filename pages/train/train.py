@@ -52,7 +52,7 @@ def set_up() -> None:
     form, outlook = st.columns([3, 2], gap="large")
     with form:
         config = settings_form()
-        if st.button("Use your own pictures", key="own-pictures"):
+        if st.button("Use your own images", key="own-pictures"):
             st.switch_page("data/data.py")
     with outlook:
         if config:
@@ -108,14 +108,14 @@ def what_will_happen(plan: Plan, is_busy: bool) -> str:
     _, height, width = spec.shape
     words = [
         f"**{escaped(model_title(config.model))}** with {large(plan.model.num_parameters)} parameters learns {spec.num_classes} classes",
-        f"from **{plan.num_train:,} pictures** of {escaped(spec.title)} ({width} × {height} pixels),",
+        f"from **{plan.num_train:,} images** of {escaped(spec.title)} ({width} × {height} pixels),",
         f"{counted(config.epochs, 'epoch')} of {counted(plan.steps_per_epoch, 'step')}.",
-        f"After each epoch it is evaluated on {plan.num_evaluated:,} pictures of the **{config.data.evaluate_on}** split.",
+        f"After each epoch it is evaluated on {plan.num_evaluated:,} images of the **{config.data.evaluate_on}** split.",
     ]
     if spec.edits:
         words.append(f"The set is used **as you edited it**: {spec.edits}.")
     if not spec.is_ready:
-        words.append("The pictures are downloaded or read at this size first.")
+        words.append("The images are downloaded or read at this size first.")
     if is_busy:
         words.append("It waits until the training before it has ended.")
     else:

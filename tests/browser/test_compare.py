@@ -1,4 +1,4 @@
-"""Two runs compared by clicks: marked on the Runs page, their curves and the outcome seen, a fixed picture opened; also without a mouse."""
+"""Two runs compared by clicks: marked on the Runs page, their curves and the outcome seen, a fixed image opened; also without a mouse."""
 
 import re
 
@@ -66,7 +66,7 @@ def test_two_runs_marked_on_the_runs_page_are_compared_picture_by_picture(
     if len(comparison.broken):
         expect(tiles).to_have_count(min(60, len(comparison.broken)))
     else:
-        expect(page.get_by_text("No picture was broken")).to_be_visible()
+        expect(page.get_by_text("No image was broken")).to_be_visible()
 
 
 def test_runs_are_marked_and_compared_by_keyboard(page: Page, two: list[Run]) -> None:

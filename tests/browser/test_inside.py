@@ -1,4 +1,4 @@
-"""Look inside and the map by clicks: evidence for another class, a thumbnail under the pointer, t-SNE, a picture opened from its point."""
+"""Look inside and the map by clicks: evidence for another class, a thumbnail under the pointer, t-SNE, an image opened from its point."""
 
 import re
 

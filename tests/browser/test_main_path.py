@@ -80,7 +80,7 @@ def test_a_digit_drawn_with_the_mouse_is_recognised_and_stays_until_it_is_cleare
     expect(page.get_by_text("Draw with the mouse or a finger")).to_be_visible()
 
 
-def test_a_picture_of_the_set_is_uploaded_and_classified_as_it_was_judged(page: Page, server: Server, tmp_path: Path) -> None:
+def test_a_picture_of_the_set_is_uploaded_and_classified_as_it_was_evaluated(page: Page, server: Server, tmp_path: Path) -> None:
     workspace = open_workspace(server.home)
     page.goto("/")
     page.get_by_role("button", name="Train on digits now").click()
@@ -96,8 +96,8 @@ def test_a_picture_of_the_set_is_uploaded_and_classified_as_it_was_judged(page: 
     answer = page.locator(".st-key-answer-uploaded")
     expect(answer).to_contain_text(f"{100 * float(said.confidence[5]):.1f} %")
     expect(answer.locator("h2")).to_have_text(re.compile(f"^{said.predicted[5]}"))
-    page.locator("input[type=file]").set_input_files(files=[{"name": "x.png", "mimeType": "image/png", "buffer": b"no picture"}])
-    expect(page.get_by_text("not a picture in a format we read")).to_be_visible()
+    page.locator("input[type=file]").set_input_files(files=[{"name": "x.png", "mimeType": "image/png", "buffer": b"no image"}])
+    expect(page.get_by_text("not an image in a format we read")).to_be_visible()
 
 
 @pytest.mark.alone

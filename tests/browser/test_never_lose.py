@@ -18,7 +18,7 @@ from tests.browser.test_main_path import stop
 from tests.browser.test_server_end import start_by_click, trainer_of
 from tests.fixtures.waiting import until
 
-STEPS_PER_EPOCH = 938  # 60,000 pictures in batches of 64
+STEPS_PER_EPOCH = 938  # 60,000 images in batches of 64
 
 
 def fill(page: Page, selector: str, value: str) -> None:

@@ -1,4 +1,4 @@
-"""A person's own pictures by clicks: a zip comes in, its report is read, its pictures looked at and edited, a network learns from it."""
+"""A person's own images by clicks: a zip comes in, its report is read, its images looked at and edited, a network learns from it."""
 
 import io
 import re
@@ -40,7 +40,7 @@ def upload(page: Page, name: str, content: bytes) -> None:
 
 
 def grid_images(page: Page):
-    """The pictures of a grid that have come and can be seen."""
+    """The images of a grid that have come and can be seen."""
     return page.locator(".tiles img").evaluate_all("images => images.filter(i => i.complete && i.naturalWidth > 0).length")
 
 
@@ -48,9 +48,9 @@ def grid_images(page: Page):
 def test_ants_and_bees_from_their_zip_to_a_prediction(page: Page, server: Server, tmp_path: Path) -> None:
     archive = real_data("hymenoptera").with_suffix(".zip")
     upload(page, "insects", archive.read_bytes())
-    expect(page.get_by_text("398 pictures, 2 classes, stored at 64 × 64 pixels")).to_be_visible()
-    view(page, "Pictures")
-    expect(page.get_by_text("1 to 60 of 398 pictures")).to_be_visible()
+    expect(page.get_by_text("398 images, 2 classes, stored at 64 × 64 pixels")).to_be_visible()
+    view(page, "Images")
+    expect(page.get_by_text("1 to 60 of 398 images")).to_be_visible()
     page.wait_for_function("document.querySelectorAll('.tiles img').length === 60")
     until(lambda: grid_images(page) > 10)
     page.locator(".tiles .tile button").first.click()
@@ -89,8 +89,8 @@ def zip_of(names: tuple[str, ...], with_copy: bool = False) -> bytes:
                     archive.writestr(f"{split}/{name.replace('/', '⁄')}/{i}.png", image.getvalue())
                     if with_copy and split == "train" and i == 0:
                         archive.writestr(f"val/{name}/copy.png", image.getvalue())
-        archive.writestr("train/notes.txt", "no picture")
-        archive.writestr(f"train/{names[0].replace('/', '⁄')}/broken.png", b"no picture either")
+        archive.writestr("train/notes.txt", "no image")
+        archive.writestr(f"train/{names[0].replace('/', '⁄')}/broken.png", b"no image either")
     return content.getvalue()
 
 
@@ -115,12 +115,12 @@ def test_names_full_of_markup_are_plain_text_everywhere_and_load_nothing(page: P
     upload(page, "markup", zip_of(NAMES))
     alerts: list[str] = []
     page.on("dialog", lambda dialog: (alerts.append(dialog.message), dialog.dismiss()))
-    for name in ("Report", "Pictures", "Statistics", "Splits", "Transforms"):
+    for name in ("Report", "Images", "Statistics", "Splits", "Transforms"):
         view(page, name)
         page.wait_for_function("!document.querySelector('[data-testid=stStatusWidget]')")
         links = page.locator("[data-testid='stMain'] a").evaluate_all("links => links.map(l => l.href)")
         assert not [link for link in links if "evil" in link], name
-    view(page, "Pictures")
+    view(page, "Images")
     expect(page.locator(".tiles .line", has_text="![x](http")).not_to_have_count(0)
     page.goto("/train")
     page.goto("/data")
@@ -130,17 +130,17 @@ def test_names_full_of_markup_are_plain_text_everywhere_and_load_nothing(page: P
 
 def test_copies_between_splits_are_seen_side_by_side_and_left_out_by_one_click(page: Page, server: Server) -> None:
     upload(page, "leaky", zip_of(("cat", "dog"), with_copy=True))
-    expect(page.get_by_text("2 pictures to learn from also stand in a split that judges")).to_be_visible()
+    expect(page.get_by_text("2 images to learn from also stand in an evaluation split")).to_be_visible()
     expect(page.get_by_text("1 file could not be read")).to_be_visible()
     page.wait_for_function("document.querySelectorAll('.tiles .tile:first-child img').length === 2")
     page.get_by_role("button", name="Leave out 2").click()
     expect(page.get_by_text("Edited: 2 left out")).to_be_visible()
-    expect(page.get_by_text("also stand in a split that judges")).to_have_count(0)
+    expect(page.get_by_text("also stand in an evaluation split")).to_have_count(0)
 
 
 def test_marked_pictures_are_relabelled_by_keyboard_and_mouse_and_undone(page: Page, server: Server) -> None:
     upload(page, "marks", zip_of(("cat", "dog")))
-    view(page, "Pictures")
+    view(page, "Images")
     tiles = page.locator(".tiles .tile")
     expect(tiles).to_have_count(18)
     tiles.nth(0).locator("input").click()
@@ -162,7 +162,7 @@ def test_marked_pictures_are_relabelled_by_keyboard_and_mouse_and_undone(page: P
 
 
 def folder_of_noise(root: Path, count: int) -> Path:
-    """Two classes of so many training pictures each, on disk."""
+    """Two classes of so many training images each, on disk."""
     rng = np.random.default_rng(2)
     for split, number in (("train", count), ("val", 3)):
         for name in ("cat", "dog"):
@@ -174,17 +174,17 @@ def folder_of_noise(root: Path, count: int) -> Path:
 
 @pytest.fixture(scope="module")
 def noise(server: Server, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A set of 146 pictures, so three pages."""
+    """A set of 146 images, so three pages."""
     import_set(open_workspace(server.home), folder_of_noise(tmp_path_factory.mktemp("sets") / "noise", 70))
     return "noise"
 
 
 @pytest.fixture
 def images(page: Page, server: Server, noise: str) -> Page:
-    """The pictures of that set, as delivered."""
+    """The images of that set, as delivered."""
     forget_edits(open_workspace(server.home), noise)
     page.goto(f"/data?set={noise}")
-    view(page, "Pictures")
+    view(page, "Images")
     expect(page.locator(".tiles .tile")).to_have_count(60)
     return page
 
@@ -323,7 +323,7 @@ def test_a_picture_is_shown_large_with_its_neighbours_and_as_stored_where_its_fi
     import_set(open_workspace(server.home), folder)
     (folder / "train" / "cat" / "001.png").unlink()
     page.goto("/data?set=going")
-    view(page, "Pictures")
+    view(page, "Images")
     tiles, dialog = page.locator(".tiles .tile"), page.get_by_role("dialog")
     tiles.first.locator("button").focus()
     page.keyboard.press("Enter")

@@ -1,4 +1,4 @@
-"""The pictures behind the numbers by clicks: a cell of the confusion matrix, a picture's history, a label corrected, an earlier epoch."""
+"""The images behind the numbers by clicks: a cell of the confusion matrix, an image's history, a label corrected, an earlier epoch."""
 
 import re
 from pathlib import Path
@@ -48,13 +48,13 @@ def test_the_name_of_a_row_or_a_column_and_a_class_s_row_show_their_pictures(pag
     name.scroll_into_view_if_needed()
     box = name.bounding_box()
     page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
-    expect(page.get_by_text(f"{predicted_as_1} of {len(evaluated.labels)} pictures")).to_be_visible()
+    expect(page.get_by_text(f"{predicted_as_1} of {len(evaluated.labels)} images")).to_be_visible()
     view(page, "Classes")
     table = page.locator("[class*='st-key-class-table']").get_by_test_id("stDataFrame")
     table.scroll_into_view_if_needed()
     box = table.bounding_box()
     page.mouse.click(box["x"] + 20, box["y"] + 35 + 8.5 * 35)  # the box of the ninth row, which is drawn on a canvas
-    expect(page.get_by_text(f"{of_class_8} of {len(evaluated.labels)} pictures")).to_be_visible()
+    expect(page.get_by_text(f"{of_class_8} of {len(evaluated.labels)} images")).to_be_visible()
 
 
 def test_an_open_picture_has_its_probabilities_and_history_and_can_be_relabelled(
@@ -62,7 +62,7 @@ def test_an_open_picture_has_its_probabilities_and_history_and_can_be_relabelled
 ) -> None:
     workspace = open_workspace(server.home)
     page.goto(f"/results?run={evaluated_run.id}")
-    view(page, "Pictures")
+    view(page, "Images")
     page.locator(".tiles .tile button").first.click()
     dialog = page.get_by_role("dialog")
     expect(dialog.get_by_text("Prediction of epoch-0003")).to_be_visible()
@@ -78,7 +78,7 @@ def test_an_open_picture_has_its_probabilities_and_history_and_can_be_relabelled
     expect(first).to_have_attribute("src", url)
     dialog.get_by_role("button", name="Flag").click()
     expect(page.get_by_text("1 flagged.").first).to_be_visible()
-    expect(dialog.get_by_role("button", name="Unflag")).to_be_visible()  # the picture stays open
+    expect(dialog.get_by_role("button", name="Unflag")).to_be_visible()  # the image stays open
     page.keyboard.press("Escape")
     expect(page.locator(".tiles .tile .line", has_text="flagged")).to_have_count(1)
     assert len(current_edits(workspace, "digits").flagged) == 1
@@ -104,13 +104,13 @@ def test_the_slider_is_played_and_moves_everything_together(page: Page, evaluate
 
 def test_a_pinned_picture_is_followed(page: Page, server: Server, evaluated_run: Run) -> None:
     page.goto(f"/results?run={evaluated_run.id}")
-    view(page, "Pictures")
+    view(page, "Images")
     page.locator(".tiles .tile button").first.click()
     page.get_by_role("dialog").get_by_role("button", name="Pin").click()
     expect(page.get_by_role("dialog").get_by_role("button", name="Unpin")).to_be_visible()
     page.keyboard.press("Escape")
     view(page, "Epochs")
-    expect(page.get_by_text("Pinned pictures")).to_be_visible()
+    expect(page.get_by_text("Pinned images")).to_be_visible()
     expect(page.locator("[class*='st-key-pinned-'] .tile")).to_have_count(1)
     assert len(pins_of(evaluated_run, 10_000)) == 1
 
@@ -124,7 +124,7 @@ def test_a_checkpoint_is_evaluated_and_calibrated_and_prediction_uses_it(page: P
     slider.focus()
     page.keyboard.press("End")
     expect(
-        page.get_by_text("Answers none of the pictures").or_(page.get_by_text(re.compile("^Answers .* of pictures")))
+        page.get_by_text("Answers none of the images").or_(page.get_by_text(re.compile("^Answers .* of images")))
     ).to_be_visible()
     expect(slider).to_have_value("100")
     page.get_by_role("button", name="Use in predictions with").click()

@@ -35,7 +35,7 @@ def start_workload_1(page: Page, server: Server) -> Run:
     """MNIST, the first CNN, on one thread: that repeats to the last bit on a machine that does other things too."""
     page.goto("/train")
     choose(page, "recipe-", "MNIST, the first CNN")
-    expect(page.get_by_text("60,000 pictures")).to_be_visible()
+    expect(page.get_by_text("60,000 images")).to_be_visible()
     settings = page.locator("[class*='st-key-all-settings']")
     expect(settings).to_have_count(1)  # that of the recipe before is gone
     settings.locator("summary").click()

@@ -49,7 +49,7 @@ def test_no_two_random_changes_draw_under_the_same_name():
 
 def test_help_names_what_is_new(tmp_path):
     text = " ".join(command("train --help", tmp_path).split())
-    assert "augmentation.posterize_probability This share of the pictures keeps few shades" in text
+    assert "augmentation.posterize_probability This share of the images keeps few shades" in text
     assert "optimizer.name one of sgd, adam, adamw, rmsprop, adagrad" in text
     assert "adagrad: Smaller steps for weights that have moved much." in text
     assert "optimizer.rate_decay" in text

@@ -167,7 +167,7 @@ def test_cifar10_blitz_is_the_reference_workload():
     assert "54 %" in RECIPES["cifar10-blitz"].published
 
 
-def test_quick_start_needs_no_network_and_is_judged_on_pictures_it_never_trains_on():
+def test_quick_start_needs_no_network_and_is_evaluated_on_pictures_it_never_trains_on():
     config = RECIPES["digits-quickstart"].config
     assert DATASETS[config.data.dataset].download_mb == 0
     assert config.data.evaluate_on == "validation"
@@ -196,7 +196,7 @@ def test_what_runs_without_pretrained_weights_fits_the_same_set(name):
 
 
 @pytest.mark.parametrize("name", RECIPES)
-def test_recipe_says_what_it_is_judged_on(name):
+def test_recipe_says_what_it_is_evaluated_on(name):
     recipe = RECIPES[name]
     assert recipe.name == name == recipe.config.recipe
     words = {"test": "test split", "validation": "never trains on"}[recipe.config.data.evaluate_on]

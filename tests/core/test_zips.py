@@ -71,7 +71,7 @@ def test_sizes_are_held_to_the_limits(tmp_path):
         contents(written(tmp_path, zip_of({f"{n}": draw.randbytes(13_000_000) for n in range(4)})))
     with pytest.raises(InputError, match="swell from"):
         contents(written(tmp_path, zip_of({"x": bytes(19_000_000)}, zipfile.ZIP_DEFLATED)))
-    assert contents(written(tmp_path, zip_of({"x": bytes(1_000_000)}, zipfile.ZIP_DEFLATED))), "a small blank picture is no bomb"
+    assert contents(written(tmp_path, zip_of({"x": bytes(1_000_000)}, zipfile.ZIP_DEFLATED))), "a small blank image is no bomb"
 
 
 @pytest.mark.parametrize("sample", list(zip_samples()), ids=lambda sample: sample.name)

@@ -81,9 +81,9 @@ def test_two_runs_are_compared_with_the_figures_of_their_records(two: list[Run],
     assert escaped(evidence(comparison, "A", "B")) in texts(app)
     classes = frame(app, "Fixed")
     assert (classes["Fixed"].sum(), classes["Broken"].sum()) == (len(comparison.fixed), len(comparison.broken))
-    assert f"{len(comparison.fixed)} pictures, after epoch 1 of A and 6 of B" in texts(app)
+    assert f"{len(comparison.fixed)} images, after epoch 1 of A and 6 of B" in texts(app)
     app.segmented_control(key="compare-kind").set_value("broken").run()
-    assert f"{len(comparison.broken)} picture" in texts(app) or "No picture was broken" in texts(app)
+    assert f"{len(comparison.broken)} image" in texts(app) or "No image was broken" in texts(app)
 
 
 def test_any_epoch_can_be_compared_and_two_of_one_run(two: list[Run], workspace: Workspace) -> None:  # noqa: F811
@@ -108,7 +108,7 @@ def test_seeds_alone_are_called_chance(workspace: Workspace) -> None:  # noqa: F
     app = compare(*(run.id for run in same))
     assert "All settings are the same, the seed too" in texts(app)
     assert "and wrong in the same others" in texts(app)
-    assert "No picture was fixed" in texts(app)
+    assert "No image was fixed" in texts(app)
 
 
 def test_eight_runs_are_the_most_and_the_address_follows_the_choice(two: list[Run], workspace: Workspace) -> None:  # noqa: F811
@@ -138,20 +138,20 @@ def test_damaged_records_leave_curves_and_say_why_not_the_rest(two: list[Run]) -
     assert [m.value for m in app.markdown if m.value in ("**Accuracy**", "**Loss**")] == ["**Accuracy**", "**Loss**"]
 
 
-def test_runs_judged_on_partly_other_pictures_are_compared_on_those_in_common(two: list[Run], workspace: Workspace) -> None:  # noqa: F811
+def test_runs_evaluated_on_partly_other_pictures_are_compared_on_those_in_common(two: list[Run], workspace: Workspace) -> None:  # noqa: F811
     other = trained(
         workspace, data={"dataset": "digits", "validation_fraction": 0.2, "split_seed": 3, "evaluate_on": "validation"}
     )
     common = set(evaluated_images(two[0])[0]) & set(evaluated_images(other)[0])
     app = compare(two[0].id, other.id)
-    assert f"Compared are the {len(common)} pictures that both were evaluated on, of 359 and 359" in texts(app).replace("\\", "")
+    assert f"Compared are the {len(common)} images that both were evaluated on, of 359 and 359" in texts(app).replace("\\", "")
 
 
-def test_runs_judged_on_other_pictures_are_compared_by_figures_only(workspace: Workspace) -> None:  # noqa: F811
+def test_runs_evaluated_on_other_pictures_are_compared_by_figures_only(workspace: Workspace) -> None:  # noqa: F811
     shares = {"dataset": "digits", "validation_fraction": 0.2, "test_fraction": 0.2}
     runs = [trained(workspace, data={**shares, "evaluate_on": split}) for split in ("validation", "test")]
     app = compare(*(run.id for run in runs))
-    assert "No picture was evaluated by both" in texts(app)
+    assert "No image was evaluated by both" in texts(app)
     assert len(frame(app, "Accuracy")) == 2
 
 

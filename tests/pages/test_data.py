@@ -25,7 +25,7 @@ def home(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def image_folder(root: Path) -> Path:
-    """Two classes of small pictures with names that Markdown would take, a stray file, a broken picture, and a copy in val."""
+    """Two classes of small images with names that Markdown would take, a stray file, a broken image, and a copy in val."""
     rng = np.random.default_rng(0)
     for split, count in (("train", 12), ("val", 4)):
         for name in ("*red*", "[blue](x)"):
@@ -33,7 +33,7 @@ def image_folder(root: Path) -> Path:
             for i in range(count):
                 Image.fromarray(rng.integers(0, 255, (20, 24, 3)).astype(np.uint8)).save(root / split / name / f"{i}.png")
     (root / "val" / "*red*" / "copy.png").write_bytes((root / "train" / "*red*" / "3.png").read_bytes())
-    (root / "train" / "*red*" / "notes.txt").write_text("not a picture")
+    (root / "train" / "*red*" / "notes.txt").write_text("not an image")
     (root / "train" / "*red*" / "broken.PNG").write_bytes(b"\x89PNG\r\n\x1a\n and nothing more")
     return root
 
@@ -51,7 +51,7 @@ def imported(tmp_path: Path) -> AppTest:
 def test_folder_is_imported_and_its_report_names_what_was_left_out(workspace: Workspace, tmp_path: Path) -> None:
     app = imported(tmp_path)
     assert app.title[0].value == "colours"
-    assert "33 pictures" in texts(app)
+    assert "33 images" in texts(app)
     assert "1 file could not be read" in texts(app)
     listed = [set(table.value["File"]) for table in app.dataframe if "File" in table.value]
     assert listed == [{"train/*red*/broken.PNG"}, {"train/*red*/notes.txt"}]
@@ -59,12 +59,12 @@ def test_folder_is_imported_and_its_report_names_what_was_left_out(workspace: Wo
 
 def test_copies_between_splits_are_left_out_by_one_click_and_come_back_by_another(workspace: Workspace, tmp_path: Path) -> None:
     app = imported(tmp_path)
-    assert "1 picture to learn from also stands in a split that judges" in texts(app)
+    assert "1 image to learn from also stands in an evaluation split" in texts(app)
     app.button(key="separate").click().run()
     assert current_edits(workspace, "colours").excluded == {"train/*red*/3.png"}
     assert "also stands in a split" not in texts(app)
     assert "Edited: 1 left out" in texts(app)
-    app.segmented_control(key="data-view").set_value("Pictures").run()
+    app.segmented_control(key="data-view").set_value("Images").run()
     app.button(key="undo-edit").click().run()
     assert current_edits(workspace, "colours").is_empty
 
@@ -76,7 +76,7 @@ def test_training_uses_the_edited_set_and_says_so(workspace: Workspace, tmp_path
     app.switch_page("train/train.py").run()
     assert not app.error
     assert "as you edited it" in texts(app) and "2 left out" in texts(app)
-    assert "**22 pictures** of colours" in texts(app)
+    assert "**22 images** of colours" in texts(app)
     assert "1 file could not be read" in texts(app)
 
 
@@ -90,7 +90,7 @@ def test_training_is_offered_at_the_size_of_the_import_with_its_report_and_room_
     assert "colours (24 × 20 pixels)" in texts(app)
     assert "read at this size first" not in texts(app)
     assert "Checked\\: 1 file could not be read" in texts(app)
-    assert app.number_input(key="set-1-batch_size").value == 4  # of 24 pictures
+    assert app.number_input(key="set-1-batch_size").value == 4  # of 24 images
     assert app.button(key="start")
 
 
@@ -160,22 +160,22 @@ def test_what_can_t_be_read_leaves_no_set_behind_and_an_earlier_one_as_it_was(wo
 def test_pictures_are_filtered_and_paged(workspace: Workspace) -> None:
     prepare_store(workspace, "digits", Preprocessing())
     app = visit("data", set="digits")
-    app.segmented_control(key="data-view").set_value("Pictures").run()
-    assert "1 to 60 of 1,797 pictures" in texts(app)
+    app.segmented_control(key="data-view").set_value("Images").run()
+    assert "1 to 60 of 1,797 images" in texts(app)
     app.button(key="page-next").click().run()
-    assert "61 to 120 of 1,797 pictures" in texts(app)
+    assert "61 to 120 of 1,797 images" in texts(app)
     app.selectbox(key="filter-class").set_value("7").run()
-    assert "1 to 60 of 179 pictures" in texts(app)
+    assert "1 to 60 of 179 images" in texts(app)
     app.selectbox(key="filter-show").set_value("flagged").run()
-    assert "No picture fits" in texts(app)
+    assert "No image fits" in texts(app)
 
 
 @pytest.mark.parametrize(
     ("view", "words"),
     [
         ("Report", "1,797"),
-        ("Pictures", "1 to 60 of 1,797 pictures"),
-        ("Statistics", "Of up to 1,000 training pictures of the class"),
+        ("Images", "1 to 60 of 1,797 images"),
+        ("Statistics", "Of up to 1,000 training images of the class"),
         ("Splits", "1,797"),
         ("Transforms", "8 × 8"),
     ],

@@ -1,4 +1,4 @@
-"""The pictures of a set as scripts see them: which marks count, what Undo takes back, what the report still offers."""
+"""The images of a set as scripts see them: which marks count, what Undo takes back, what the report still offers."""
 
 from pathlib import Path
 
@@ -23,7 +23,7 @@ def home(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
 def images_of_digits(workspace: Workspace):
     prepare_store(workspace, "digits", Preprocessing())
     app = visit("data", set="digits")
-    return app.segmented_control(key="data-view").set_value("Pictures").run()
+    return app.segmented_control(key="data-view").set_value("Images").run()
 
 
 def test_marks_of_before_an_action_do_not_count():

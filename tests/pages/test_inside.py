@@ -1,4 +1,4 @@
-"""Look inside and the map of pictures without a browser: what they show, and their words for too little, too much and nothing."""
+"""Look inside and the map of images without a browser: what they show, and their words for too little, too much and nothing."""
 
 import io
 import shutil
@@ -91,9 +91,9 @@ def test_another_class_another_layer_and_another_picture_are_a_click_away(finish
 
 def test_the_picture_last_opened_large_is_looked_into(finished: Run, workspace: Workspace) -> None:  # noqa: F811
     app = visit("results", run=finished.id)
-    app.session_state["open-judged"] = 41
+    app.session_state["open-evaluated"] = 41
     app.session_state["gallery-choice"] = "all"
-    app.segmented_control(key="result-view").set_value("Pictures").run()
+    app.segmented_control(key="result-view").set_value("Images").run()
     app.button(key="look-inside-41").click().run()
     app.run()
     assert app.segmented_control(key="result-view").value == "Explain"
@@ -149,7 +149,7 @@ def test_without_the_pictures_one_may_be_uploaded_and_the_map_says_why_not(finis
     app.file_uploader(key="inside-upload").upload("photo.png", file.getvalue(), "image/png").run()
     assert not app.exception
     assert "What the network sees: 8 × 8 pixels" in captions(app)
-    app.file_uploader(key="inside-upload").upload("photo.png", b"no picture", "image/png").run()
+    app.file_uploader(key="inside-upload").upload("photo.png", b"no image", "image/png").run()
     assert app.error
 
 
@@ -183,7 +183,7 @@ def test_a_run_that_still_trains_is_looked_into_as_far_as_it_has_got(workspace: 
 def test_the_map_shows_all_pictures_by_class_outcome_or_one_class(finished: Run) -> None:  # noqa: F811
     app = settled(view(finished, "Embedding map"), "PCA: the two directions")
     assert not app.error
-    assert "All 359 evaluated pictures, placed by the 128 features" in texts(app)
+    assert "All 359 evaluated images, placed by the 128 features" in texts(app)
     evaluated = evaluated_after(finished, 2)
     for colour in ("Predicted class", "Right or wrong", "One class"):
         box(app, "map-colour").set_value(colour).run()
@@ -196,7 +196,7 @@ def test_the_map_shows_all_pictures_by_class_outcome_or_one_class(finished: Run)
 
 def test_a_picture_of_the_map_opens_large(finished: Run) -> None:  # noqa: F811
     app = settled(view(finished, "Embedding map"), "PCA: the two directions")
-    app.session_state["open-judged"] = 7
+    app.session_state["open-evaluated"] = 7
     app.run()
     assert not app.exception
     assert "True class:" in texts(app)
@@ -208,9 +208,9 @@ def test_a_map_of_large_pictures_waits_for_a_click(finished: Run, monkeypatch: p
     monkeypatch.setattr(pages.results.map, "AT_ONCE_PIXELS", 100)
     monkeypatch.setattr(pages.results.map, "QUICK_PIXELS", 100)
     app = view(finished, "Embedding map")
-    assert "The network passes over each picture once" in texts(app)
+    assert "The network passes over each image once" in texts(app)
     app.button(key="make-map").click().run()
-    settled(app, "All 359 evaluated pictures")
+    settled(app, "All 359 evaluated images")
 
 
 def test_work_that_takes_long_can_be_cancelled_and_its_failure_is_told(finished: Run, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
@@ -241,7 +241,7 @@ def test_a_map_of_fewer_than_five_pictures_says_so(workspace: Workspace, monkeyp
     run = create_run(workspace, config)
     run_session(workspace, run)
     monkeypatch.setattr(pages.results.map, "FEWEST_POINTS", 400)
-    assert "A map needs at least 400 evaluated pictures, there are 359." in texts(view(run, "Embedding map"))
+    assert "A map needs at least 400 evaluated images, there are 359." in texts(view(run, "Embedding map"))
 
 
 def test_covering_that_waits_for_a_click_and_changes_nothing_has_words(finished: Run, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
@@ -250,7 +250,7 @@ def test_covering_that_waits_for_a_click_and_changes_nothing_has_words(finished:
     monkeypatch.setattr("core.inference.saliency.QUICK_PIXELS", 0)
     monkeypatch.setattr(pages.results.inside, "NOTHING", 2.0)
     app = inside(finished)
-    assert "The picture is evaluated once for each" in texts(app)
+    assert "The image is evaluated once for each" in texts(app)
     app.button(key="inside-cover").click().run()
     assert "changes nothing about the probability" in texts(app)
     assert "inside-cover" not in [button.key for button in app.button]

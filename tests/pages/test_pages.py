@@ -73,7 +73,7 @@ def test_every_page_shows_a_finished_run(finished: Run, page: str) -> None:
         "data": "Digits",
         "home": "epoch 2 of 2",
         "train": "Best validation accuracy",
-        "results": "359 pictures of the validation split",
+        "results": "359 images of the validation split",
         "predict": finished.id,
         "runs": "epoch 2 of 2",
     }
@@ -168,7 +168,7 @@ def test_results_show_one_row_a_class_that_adds_up(finished: Run) -> None:
     app.segmented_control(key="result-view").set_value("Classes").run()
     table = app.dataframe[0].value
     assert list(table["Class"]) == [str(n) for n in range(10)]
-    assert table["Pictures"].sum() == 359
+    assert table["Images"].sum() == 359
 
 
 def unstarted_runs(workspace: Workspace, count: int) -> list[Run]:
@@ -242,11 +242,11 @@ def test_a_picture_of_the_data_is_predicted_beside_its_true_class(finished: Run,
 def test_results_of_every_epoch_are_there_by_one_slider(finished: Run) -> None:
     app = visit("results", run=finished.id)
     app.segmented_control(key="result-view").set_value("Classes").run()
-    last = list(app.dataframe[0].value["Accuracy"])
+    last = list(app.dataframe[0].value["Recall"])
     app.select_slider(key=f"epoch-of-{finished.id}").set_value(0).run()
     assert not app.exception
-    assert list(app.dataframe[0].value["Accuracy"]) != last
-    for view in ("Confusion", "Pictures"):
+    assert list(app.dataframe[0].value["Recall"]) != last
+    for view in ("Confusion", "Images"):
         app.segmented_control(key="result-view").set_value(view).run()
         assert not app.exception
         assert app.select_slider(key=f"epoch-of-{finished.id}").value == 0
@@ -254,13 +254,13 @@ def test_results_of_every_epoch_are_there_by_one_slider(finished: Run) -> None:
 
 def test_pictures_behind_the_numbers_are_chosen_by_kind_and_class(finished: Run) -> None:
     app = visit("results", run=finished.id)
-    app.segmented_control(key="result-view").set_value("Pictures").run()
+    app.segmented_control(key="result-view").set_value("Images").run()
     evaluated = evaluated_after(finished, 2)
     wrong = evaluated.predictions.predicted != evaluated.labels
-    assert f"{wrong.sum():,} of 359 pictures" in texts(app)
+    assert f"{wrong.sum():,} of 359 images" in texts(app)
     app.selectbox(key="gallery-choice").set_value("all").run()
     app.selectbox(key="gallery-true").set_value(3).run()
-    assert f"{(evaluated.labels == 3).sum()} of 359 pictures" in texts(app)
+    assert f"{(evaluated.labels == 3).sum()} of 359 images" in texts(app)
     for choice in ("never", "forgotten", "early", "late", "suspicious labels", "right by luck", "certain and wrong"):
         app.selectbox(key="gallery-choice").set_value(choice).run()
         assert not app.exception
@@ -287,7 +287,7 @@ MARKER = "![x](http://127.0.0.1:9/beacon.png)[a](http://b) :streamlit: -- -> >="
 
 
 def test_a_run_s_name_reaches_no_widget_as_markdown(finished: Run, workspace: Workspace) -> None:
-    """Labels that are hidden are rendered too: a picture in one would be fetched from wherever the name says."""
+    """Labels that are hidden are rendered too: an image in one would be fetched from wherever the name says."""
     write_notes(finished, Notes(name=MARKER, note=MARKER))
     for page in (*PAGES, "compare", "activity", "run"):
         app = visit(page, run=finished.id)

@@ -83,7 +83,7 @@ def test_names_from_outside_are_text(workspace, tmp_path):
     assert len(charts(page)) == 5
 
 
-@pytest.mark.parametrize("state", ["nothing yet", "paused in mid-epoch", "failed", "pictures gone", "records gone"])
+@pytest.mark.parametrize("state", ["nothing yet", "paused in mid-epoch", "failed", "images gone", "records gone"])
 def test_report_of_a_run_in_any_state_is_whole(workspace, run, state):
     if state == "nothing yet":
         run = create_run(workspace, tiny())
@@ -93,7 +93,7 @@ def test_report_of_a_run_in_any_state_is_whole(workspace, run, state):
     elif state == "failed":
         run = create_run(workspace, tiny(optimizer={"name": "sgd", "lr": 100.0}))
         run_session(workspace, run)
-    elif state == "pictures gone":
+    elif state == "images gone":
         import shutil
 
         shutil.rmtree(workspace.stores)
@@ -103,7 +103,7 @@ def test_report_of_a_run_in_any_state_is_whole(workspace, run, state):
     page = report(workspace, run)
     assert page.rstrip().endswith("</html>")
     assert "<h2>Settings</h2>" in page
-    if state in ("nothing yet", "pictures gone", "records gone"):
+    if state in ("nothing yet", "images gone", "records gone"):
         assert "Surest mistakes" not in page
 
 

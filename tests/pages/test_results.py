@@ -47,12 +47,12 @@ def table(app: AppTest):
 
 def test_slider_moves_classes_and_pictures_and_stays_while_views_change(run):
     app = results(run, "Classes")
-    last = table(app)["Accuracy"].tolist()
+    last = table(app)["Recall"].tolist()
     app.select_slider[0].set_value(1).run()
     first = evaluated_after(run, 1)
     expected = [100 * float((first.predictions.predicted[first.labels == k] == k).mean()) for k in range(10)]
-    assert table(app)["Accuracy"].tolist() == pytest.approx(expected)
-    assert table(app)["Accuracy"].tolist() != last
+    assert table(app)["Recall"].tolist() == pytest.approx(expected)
+    assert table(app)["Recall"].tolist() != last
     turn(app, "Epochs")
     assert app.select_slider[0].value == 1
     assert "First-layer filters" in texts(app)
@@ -96,30 +96,30 @@ def test_pins_are_kept_in_their_order_and_bounded(run):
         (run.path / "pins.json").write_text(hostile)
         assert pins_of(run, 359) == []
     app = results(run, "Epochs")
-    assert "Open any picture and pin it" in texts(app)
+    assert "Open any image and pin it" in texts(app)
     pin(run, 7, 359)
     app.run()
-    assert "Pinned pictures" in texts(app)
+    assert "Pinned images" in texts(app)
 
 
 def test_classes_against_an_earlier_epoch_and_another_run(run, workspace):  # noqa: F811
     other = create_run(workspace, tiny(epochs=1, seed=5))
     run_session(workspace, other)
     app = results(run, "Classes")
-    assert "Accuracy ±" not in table(app)
+    assert "Recall ±" not in table(app)
     chooser = app.selectbox(key=f"against-{run.id}")
     chooser.set_value("epoch 0").run()
     before, now = evaluated_after(run, 0), evaluated_after(run, 3)
     recalls = [[100 * float((j.predictions.predicted[j.labels == k] == k).mean()) for k in range(10)] for j in (before, now)]
-    np.testing.assert_allclose(table(app)["Accuracy ±"], np.subtract(recalls[1], recalls[0]), atol=1e-5)
+    np.testing.assert_allclose(table(app)["Recall ±"], np.subtract(recalls[1], recalls[0]), atol=1e-5)
     app.selectbox(key=f"against-{run.id}").set_value(other.id).run()
     theirs = evaluated_after(other, 1)
     recall = [100 * float((theirs.predictions.predicted[theirs.labels == k] == k).mean()) for k in range(10)]
-    np.testing.assert_allclose(table(app)["Accuracy ±"], np.subtract(recalls[1], recall), atol=1e-5)
+    np.testing.assert_allclose(table(app)["Recall ±"], np.subtract(recalls[1], recall), atol=1e-5)
     shutil.rmtree(other.path)
     app.run()
     assert not app.exception
-    assert "Accuracy ±" not in table(app)
+    assert "Recall ±" not in table(app)
 
 
 def test_evaluation_on_another_split_is_made_shown_and_removed(run):
@@ -129,15 +129,15 @@ def test_evaluation_on_another_split_is_made_shown_and_removed(run):
     assert not app.exception and not app.error
     (kept,) = list_evaluations(run)
     assert kept.about.split == "train"
-    assert f"{kept.about.num_pictures:,} pictures, train of" in texts(app)
-    assert table(app)["Pictures"].sum() == kept.about.num_pictures == 1438
-    for view in ("Confusion", "Pictures", "Calibration"):
+    assert f"{kept.about.num_pictures:,} images, train of" in texts(app)
+    assert table(app)["Images"].sum() == kept.about.num_pictures == 1438
+    for view in ("Confusion", "Images", "Calibration"):
         turn(app, view)
     assert not app.get("select_slider")
     app.button(key="remove-evaluation").click().run()
     assert list_evaluations(run) == []
     turn(app, "Classes")
-    assert table(app)["Pictures"].sum() == 359
+    assert table(app)["Images"].sum() == 359
 
 
 def test_set_whose_classes_are_unknown_is_refused_in_words_and_nothing_is_kept(run, workspace, tmp_path):  # noqa: F811
@@ -151,7 +151,7 @@ def test_set_whose_classes_are_unknown_is_refused_in_words_and_nothing_is_kept(r
     app.button(key="evaluate-now").click().run()
     assert "knows none of the classes" in app.error[0].value
     assert list_evaluations(run) == []
-    assert table(app)["Pictures"].sum() == 359, "what was shown is still there"
+    assert table(app)["Images"].sum() == 359, "what was shown is still there"
 
 
 def test_temperature_and_threshold_are_fitted_saved_and_removed(run):
@@ -202,7 +202,7 @@ def test_robustness_is_measured_on_a_sample_and_kept(run):
 
 
 @pytest.mark.parametrize(
-    "view", ["Epochs", "Classes", "Confusion", "Pictures", "Calibration", "Explain", "Embedding map", "Robustness"]
+    "view", ["Epochs", "Classes", "Confusion", "Images", "Calibration", "Explain", "Embedding map", "Robustness"]
 )
 def test_every_view_has_words_where_pictures_records_or_checkpoints_are_gone(run, workspace, view):  # noqa: F811
     shutil.rmtree(workspace.stores)
@@ -217,7 +217,7 @@ def test_every_view_has_words_where_pictures_records_or_checkpoints_are_gone(run
 
 
 @pytest.mark.parametrize(
-    "view", ["Epochs", "Classes", "Confusion", "Pictures", "Calibration", "Explain", "Embedding map", "Robustness"]
+    "view", ["Epochs", "Classes", "Confusion", "Images", "Calibration", "Explain", "Embedding map", "Robustness"]
 )
 def test_every_view_shows_a_run_as_far_as_it_has_got(workspace, view):  # noqa: F811
     run = create_run(workspace, tiny(epochs=500))
@@ -232,7 +232,7 @@ def test_every_view_shows_a_run_as_far_as_it_has_got(workspace, view):  # noqa: 
 def test_after_an_edit_training_again_is_offered_with_the_run_s_settings(run, workspace):  # noqa: F811
     from core.data.edits import Action, edit
 
-    app = results(run, "Pictures")
+    app = results(run, "Images")
     assert "train-again" not in [b.key for b in app.button]
     evaluated = evaluated_after(run, 3)
     edit(workspace, "digits", Action(kind="exclude", images=(f"#{evaluated.indices[0]}",)))
@@ -287,7 +287,7 @@ def test_run_that_was_deleted_meanwhile_is_said(run, workspace):  # noqa: F811
 
 
 def test_untrained_network_has_no_pictures_that_were_never_learned(run):
-    app = results(run, "Pictures")
+    app = results(run, "Images")
     assert "Never learned" in app.selectbox(key="gallery-choice").options
     app.select_slider[0].set_value(0).run()
     assert "Never learned" not in app.selectbox(key="gallery-choice").options

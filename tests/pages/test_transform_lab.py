@@ -93,7 +93,7 @@ def test_all_changes_together_are_shown_and_cost_something(workspace: Workspace)
     for name in ("brightness", "contrast", "saturation", "hue", "grey_probability", "invert_probability", "crop_area", "scale"):
         control(app, "slider", f"augmentation.{name}").set_value(0.4).run()
     assert not app.exception
-    assert "ms for 1,000 pictures" in texts(app)
+    assert "ms for 1,000 images" in texts(app)
     assert "RandomResizedCrop" in texts(app)
     assert texts(app).count("least · mean · most") == 11  # to numbers, normalise, eight changes and the shift
 
@@ -163,7 +163,7 @@ def test_preset_deleted_in_another_tab_does_no_harm(workspace: Workspace) -> Non
 
 
 def test_preset_beyond_the_sliders_is_shown(workspace: Workspace) -> None:
-    """A shift of 64 on pictures of 8 pixels, a crop down to a hundredth."""
+    """A shift of 64 on images of 8 pixels, a crop down to a hundredth."""
     save_preset(
         workspace, "wild", "digits", Composition(Preprocessing(), Augmentation(shift_px=64, crop_area=0.01, erase_px=512))
     )

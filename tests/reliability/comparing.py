@@ -104,7 +104,7 @@ def _damaged_records(run: Run) -> list[str]:
     try:
         evaluated_images(run)
     except (OSError, ValueError) as error:
-        found.append(f"the list of evaluated pictures is unreadable: {error}")
+        found.append(f"the list of evaluated images is unreadable: {error}")
     told = {row["epoch"] for row in EventReader(run.events).read() if row["kind"] == "evaluation"}
     there = {int(path.stem.removeprefix("epoch-")) for path in run.records.glob("epoch-*.npy")}
     for epoch in sorted(told | there):

@@ -59,7 +59,7 @@ MODELS: dict[str, dict[str, Any]] = {
         "augmentation": {"shift_px": 1, "rotate_deg": 10, "flip": True, "erase_px": 2},
     },
 }
-SMALLER_BATCHES = {"mlp": 1, "mnist-first-cnn": 3, "residual-light": 5}  # the folder has a third of the pictures
+SMALLER_BATCHES = {"mlp": 1, "mnist-first-cnn": 3, "residual-light": 5}  # the folder has a third of the images
 
 
 def config_of(model: str, dataset: str) -> TrainConfig:

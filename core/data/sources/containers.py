@@ -1,4 +1,4 @@
-"""Where picture files lie: in a folder, or in a zip that is read as it is and never unpacked. Names in them are data."""
+"""Where image files lie: in a folder, or in a zip that is read as it is and never unpacked. Names in them are data."""
 
 import os
 import threading
@@ -11,7 +11,7 @@ from core.data.sources.decoding import MAX_FILE_BYTES
 from core.errors import InputError
 from core.zips import ZipLimits, open_zip
 
-# Pictures hardly compress, but a blank bitmap does: what one file swells to is bounded by its size, the whole by the ratio.
+# Images hardly compress, but a blank bitmap does: what one file swells to is bounded by its size, the whole by the ratio.
 IMAGE_ZIP = ZipLimits(
     num_entries=300_000,
     total_bytes=100_000_000_000,

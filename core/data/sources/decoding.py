@@ -1,6 +1,6 @@
-"""Picture files from anywhere, hostile ones included, to PIL pictures in mode L or RGB. Sizes and values stay as they are.
+"""Image files from anywhere, hostile ones included, to PIL images in mode L or RGB. Sizes and values stay as they are.
 
-Import of folders and prediction both come through here, so that the network sees the same picture in both.
+Import of folders and prediction both come through here, so that the network sees the same image in both.
 """
 
 import ctypes
@@ -29,9 +29,9 @@ with suppress(OSError, AttributeError):  # libtiff writes what it finds to the t
 
 
 def decode_image(source: bytes | Path) -> Image.Image:
-    """The picture upright, its first frame only, alpha laid over white, in mode "L" or "RGB".
+    """The image upright, its first frame only, alpha laid over white, in mode "L" or "RGB".
 
-    16-bit pictures are scaled to 8 bits, not clipped. Raises InputError for what is no picture, broken or too large.
+    16-bit images are scaled to 8 bits, not clipped. Raises InputError for what is no image, broken or too large.
     """
     try:
         if isinstance(source, Path):
@@ -54,21 +54,21 @@ def decode_image(source: bytes | Path) -> Image.Image:
     except InputError:
         raise
     except UnidentifiedImageError:
-        raise InputError(f"This is not a picture in a format we read ({', '.join(FORMATS)}).", code="picture") from None
+        raise InputError(f"This is not an image in a format we read ({', '.join(FORMATS)}).", code="picture") from None
     except Image.DecompressionBombError:
         raise _too_many_pixels("hundreds of millions of") from None
     except FileNotFoundError:
         raise InputError("There is no such file.", code="picture") from None
     except MemoryError:
-        raise InputError("The picture needs more memory than there is.", code="picture") from None
+        raise InputError("The image needs more memory than there is.", code="picture") from None
     # Pillow's decoders leak TypeError, ValueError, SyntaxError, struct.error and more on broken files
     except Exception as error:
-        raise InputError(f"The picture can't be read ({_reason(error)}).", code="picture") from None
+        raise InputError(f"The image can't be read ({_reason(error)}).", code="picture") from None
 
 
 def _too_many_pixels(number: str) -> InputError:
     return InputError(
-        f"The picture has {number} pixels, at most {MAX_PIXELS // 1_000_000} megapixels are read.",
+        f"The image has {number} pixels, at most {MAX_PIXELS // 1_000_000} megapixels are read.",
         code="picture",
         hint="Make it smaller first.",
     )

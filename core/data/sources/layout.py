@@ -1,6 +1,6 @@
-"""What the names of files say: which are pictures, of which class and split, and why each of the others is left out.
+"""What the names of files say: which are images, of which class and split, and why each of the others is left out.
 
-Four layouts are understood: a folder per class, the same within split folders (or split folders within each class), pictures
+Four layouts are understood: a folder per class, the same within split folders (or split folders within each class), images
 with their class in a text file of the same stem, and a table (CSV) of file names and labels.
 """
 
@@ -37,7 +37,7 @@ FEW = 20
 LISTED_ROWS = 1000
 MAX_CLASSES = 10_000
 MAX_NAME = 200
-LABEL_WORDS = re.compile(r"[ _.-]*(images?|imgs?|pictures?|photos?|labels?|annotations?|txts?|classes)[ _.-]*", re.IGNORECASE)
+LABEL_WORDS = re.compile(r"[ _.-]*(images?|imgs?|images?|photos?|labels?|annotations?|txts?|classes)[ _.-]*", re.IGNORECASE)
 Key = TypeVar("Key", bound=Hashable)
 Value = TypeVar("Value")
 Read = Callable[[str, int], bytes]  # the contents of a file by name, of at most this many bytes
@@ -52,7 +52,7 @@ class Image:
 
 @dataclass(kw_only=True)
 class Layout:
-    """pictures: by split, then by name. skipped: {"file", "reason"}, and "kind": "unlabelled" for pictures that got no class.
+    """images: by split, then by name. skipped: {"file", "reason"}, and "kind": "unlabelled" for images that got no class.
 
     summary: how it was understood, as a sentence. class_folders: paths of the folders whose names are the classes.
     """
@@ -70,7 +70,7 @@ class Layout:
         self.skipped.append({"file": readable(name), "reason": reason, **({"kind": kind} if kind else {})})
 
     def without_images(self, paths: Iterable[str]) -> list[str]:
-        """Names of folders that stand beside class folders and hold none of the set's pictures. paths: of files, or of empty folders."""
+        """Names of folders that stand beside class folders and hold none of the set's images. paths: of files, or of empty folders."""
         parents = {_folder(path) for path in self.class_folders}
         found = set()
         for path in paths:
@@ -89,7 +89,7 @@ class Layout:
 
 
 def arrange(names: Sequence[str], read: Read) -> Layout:
-    """Pictures with split and class, by whichever layout the names fit. Raises InputError if they fit none."""
+    """Images with split and class, by whichever layout the names fit. Raises InputError if they fit none."""
     layout = Layout(summary="", images=[])
     images, texts, tables = [], [], []
     for name in names:
@@ -106,14 +106,14 @@ def arrange(names: Sequence[str], read: Read) -> Layout:
         elif suffix in ARCHIVE_SUFFIXES:
             layout.skip(name, "an archive of its own: import it by itself")
         else:
-            layout.skip(name, "not a picture by its ending")
+            layout.skip(name, "not an image by its ending")
     wrapper = _wrapper(images)
     found = _by_tables(images, tables, read, layout)
     if not found:
         found = _by_label_files(images, texts, wrapper, read, layout)
         texts = [] if found else texts
     for name in texts:
-        layout.skip(name, "not a picture by its ending")
+        layout.skip(name, "not an image by its ending")
     if not found:
         found = _by_folders(images, wrapper, layout)
     layout.images = sorted(found, key=lambda image: (SPLITS.index(image.split), image.name))
@@ -125,7 +125,7 @@ def arrange(names: Sequence[str], read: Read) -> Layout:
 def _wrapper(images: list[str]) -> str:
     """The folders around everything, "" or with "/" at the end: such as archivers put one around what they pack.
 
-    A picture beside it is a stray. A folder called "train" is one only if there are splits in it.
+    An image beside it is a stray. A folder called "train" is one only if there are splits in it.
     """
     prefix = ""
     while True:
@@ -174,7 +174,7 @@ def _by_folders(images: list[str], wrapper: str, layout: Layout) -> list[Image]:
 
 
 def _by_label_files(images: list[str], texts: list[str], wrapper: str, read: Read, layout: Layout) -> list[Image]:
-    """The class from the text file of the same stem; empty unless at least half of the pictures have one."""
+    """The class from the text file of the same stem; empty unless at least half of the images have one."""
     chosen = _label_files(images, texts, wrapper) if texts else {}
     if 2 * len(chosen) < max(1, len(images)):
         return []
@@ -190,14 +190,14 @@ def _by_label_files(images: list[str], texts: list[str], wrapper: str, read: Rea
             layout.skip(name, problem, "unlabelled")
     for text in texts:
         if text not in labels:
-            layout.skip(text, "belongs to no picture")
-    layout.summary = "Pictures, each with its class in a text file of the same name."
+            layout.skip(text, "belongs to no image")
+    layout.summary = "Images, each with its class in a text file of the same name."
     return [Image(_split_around(name, wrapper) or "train", labels[chosen[name]][0], name) for name in named]
 
 
 def _label_files(images: list[str], texts: list[str], wrapper: str) -> dict[str, str]:
-    """The text file of a picture: the one beside it, else that in the folder called alike but for words as "images" and "labels",
-    else that in the same split. Pictures of several folders for which there is but one have none."""
+    """The text file of an image: the one beside it, else that in the folder called alike but for words as "images" and "labels",
+    else that in the same split. Images of several folders for which there is but one have none."""
 
     def plain(folder: str) -> str:
         return "/".join(filter(None, (LABEL_WORDS.sub("", part.lower()) for part in folder.split("/"))))
@@ -235,7 +235,7 @@ def _label_in(text: str, read: Read) -> tuple[str, str]:
 
 @dataclass
 class _Said:
-    """What the rows of all tables say of a picture."""
+    """What the rows of all tables say of an image."""
 
     labels: set[str] = field(default_factory=set)
     splits: set[str] = field(default_factory=set)
@@ -250,7 +250,7 @@ class _Said:
 
 
 def _by_tables(images: list[str], tables: list[str], read: Read, layout: Layout) -> list[Image]:
-    """By tables of file names and labels; empty unless they name at least half of the pictures. Lists the tables it does not use."""
+    """By tables of file names and labels; empty unless they name at least half of the images. Lists the tables it does not use."""
     if not tables:
         return []
     said: dict[str, _Said] = {}
@@ -268,7 +268,7 @@ def _by_tables(images: list[str], tables: list[str], read: Read, layout: Layout)
         room, num_rows = room - len(content), num_rows - len(table)
         matched, unknown = index.matched(table, _folder(name))
         if not matched:
-            problems[name] = "names no picture that is here"
+            problems[name] = "names no image that is here"
             continue
         missing += [f"{name}: {file}" for file in unknown]
         of_table = SPLIT_FOLDERS.get(_stem(name).lower(), "")
@@ -280,19 +280,19 @@ def _by_tables(images: list[str], tables: list[str], read: Read, layout: Layout)
     is_used = 2 * len(good) >= max(1, len(images))
     for name in tables:
         if not is_used or name in problems:
-            layout.skip(name, problems.get(name, "names too few of the pictures"))
+            layout.skip(name, problems.get(name, "names too few of the images"))
     if not is_used:
         return []
     missing = list(dict.fromkeys(missing))
     for row in missing[:LISTED_ROWS]:
-        layout.skip(row, "a row for a picture that is not here")
+        layout.skip(row, "a row for an image that is not here")
     if more := len(missing[LISTED_ROWS:]):
-        layout.skip(f"{more:,} more rows", "rows for pictures that are not here")
+        layout.skip(f"{more:,} more rows", "rows for images that are not here")
     for name in images:
         if problem := said[name].problem if name in said else "stands in no row of the table":
             layout.skip(name, problem, "unlabelled")
     used = [readable(name) for name in tables if name not in problems]
-    layout.summary = f"Pictures, their classes in the table {', '.join(used[:3])}{' and others' if len(used) > 3 else ''}."
+    layout.summary = f"Images, their classes in the table {', '.join(used[:3])}{' and others' if len(used) > 3 else ''}."
     return [
         Image(next(iter(said[name].splits), "") or _split_on_the_way(name), next(iter(said[name].labels)), name) for name in good
     ]
@@ -303,7 +303,7 @@ def _split_on_the_way(name: str) -> str:
 
 
 class _Index:
-    """Pictures by the ways in which rows name them."""
+    """Images by the ways in which rows name them."""
 
     def __init__(self, images: list[str]) -> None:
         self.by_path = {_composed(name): name for name in images}
@@ -311,7 +311,7 @@ class _Index:
         self.by_stem = _unique([(_as_named(_stem(name)), name) for name in images])
 
     def matched(self, table: Sequence[Row], folder: str) -> tuple[list[tuple[str, Row]], list[str]]:
-        """(pictures with their rows, files of rows that name none). By the path from the table's folder or from the top, else by
+        """(images with their rows, files of rows that name none). By the path from the table's folder or from the top, else by
         the file's name alone, with its ending or without, if it is the only one and no row names it by its path."""
         files = [_composed(row.file.replace("\\", "/").removeprefix("./").lstrip("/")) for row in table]
         prefix = f"{_composed(folder)}/" if folder else ""
@@ -345,19 +345,19 @@ def _as_named(file: str) -> str:
 def _check(layout: Layout, num_files: int) -> None:
     if not layout.images:
         raise InputError(
-            f"No pictures in class folders were found among {counted(num_files, 'file')}.",
+            f"No images in class folders were found among {counted(num_files, 'file')}.",
             code="dataset",
             hint="Expected one folder per class, for example ants/ and bees/, by themselves or inside train/ and test/ or val/; "
-            "or pictures with a text file of the same name each; or a CSV of file names and labels.",
+            "or images with a text file of the same name each; or a CSV of file names and labels.",
         )
     if not any(image.split == "train" for image in layout.images):
-        raise InputError("It has no training pictures.", code="dataset", hint="Expected a folder train/ beside test/ or val/.")
+        raise InputError("It has no training images.", code="dataset", hint="Expected a folder train/ beside test/ or val/.")
     names = layout.class_names
     if len(names) > MAX_CLASSES:
         raise InputError(
-            f"{len(names):,} classes were found for {len(layout.images):,} pictures, at most {MAX_CLASSES:,} are taken.",
+            f"{len(names):,} classes were found for {len(layout.images):,} images, at most {MAX_CLASSES:,} are taken.",
             code="dataset",
-            hint="The column of labels may be one of numbers that name each picture.",
+            hint="The column of labels may be one of numbers that name each image.",
         )
 
 

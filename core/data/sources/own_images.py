@@ -1,4 +1,4 @@
-"""A person's own pictures: what lies in their folder or zip, and the source that decodes it to one size."""
+"""A person's own images: what lies in their folder or zip, and the source that decodes it to one size."""
 
 import hashlib
 import os
@@ -25,12 +25,12 @@ from core.errors import InputError
 DEFAULT_SIZE_PX = 64  # for photographs of varying size
 SAMPLED = 64
 BLOCK_SIZE = 512
-MAX_THREADS = 4  # each may hold a picture of 25 megapixels
+MAX_THREADS = 4  # each may hold an image of 25 megapixels
 
 
 @dataclass(frozen=True, kw_only=True)
 class Listing:
-    """What a folder or a zip holds by its names. fingerprint: another one as soon as a picture, its class or its split changes."""
+    """What a folder or a zip holds by its names. fingerprint: another one as soon as an image, its class or its split changes."""
 
     container: Container
     layout: Layout
@@ -43,7 +43,7 @@ class Listing:
 
 
 def list_images(path: Path) -> Listing:
-    """Every picture below the path with its split and class, the rest with the reason why not. Raises InputError."""
+    """Every image below the path with its split and class, the rest with the reason why not. Raises InputError."""
     container = open_container(path)
     unseen: list[dict[str, str]] = []
     files = {file.name: file for file in container.files(unseen)}
@@ -66,7 +66,7 @@ def _fingerprint(layout: Layout, files: dict[str, StoredFile]) -> str:
 
 
 def read_image(container: Container, name: str) -> Image.Image:
-    """One picture of a folder or zip, decoded. Raises InputError with the reason if it can't be."""
+    """One image of a folder or zip, decoded. Raises InputError with the reason if it can't be."""
     try:
         return decode_image(container.read(name))
     except OSError as error:
@@ -74,7 +74,7 @@ def read_image(container: Container, name: str) -> Image.Image:
 
 
 def shape_of(listing: Listing, preprocessing: Preprocessing) -> tuple[int, int, int]:
-    """(C, H, W) of the store: as chosen, else as a sample of the pictures has it."""
+    """(C, H, W) of the store: as chosen, else as a sample of the images has it."""
     names = [image.name for image in listing.layout.images]
     sizes, modes = set(), set()
     for name in names[:: max(1, len(names) // SAMPLED)]:
@@ -85,7 +85,7 @@ def shape_of(listing: Listing, preprocessing: Preprocessing) -> tuple[int, int, 
         sizes.add((image.height, image.width))
         modes.add(image.mode)
     if not sizes:
-        raise InputError("None of the pictures looked at can be read.", code="dataset")
+        raise InputError("None of the images looked at can be read.", code="dataset")
     channels = {"grey": 1, "rgb": 3}.get(preprocessing.colour) or (1 if modes == {"L"} else 3)
     if preprocessing.size_px:
         return channels, preprocessing.size_px, preprocessing.size_px
@@ -95,7 +95,7 @@ def shape_of(listing: Listing, preprocessing: Preprocessing) -> tuple[int, int, 
 
 @dataclass(frozen=True, kw_only=True)
 class _Read:
-    """A decoded picture at the store's size, with what is kept of the file's own pixels."""
+    """A decoded image at the store's size, with what is kept of the file's own pixels."""
 
     array: np.ndarray
     size: tuple[int, int]
@@ -104,7 +104,7 @@ class _Read:
 
 
 def source_of(listing: Listing, title: str, preprocessing: Preprocessing) -> Source:
-    """Decodes the listed pictures to one size; those that can't be read are added to `skipped`."""
+    """Decodes the listed images to one size; those that can't be read are added to `skipped`."""
     shape = shape_of(listing, preprocessing)
     images, class_names = listing.layout.images, listing.layout.class_names
     if len(class_names) < 2:

@@ -1,6 +1,6 @@
-"""Pictures that a set holds more than once: the same pixels, or the same picture resized or recompressed.
+"""Images that a set holds more than once: the same pixels, or the same image resized or recompressed.
 
-What to do about them is decided elsewhere; mirrored, turned, cut or recoloured pictures are not looked for.
+What to do about them is decided elsewhere; mirrored, turned, cut or recoloured images are not looked for.
 """
 
 import math
@@ -18,9 +18,9 @@ GREY = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R 601, as Pillow's "L"
 # Hashes
 SIDE = 8
 HASH_BYTES = SIDE * SIDE
-HASHED_PX = 64  # larger pictures are squeezed to this first
+HASHED_PX = 64  # larger images are squeezed to this first
 ROW, COLUMN = np.indices((SIDE, SIDE), np.float32)
-WEIGHT = np.hypot(ROW, COLUMN) ** 0.5  # fine detail is fainter in most pictures; 0 for the mean
+WEIGHT = np.hypot(ROW, COLUMN) ** 0.5  # fine detail is fainter in most images; 0 for the mean
 BEYOND_SLOPE = ROW + COLUMN > 2
 FLAT_LEVELS = 3  # grey levels, root mean square
 FLAT_SHARE = 0.03  # of the variance; a straight slope from black to white has 0.013 beyond
@@ -33,7 +33,7 @@ NUM_AXES = 20
 
 # Confirmation. Measured: see benchmarks/duplicates.py
 SMALLEST_PX = 16
-FINEST = 0.4  # of the highest frequency that a stored picture can hold
+FINEST = 0.4  # of the highest frequency that a stored image can hold
 MOST_WAVES = 26  # half waves a side: what 64 px give
 BLURS = (0, 0.5, 1, 2, 3, 4.5, 6.5, 9)  # exponents at the highest frequency; half size and back is about 5
 LITTLE_BLUR = 2
@@ -44,11 +44,11 @@ FARTHEST = 0.2  # of the contrast, in any case
 
 @dataclass(frozen=True)
 class Duplicates:
-    """Which pictures of a set are one picture.
+    """Which images of a set are one image.
 
-    pairs: (M, 2) int32, i < j, sorted; for a group of k pictures the k - 1 closest pairs that hold it together, so M < N.
+    pairs: (M, 2) int32, i < j, sorted; for a group of k images the k - 1 closest pairs that hold it together, so M < N.
     is_exact: (M,) bool, whether the digests are equal.
-    groups: (N,) int32, the smallest index of the picture's group, its own where it has no duplicate.
+    groups: (N,) int32, the smallest index of the image's group, its own where it has no duplicate.
     """
 
     pairs: np.ndarray
@@ -57,19 +57,19 @@ class Duplicates:
 
 
 def pixel_digest(image: Image.Image) -> bytes:
-    """16 bytes of a picture in mode L or RGB, equal for equal sizes and pixels. RGB with equal channels counts as grey."""
+    """16 bytes of an image in mode L or RGB, equal for equal sizes and pixels. RGB with equal channels counts as grey."""
     return _digest(np.asarray(image))
 
 
 def pixel_digests(images: np.ndarray) -> np.ndarray:
-    """(n, 16) uint8, the pixel_digest of each of (n, C, H, W) uint8 pictures, C 1 or 3."""
+    """(n, 16) uint8, the pixel_digest of each of (n, C, H, W) uint8 images, C 1 or 3."""
     pixels = images[:, 0] if images.shape[1] == 1 else images.transpose(0, 2, 3, 1)
     return np.frombuffer(b"".join(map(_digest, pixels)), np.uint8).reshape(-1, 16)
 
 
 def _digest(pixels: np.ndarray) -> bytes:
     """pixels: (H, W) or (H, W, 3)."""
-    # the first row shows most coloured pictures to be so, at a fraction of the cost
+    # the first row shows most coloured images to be so, at a fraction of the cost
     if pixels.ndim == 3 and all((part == part[..., :1]).all() for part in (pixels[0], pixels)):
         pixels = pixels[..., 0]
     digest = blake2b(repr(pixels.shape).encode(), digest_size=16)
@@ -78,7 +78,7 @@ def _digest(pixels: np.ndarray) -> bytes:
 
 
 def perceptual_hash(image: Image.Image) -> np.ndarray:
-    """(HASH_BYTES,) uint8 of a picture of any size and shape, as perceptual_hashes gives it up to rounding."""
+    """(HASH_BYTES,) uint8 of an image of any size and shape, as perceptual_hashes gives it up to rounding."""
     size = (min(image.width, HASHED_PX), min(image.height, HASHED_PX))
     if size != image.size:
         image = image.resize(size, Image.Resampling.BILINEAR, reducing_gap=2.0)
@@ -86,10 +86,10 @@ def perceptual_hash(image: Image.Image) -> np.ndarray:
 
 
 def perceptual_hashes(images: np.ndarray) -> np.ndarray:
-    """(n, HASH_BYTES) uint8 of (n, C, H, W) uint8 pictures, C 1 or 3, near each other for pictures that look the same.
+    """(n, HASH_BYTES) uint8 of (n, C, H, W) uint8 images, C 1 or 3, near each other for images that look the same.
 
-    The bytes are int8: the coarsest cosine waves of the grey picture squeezed to a square, weighted, brought to a length
-    of 127. All are zero for a picture without structure, such as one colour or a slope.
+    The bytes are int8: the coarsest cosine waves of the grey image squeezed to a square, weighted, brought to a length
+    of 127. All are zero for an image without structure, such as one colour or a slope.
     """
     hashes = np.zeros((len(images), HASH_BYTES), np.uint8)
     for part in _blocks(len(images), 4 * math.prod(images.shape[1:])):
@@ -105,13 +105,13 @@ def perceptual_hashes(images: np.ndarray) -> np.ndarray:
 
 
 def find_duplicates(digests: np.ndarray, hashes: np.ndarray, images: np.ndarray) -> Duplicates:
-    """Equal pictures by their digests, all of them; near ones by their hashes, each confirmed on the stored pictures.
+    """Equal images by their digests, all of them; near ones by their hashes, each confirmed on the stored images.
 
-    digests: (N, 16), hashes: (N, HASH_BYTES), images: (N, C, H, W), all uint8. Pictures without structure, and all where
+    digests: (N, 16), hashes: (N, HASH_BYTES), images: (N, C, H, W), all uint8. Images without structure, and all where
     a side has fewer than 16 pixels, are found only where they are equal.
 
-    Near ones are sought in ten orders of the hashes: in each, a picture is compared with the eight that follow it and at
-    most one of them is looked at. So the cost is that of ten sorts whatever the pictures, and a near pair is lost where
+    Near ones are sought in ten orders of the hashes: in each, an image is compared with the eight that follow it and at
+    most one of them is looked at. So the cost is that of ten sorts whatever the images, and a near pair is lost where
     no order brings the two within eight places with nothing likelier between: 1 in 70 among a million at a distance of
     0.12 of a hash's length, fewer in smaller sets.
     """
@@ -148,7 +148,7 @@ def _grouped(pairs: np.ndarray, weights: np.ndarray, count: int) -> Duplicates:
 def _candidates(hashes: np.ndarray, members: np.ndarray) -> np.ndarray:
     """(M, 2) int64 pairs i < j of members, each once, whose hashes are alike; M < PASSES * len(members).
 
-    An order goes by the signs along some random directions, about 32 pictures to a combination, and within it by one
+    An order goes by the signs along some random directions, about 32 images to a combination, and within it by one
     direction more (locality-sensitive hashing: Charikar, 2002). The directions are turned among the set's own main axes
     at equal spread, so that a set of one kind, such as digits, is divided as evenly as any.
     """
@@ -178,7 +178,7 @@ def _main_axes(sample: np.ndarray) -> np.ndarray:
 
 
 def _likest_followers(hashes: np.ndarray, order: np.ndarray) -> np.ndarray:
-    """i * N + j, i < j, for each picture and the likest of the WINDOW pictures after it in this order, if they are alike."""
+    """i * N + j, i < j, for each image and the likest of the WINDOW images after it in this order, if they are alike."""
     found = []
     for part in _blocks(len(order), 4 * HASH_BYTES):
         rows = hashes[order[part.start : part.stop + WINDOW]].view(np.int8).astype(np.float32)
@@ -194,11 +194,11 @@ def _likest_followers(hashes: np.ndarray, order: np.ndarray) -> np.ndarray:
 
 
 def _differences(images: np.ndarray, pairs: np.ndarray, likest: float) -> np.ndarray:
-    """(M,) how far apart the two pictures of each pair are, near ones below 1.
+    """(M,) how far apart the two images of each pair are, near ones below 1.
 
-    Grey pictures are compared without their finest detail, the sharper one blurred until it fits the other best: that and
+    Grey images are compared without their finest detail, the sharper one blurred until it fits the other best: that and
     a little noise is what resizing and recompressing do. likest: of _likest_others. Where even those are far, as in a set
-    of photographs, more difference still means the same picture; among digits or portraits it does not.
+    of photographs, more difference still means the same image; among digits or portraits it does not.
     """
     kept, frequencies = _compared(images)
     differences = np.full(len(pairs), np.inf)
@@ -219,7 +219,7 @@ def _differences(images: np.ndarray, pairs: np.ndarray, likest: float) -> np.nda
 
 
 def _likest_others(images: np.ndarray, members: np.ndarray) -> float:
-    """By what share of its contrast a picture differs from the likest of a thousand others: the 2nd percentile.
+    """By what share of its contrast an image differs from the likest of a thousand others: the 2nd percentile.
 
     0.2 in MNIST and the faces of ORL, 0.6 in CIFAR-10, 0.8 in photographs.
     """
@@ -245,7 +245,7 @@ def _compared(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _waves(images: np.ndarray, rows: int, columns: int) -> np.ndarray:
-    """(n, rows, columns) float32: the coarsest cosine waves (DCT-II) of the grey pictures, in grey levels, root mean square."""
+    """(n, rows, columns) float32: the coarsest cosine waves (DCT-II) of the grey images, in grey levels, root mean square."""
     pixels = images.astype(np.float32)
     grey = pixels[:, 0] if images.shape[1] == 1 else np.einsum("nchw,c->nhw", pixels, GREY)
     height, width = grey.shape[1:]

@@ -1,6 +1,6 @@
-"""A picture store: one set at one size as memory-mapped uint8 arrays, built once, opened in a moment by any process.
+"""An image store: one set at one size as memory-mapped uint8 arrays, built once, opened in a moment by any process.
 
-Where the pictures come from is in the sources (builtin.py, own_pictures.py); which set a name means is in sets.py.
+Where the images come from is in the sources (builtin.py, own_pictures.py); which set a name means is in sets.py.
 """
 
 import hashlib
@@ -36,7 +36,7 @@ def no_progress(what: str, done: int, total: int) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class Block:
-    """Some pictures of one split: images (n, C, H, W) uint8, labels (n,), and what is known of the files they came from:
+    """Some images of one split: images (n, C, H, W) uint8, labels (n,), and what is known of the files they came from:
     names, sizes (n, 2) width and height, digests and hashes (core/data/store/duplicates.py). Sets that come as arrays have no files."""
 
     split: str
@@ -50,7 +50,7 @@ class Block:
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
-    """What a store is built from. counts: pictures of each split, at most; blocks come split by split in their order.
+    """What a store is built from. counts: images of each split, at most; blocks come split by split in their order.
 
     layout: how the files were understood, as a sentence.
     """
@@ -64,14 +64,14 @@ class Source:
     blocks: Callable[[Progress], Iterator[Block]]
     skipped: list[dict[str, str]] = field(default_factory=list)  # {"file", "reason"}; grows while blocks are read
     layout: str = ""
-    empty_classes: list[str] = field(default_factory=list)  # named by a folder in which no picture lies
+    empty_classes: list[str] = field(default_factory=list)  # named by a folder in which no image lies
 
 
 @dataclass(frozen=True, kw_only=True)
 class StoreMeta:
-    """What a store says of itself. splits: first and past-the-last index; mean, std: of the training pictures, 0..1.
+    """What a store says of itself. splits: first and past-the-last index; mean, std: of the training images, 0..1.
 
-    empty_classes: those named by a folder or a table of which no picture could be read; they are no classes of the set.
+    empty_classes: those named by a folder or a table of which no image could be read; they are no classes of the set.
     """
 
     title: str
@@ -105,23 +105,23 @@ class ImageStore:
 
     @cached_property
     def files(self) -> list[str] | None:
-        """The file each picture came from, or None for sets that come as arrays."""
+        """The file each image came from, or None for sets that come as arrays."""
         path = self.path / "files.json"
         return json.loads(path.read_text()) if path.exists() else None
 
     @cached_property
     def skipped(self) -> list[dict[str, str]]:
-        """{"file", "reason"} of every file that is no picture of the set, and "kind": "unreadable" for broken pictures."""
+        """{"file", "reason"} of every file that is no image of the set, and "kind": "unreadable" for broken images."""
         return json.loads((self.path / "skipped.json").read_text())
 
     @cached_property
     def sizes(self) -> np.ndarray:
-        """(N, 2) width and height of each picture as it came, in pixels."""
+        """(N, 2) width and height of each image as it came, in pixels."""
         return np.load(self.path / "sizes.npy")
 
     @cached_property
     def digests(self) -> np.ndarray:
-        """(N, 16) uint8, of each picture as it came."""
+        """(N, 16) uint8, of each image as it came."""
         return np.load(self.path / "digests.npy", mmap_mode="r")
 
     @cached_property
@@ -135,7 +135,7 @@ class ImageStore:
 
     @cached_property
     def positions(self) -> dict[str, int]:
-        """Index of each picture by its key."""
+        """Index of each image by its key."""
         return {self.key(index): index for index in range(len(self.labels))}
 
     def edited(self, edits: Edits) -> tuple[np.ndarray, np.ndarray]:
@@ -145,7 +145,7 @@ class ImageStore:
         return applied(edits, self.positions, self.labels, self.meta.class_names)
 
     def key(self, index: int) -> str:
-        """What a picture is called whatever size the set is stored at: its file, or its number in a set without files."""
+        """What an image is called whatever size the set is stored at: its file, or its number in a set without files."""
         return self.files[index] if self.files else f"#{index}"
 
 
@@ -179,7 +179,7 @@ def _opened(path: Path, mtime_ns: int, inode: int) -> ImageStore:
 def build_store(path: Path, source: Source, progress: Progress = no_progress) -> ImageStore:
     """Writes the store beside its place and renames it into it; a store that another process put there first is used."""
     if sum(source.counts.values()) == 0:
-        raise InputError(f"No pictures were found for '{source.title}'.", code="dataset")
+        raise InputError(f"No images were found for '{source.title}'.", code="dataset")
     aside = Path(tempfile.mkdtemp(prefix=BUILDING, dir=path.parent))
     lock = FileLock(aside / "lock")
     try:
@@ -199,7 +199,7 @@ def build_store(path: Path, source: Source, progress: Progress = no_progress) ->
     store = open_store(path)
     if store is None:
         raise InputError(
-            f"The pictures of '{source.title}' were removed while they were prepared.", code="dataset", hint="Try again."
+            f"The images of '{source.title}' were removed while they were prepared.", code="dataset", hint="Try again."
         )
     return store
 
@@ -216,7 +216,7 @@ def _write(folder: Path, source: Source, progress: Progress) -> StoreMeta:
     about: dict[str, list[np.ndarray]] = {"labels": [], "sizes": [], "digests": [], "hashes": []}
     files: list[str] = []
     splits: dict[str, tuple[int, int]] = {}
-    total = np.zeros((2, source.shape[0]))  # sum and sum of squares per channel, of the training pictures
+    total = np.zeros((2, source.shape[0]))  # sum and sum of squares per channel, of the training images
     n = 0
     # written in order and not through a memory map, whose pages would count as this process's memory
     with (folder / "images.npy").open("wb") as file:
@@ -232,21 +232,21 @@ def _write(folder: Path, source: Source, progress: Progress) -> StoreMeta:
             if block.split == "train":
                 total += _sums(block.images)
             n = end
-            progress("Reading pictures", n, room)
+            progress("Reading images", n, room)
         if "train" not in splits:
-            raise InputError("None of its training pictures could be read.", code="dataset")
+            raise InputError("None of its training images could be read.", code="dataset")
         file.seek(0)
         _write_header(file, (n, *source.shape))  # some could perhaps not be read
         file.flush()
         os.fsync(file.fileno())
     labels, sizes, digests, hashes = (np.concatenate(arrays) for arrays in about.values())
     names = source.class_names
-    if files:  # a built-in set's classes are what they are; of one's own, those remain of which a picture could be read
+    if files:  # a built-in set's classes are what they are; of one's own, those remain of which an image could be read
         present, labels = np.unique(labels, return_inverse=True)
         names = [names[k] for k in present.tolist()]
         if len(names) < 2:
             raise InputError(
-                f"Pictures of one class only could be read: {names[0]!r}.",
+                f"Images of one class only could be read: {names[0]!r}.",
                 code="dataset",
                 hint="Two classes are needed.",
             )
@@ -279,12 +279,12 @@ def _write(folder: Path, source: Source, progress: Progress) -> StoreMeta:
 
 
 def _write_header(file: BinaryIO, shape: tuple[int, ...]) -> None:
-    """NumPy's header; it leaves room for any number of pictures, so that another one can be put in its place."""
+    """NumPy's header; it leaves room for any number of images, so that another one can be put in its place."""
     np.lib.format.write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": shape})
 
 
 def _about(block: Block) -> dict[str, np.ndarray]:
-    """What is kept of each picture beside its pixels, worked out from them where the block does not bring it."""
+    """What is kept of each image beside its pixels, worked out from them where the block does not bring it."""
     images = block.images
     height, width = images.shape[2:]
     sizes = np.tile([width, height], (len(images), 1)) if block.sizes is None else block.sizes

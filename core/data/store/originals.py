@@ -1,4 +1,4 @@
-"""The pictures of a store as people look at them: as they are stored, and as they came."""
+"""The images of a store as people look at them: as they are stored, and as they came."""
 
 import io
 from functools import lru_cache
@@ -17,9 +17,9 @@ LARGEST_PX = 1600  # of an original as it is shown
 
 
 def stored_image(store: ImageStore, index: int) -> Image.Image:
-    """As the network's set holds it. Raises InputError if there is no such picture."""
+    """As the network's set holds it. Raises InputError if there is no such image."""
     if not 0 <= index < len(store.labels):
-        raise InputError(f"The set has no picture {index:,}.", code="picture")
+        raise InputError(f"The set has no image {index:,}.", code="picture")
     return array_to_image(store.images[index])
 
 
@@ -31,7 +31,7 @@ def original_image(store: ImageStore, index: int) -> Image.Image:
     path = Path(store.meta.origin)
     original = read_image(_container(path, path.stat().st_mtime_ns if path.exists() else 0), store.files[index])
     if pixel_digest(original) != store.digests[index].tobytes():
-        raise InputError("The file holds another picture than when it was read.", code="picture")
+        raise InputError("The file holds another image than when it was read.", code="picture")
     return original
 
 

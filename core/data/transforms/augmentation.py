@@ -1,4 +1,4 @@
-"""Random changes of training pictures: drawn per picture on the CPU, applied to whole batches on the training device.
+"""Random changes of training images: drawn per image on the CPU, applied to whole batches on the training device.
 
 Which there are is in core/augmentations.py; here is what they have in common. The order is fixed
 (docs/decisions/transforms.md): colour, normalise, crop, turn, scale, shift, mirror, erase.
@@ -17,7 +17,7 @@ from core.data.transforms.preprocessing import normalise
 
 DRAWN_IN_ORDER = in_drawing_order()
 
-# What was drawn for N pictures under these settings, on the CPU. None: this change is off. Shapes stand beside the records.
+# What was drawn for N images under these settings, on the CPU. None: this change is off. Shapes stand beside the records.
 if TYPE_CHECKING:
 
     @dataclass(frozen=True, init=False)
@@ -47,20 +47,20 @@ def augment(
     std: Tensor,
     dtype: torch.dtype = torch.float32,
 ) -> Tensor:
-    """(N, C, H, W) uint8 pictures as the network gets them while it trains: changed and normalised, channels last or not.
+    """(N, C, H, W) uint8 images as the network gets them while it trains: changed and normalised, channels last or not.
 
-    Each picture gets draws of its own from the CPU generator. mean, std: (C,), pixels 0..1, on the device of the images.
+    Each image gets draws of its own from the CPU generator. mean, std: (C,), pixels 0..1, on the device of the images.
     """
     n, _, height, width = images.shape
     return applied(images, draw(settings, n, (height, width), generator), mean, std, dtype)
 
 
 def draw(settings: Augmentation, n: int, size_px: tuple[int, int], generator: torch.Generator) -> Draws:
-    """The draws for n pictures of (height, width). What is off draws nothing, so turning one on leaves those before it as they are."""
+    """The draws for n images of (height, width). What is off draws nothing, so turning one on leaves those before it as they are."""
     chance = Chance(settings=settings, n=n, size_px=size_px, generator=generator)
     drawn: dict[str, Tensor] = {}
     if chance.is_resampled:
-        _ = chance.moves  # first, as in the first version: a run of then goes on with the same pictures
+        _ = chance.moves  # first, as in the first version: a run of then goes on with the same images
     for change in DRAWN_IN_ORDER:
         if change.is_on(settings):
             drawn |= change.draw(chance)
@@ -68,9 +68,9 @@ def draw(settings: Augmentation, n: int, size_px: tuple[int, int], generator: to
 
 
 def applied(images: Tensor, draws: Draws, mean: Tensor, std: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
-    """(N, C, H, W) uint8 pictures with these draws applied and normalised.
+    """(N, C, H, W) uint8 images with these draws applied and normalised.
 
-    Pixels that come in from outside repeat the picture mirrored (shift alone) or are zero, the mean (all others).
+    Pixels that come in from outside repeat the image mirrored (shift alone) or are zero, the mean (all others).
     """
     pixels = recoloured(images, draws)
     if not _is_resampled(draws):
@@ -81,7 +81,7 @@ def applied(images: Tensor, draws: Draws, mean: Tensor, std: Tensor, dtype: torc
             result.masked_fill_(outside, 0)
     elif draws.crop is None:
         result = resampled(normalise(pixels, mean, std, dtype), draws)
-    else:  # in float32: bfloat16 can't tell the places in a large picture apart
+    else:  # in float32: bfloat16 can't tell the places in a large image apart
         result = resampled(normalise(pixels, mean, std).contiguous(), draws)
         result = result.to(dtype, memory_format=torch.channels_last)
     for change in AUGMENTATIONS.values():
@@ -96,7 +96,7 @@ def _is_resampled(draws: Draws) -> bool:
 
 
 def recoloured(pixels: Tensor, draws: Draws) -> Tensor:
-    """The pictures with their colours changed, float32 of its own; the very same uint8 pictures where no colour changes."""
+    """The images with their colours changed, float32 of its own; the very same uint8 images where no colour changes."""
     changes = [change.recolour for change in AUGMENTATIONS.values() if change.recolour and change.is_drawn(draws)]
     if not changes:
         return pixels
@@ -109,7 +109,7 @@ def recoloured(pixels: Tensor, draws: Draws) -> Tensor:
 def rearranged(pixels: Tensor, draws: Draws) -> tuple[Tensor, Tensor | None]:
     """Moved by whole pixels, all by one gather.
 
-    Also (N, 1, H, W) where nothing comes in, for shifts of more than the picture is large; None where there is no such place.
+    Also (N, 1, H, W) where nothing comes in, for shifts of more than the image is large; None where there is no such place.
     """
     changes = [change.rearrange for change in AUGMENTATIONS.values() if change.rearrange and change.is_drawn(draws)]
     if not changes:
@@ -134,10 +134,10 @@ def resampled(images: Tensor, draws: Draws) -> Tensor:
             change.resample(view, draws)
     grid = F.affine_grid(_sources(view, *images.shape).to(images.device), list(images.shape), align_corners=False)
     grid = grid.to(images.dtype)
-    for dimension, is_chosen in view.mirrored.items():  # the places are mirrored, which is less to move than the pictures
+    for dimension, is_chosen in view.mirrored.items():  # the places are mirrored, which is less to move than the images
         chosen = is_chosen.nonzero()[:, 0].to(images.device)
         grid[chosen] = grid[chosen].flip(dimension)
-    # a crop alone lies within the picture: nothing comes in, not even half a pixel at the border
+    # a crop alone lies within the image: nothing comes in, not even half a pixel at the border
     mode = "border" if view.matrix is None and view.offset is None else "zeros"
     return F.grid_sample(images, grid, mode="bilinear", padding_mode=mode, align_corners=False)
 

@@ -1,4 +1,4 @@
-"""What pictures suffer outside the laboratory, each at five strengths; the same every time for the same pictures in the same order."""
+"""What images suffer outside the laboratory, each at five strengths; the same every time for the same images in the same order."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ class Corruption:
 
 
 def _in_turn(images: Tensor, variants: list[Callable[[Tensor], Tensor]]) -> Tensor:
-    """One picture after the other gets one variant after the other: left and right, brighter and darker."""
+    """One image after the other gets one variant after the other: left and right, brighter and darker."""
     result = images.clone()
     for n, variant in enumerate(variants):
         if len(chosen := images[n :: len(variants)]):
@@ -42,9 +42,9 @@ def _shifted(images: Tensor, share: float) -> Tensor:
 
 def _blurred(images: Tensor, sigma: float) -> Tensor:
     scaled = sigma * min(images.shape[-2:]) / 32
-    # padding by reflection needs half a kernel's width of picture
+    # padding by reflection needs half a kernel's width of image
     kernel = min(2 * max(1, round(3 * scaled)) + 1, 2 * min(images.shape[-2:]) - 1)
-    # one direction after the other: the same, and a hundred times as fast for large pictures
+    # one direction after the other: the same, and a hundred times as fast for large images
     return F.gaussian_blur(F.gaussian_blur(images, [kernel, 1], [scaled, scaled]), [1, kernel], [scaled, scaled])
 
 

@@ -14,7 +14,7 @@ PIXELS = 100_000  # enough for a figure, little enough for a slider
 
 
 def augmentation_cost(images: np.ndarray, settings: Augmentation, mean: Sequence[float], std: Sequence[float]) -> float:
-    """Seconds for each 1,000 pictures like these (N, C, H, W) uint8 beyond normalising them; the best of three."""
+    """Seconds for each 1,000 images like these (N, C, H, W) uint8 beyond normalising them; the best of three."""
     if not settings.is_active:
         return 0.0
     wanted = max(4, min(64, PIXELS // (images.shape[2] * images.shape[3])))

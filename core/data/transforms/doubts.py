@@ -17,7 +17,7 @@ NOTHING_LEFT_PX = 8
 
 @dataclass(frozen=True, kw_only=True)
 class SetFacts:
-    """What doubts are judged by. shape: (C, H, W) that the network gets; original_px: height and width as the pictures came;
+    """What doubts rest on. shape: (C, H, W) that the network gets; original_px: height and width as the images came;
     mean: measured on them as they are prepared, pixels 0..1."""
 
     shows_characters: bool
@@ -33,7 +33,7 @@ class Doubt:
 
 
 def shows_characters(drawing: str, class_names: Sequence[str]) -> bool:
-    """Whether the pictures are digits or letters: by the set's own word, or because every class is named by one."""
+    """Whether the images are digits or letters: by the set's own word, or because every class is named by one."""
     return drawing != "none" or all(len(name.strip()) == 1 and name.strip().isalnum() for name in class_names)
 
 
@@ -55,7 +55,7 @@ def doubts(composition: Composition, facts: SetFacts) -> list[Doubt]:
 
 
 def doubts_about(config: TrainConfig, store: ImageStore) -> list[Doubt]:
-    """The same for a training on a set, of which this store holds the pictures at whatever size."""
+    """The same for a training on a set, of which this store holds the images at whatever size."""
     chosen, channels = config.preprocessing, store.meta.shape[0]
     channels = {"grey": 1, "rgb": 3}.get(chosen.colour, channels)
     side_px = chosen.size_px
@@ -78,7 +78,7 @@ def _of_preparation(settings: Preprocessing, facts: SetFacts) -> list[Doubt]:
         found.append(
             Doubt(
                 "preprocessing.size_px",
-                f"Pictures of {facts.original_px[1]} × {facts.original_px[0]} pixels are enlarged to {width} × {height}: "
+                f"Images of {facts.original_px[1]} × {facts.original_px[0]} pixels are enlarged to {width} × {height}: "
                 "that costs time and memory and shows nothing new, unless the network was trained at this size.",
             )
         )
@@ -86,7 +86,7 @@ def _of_preparation(settings: Preprocessing, facts: SetFacts) -> list[Doubt]:
         share = (settings.size_px / settings.short_side_px) ** 2
         found.append(
             Doubt(
-                "preprocessing.short_side_px", f"At most {percent(share, 0)} of each picture is left after the middle is cut out."
+                "preprocessing.short_side_px", f"At most {percent(share, 0)} of each image is left after the middle is cut out."
             )
         )
     for name in ("mean", "std"):
@@ -96,7 +96,7 @@ def _of_preparation(settings: Preprocessing, facts: SetFacts) -> list[Doubt]:
                 Doubt(
                     f"preprocessing.{name}",
                     f"{'Mean' if name == 'mean' else 'Standard deviation'} has {len(values)} "
-                    f"{'number' if len(values) == 1 else 'numbers'}, the pictures have {channels} "
+                    f"{'number' if len(values) == 1 else 'numbers'}, the images have {channels} "
                     f"{'channel' if channels == 1 else 'channels'}: training refuses this.",
                 )
             )
@@ -110,7 +110,7 @@ def _of_preparation(settings: Preprocessing, facts: SetFacts) -> list[Doubt]:
             found.append(
                 Doubt(
                     "preprocessing.mean",
-                    f"These pictures have the mean {', '.join(f'{v:.2f}' for v in facts.mean)}; "
+                    f"These images have the mean {', '.join(f'{v:.2f}' for v in facts.mean)}; "
                     f"normalised like this it lies {away:.1f} away from 0. Were the values made for another set?",
                 )
             )
@@ -150,12 +150,12 @@ def _of_photographs(settings: Augmentation) -> list[Doubt]:
     found = []
     if settings.flip_vertical:
         found.append(
-            Doubt("augmentation.flip_vertical", "Most photographs have an up and a down. Upside down suits pictures from above.")
+            Doubt("augmentation.flip_vertical", "Most photographs have an up and a down. Upside down suits images from above.")
         )
     if settings.rotate_deg > 90:
         found.append(
             Doubt(
-                "augmentation.rotate_deg", "Most photographs have an up and a down. Turning all around suits pictures from above."
+                "augmentation.rotate_deg", "Most photographs have an up and a down. Turning all around suits images from above."
             )
         )
     return found
@@ -167,13 +167,13 @@ def _of_colour(settings: Augmentation, facts: SetFacts) -> list[Doubt]:
     if facts.shape[0] == 1 and (names := [title for name, title in useless.items() if getattr(settings, name)]):
         verb = "changes" if len(names) == 1 else "change"
         first = next(name for name in useless if getattr(settings, name))
-        found.append(Doubt(f"augmentation.{first}", f"The pictures are grey: {' and '.join(names)} {verb} nothing."))
+        found.append(Doubt(f"augmentation.{first}", f"The images are grey: {' and '.join(names)} {verb} nothing."))
     elif settings.hue > 0.2:
         found.append(Doubt("augmentation.hue", "So large a change of hue makes grass red and skin green; up to 0.1 is usual."))
     if settings.brightness > 0.8:
-        found.append(Doubt("augmentation.brightness", "Some pictures become almost black; up to 0.4 is usual."))
+        found.append(Doubt("augmentation.brightness", "Some images become almost black; up to 0.4 is usual."))
     if settings.contrast > 0.8:
-        found.append(Doubt("augmentation.contrast", "Some pictures become almost plain grey; up to 0.4 is usual."))
+        found.append(Doubt("augmentation.contrast", "Some images become almost plain grey; up to 0.4 is usual."))
     return found
 
 
@@ -182,16 +182,16 @@ def _of_strength(settings: Augmentation, facts: SetFacts) -> list[Doubt]:
     side = min(facts.shape[1:])
     if settings.erase_px >= side:
         found.append(
-            Doubt("augmentation.erase_px", f"The erased square is as large as the picture ({side} pixels): some become blank.")
+            Doubt("augmentation.erase_px", f"The erased square is as large as the image ({side} pixels): some become blank.")
         )
     elif settings.erase_px > 0.6 * side:
         found.append(
-            Doubt("augmentation.erase_px", "More than a third of a picture is erased; half of its side is usual at most.")
+            Doubt("augmentation.erase_px", "More than a third of an image is erased; half of its side is usual at most.")
         )
     if settings.shift_px >= side:
-        found.append(Doubt("augmentation.shift_px", "Some pictures are moved out of sight altogether."))
+        found.append(Doubt("augmentation.shift_px", "Some images are moved out of sight altogether."))
     elif settings.shift_px > side / 4:
-        found.append(Doubt("augmentation.shift_px", "Moved by more than a quarter of the picture; an eighth is usual."))
+        found.append(Doubt("augmentation.shift_px", "Moved by more than a quarter of the image; an eighth is usual."))
     if settings.crop_area < 1 and math.sqrt(settings.crop_area) * side < NOTHING_LEFT_PX:
         found.append(
             Doubt(
@@ -200,7 +200,7 @@ def _of_strength(settings: Augmentation, facts: SetFacts) -> list[Doubt]:
             )
         )
     elif settings.crop_area < 0.08:
-        found.append(Doubt("augmentation.crop_area", "Smaller crops than 0.08 often miss what the picture shows."))
+        found.append(Doubt("augmentation.crop_area", "Smaller crops than 0.08 often miss what the image shows."))
     if settings.scale > 0.5:
-        found.append(Doubt("augmentation.scale", "Some pictures become less than half as large."))
+        found.append(Doubt("augmentation.scale", "Some images become less than half as large."))
     return found

@@ -1,6 +1,6 @@
-"""The transforms one by one: what each is called, which settings drive it, and what it does to a picture.
+"""The transforms one by one: what each is called, which settings drive it, and what it does to an image.
 
-Nothing is computed here but by preprocessing.py and augmentation.py: after a step a picture is as those make it while every
+Nothing is computed here but by preprocessing.py and augmentation.py: after a step an image is as those make it while every
 later step is off. So what is looked at is what training, evaluation and prediction use.
 """
 
@@ -23,13 +23,13 @@ from core.data.transforms.augmentation import Draws, applied, augment, draw, rec
 from core.data.transforms.preprocessing import STORED_FIELDS, array_to_image, image_to_array
 from core.errors import InputError
 
-MEASURED_ON = 128  # pictures, where mean and deviation of a set in another form are estimated
-MAX_BETWEEN = 4_000_000  # pixels of a picture between resizing and cropping; a longer and thinner one is not shown
+MEASURED_ON = 128  # images, where mean and deviation of a set in another form are estimated
+MAX_BETWEEN = 4_000_000  # pixels of an image between resizing and cropping; a longer and thinner one is not shown
 
 
 @dataclass(frozen=True)
 class Composition:
-    """What a lab composes and a training uses: how every picture is prepared, and how training pictures are changed."""
+    """What a lab composes and a training uses: how every image is prepared, and how training images are changed."""
 
     preprocessing: Preprocessing = field(default_factory=Preprocessing)
     augmentation: Augmentation = field(default_factory=Augmentation)
@@ -45,7 +45,7 @@ class Composition:
 
 @dataclass(frozen=True)
 class Look:
-    """A picture between two steps. values: (C, H, W) as they are then; unit: what they count; shown: (C, H, W) uint8, for eyes."""
+    """An image between two steps. values: (C, H, W) as they are then; unit: what they count; shown: (C, H, W) uint8, for eyes."""
 
     values: np.ndarray
     unit: str
@@ -68,7 +68,7 @@ class Look:
 
 @dataclass(frozen=True, kw_only=True)
 class Specimen:
-    """One picture under examination: decoded as it came, the shape that the network gets, and what was drawn for it."""
+    """One image under examination: decoded as it came, the shape that the network gets, and what was drawn for it."""
 
     image: Image.Image
     shape: tuple[int, int, int]
@@ -79,7 +79,7 @@ class Specimen:
 
     @cached_property
     def stored(self) -> Tensor:
-        """(1, C, H, W) uint8, as a picture store holds it."""
+        """(1, C, H, W) uint8, as an image store holds it."""
         return torch.from_numpy(image_to_array(self.image, self.shape, self.composition.preprocessing))[None]
 
 
@@ -91,14 +91,14 @@ def specimen(
     std: Sequence[float],
     seed: int,
 ) -> Specimen:
-    """A picture ready to be walked through the steps. Another seed draws other random changes."""
+    """An image ready to be walked through the steps. Another seed draws other random changes."""
     draws = draw(composition.augmentation, 1, shape[1:], torch.Generator().manual_seed(seed))
     return Specimen(image=image, shape=shape, composition=composition, mean=tuple(mean), std=tuple(std), draws=draws)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Transform:
-    """One transform. settings: the paths that drive it; look: the picture once this step and all before it are done."""
+    """One transform. settings: the paths that drive it; look: the image once this step and all before it are done."""
 
     name: str
     title: str
@@ -120,7 +120,7 @@ class Stage:
     transform: Transform
     before: Look
     after: Look
-    drawn: str  # what chance decided for this picture, in words
+    drawn: str  # what chance decided for this image, in words
 
 
 # --- looks
@@ -141,7 +141,7 @@ def _in_colours(specimen: Specimen) -> Look:
 
 
 def _resized_px(specimen: Specimen) -> tuple[int, int]:
-    """Height and width once the picture is resized, before its middle is cut out."""
+    """Height and width once the image is resized, before its middle is cut out."""
     size, target = (specimen.image.height, specimen.image.width), specimen.shape[1:]
     preprocessing = specimen.composition.preprocessing
     if preprocessing.short_side_px:
@@ -295,7 +295,7 @@ TRANSFORMS = (
 
 
 def walk(specimen: Specimen) -> list[Stage]:
-    """The active steps in order, each with the picture before and after it."""
+    """The active steps in order, each with the image before and after it."""
     stages, before = [], _original(specimen)
     for transform in TRANSFORMS:
         if transform.is_active(specimen):
@@ -306,7 +306,7 @@ def walk(specimen: Specimen) -> list[Stage]:
 
 
 def draws_of(specimen: Specimen, transform: Transform, seed: int, n: int = 10) -> list[np.ndarray]:
-    """The prepared picture under n draws of this one random step: (C, H, W) uint8 each."""
+    """The prepared image under n draws of this one random step: (C, H, W) uint8 each."""
     names = [path.partition(".")[2] for path in transform.settings]
     alone = Augmentation(**{name: getattr(specimen.composition.augmentation, name) for name in names})
     return as_trained(specimen.stored.numpy().repeat(n, axis=0), alone, specimen.mean, specimen.std, seed)
@@ -332,16 +332,16 @@ def shape_for(store: ImageStore, preprocessing: Preprocessing) -> tuple[int, int
 
 
 def is_stored_alike(one: Preprocessing, other: Preprocessing) -> bool:
-    """Whether a picture store of the one would hold the same pictures as that of the other."""
+    """Whether an image store of the one would hold the same images as that of the other."""
     return all(getattr(one, name) == getattr(other, name) for name in STORED_FIELDS)
 
 
 def measured(
     store: ImageStore, stored_as: Preprocessing, preprocessing: Preprocessing
 ) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Mean and standard deviation of each channel of the training pictures once they are prepared so, pixels 0..1.
+    """Mean and standard deviation of each channel of the training images once they are prepared so, pixels 0..1.
 
-    Exact where the store holds them so already; else estimated on some of its pictures. A training measures all of them.
+    Exact where the store holds them so already; else estimated on some of its images. A training measures all of them.
     """
     if is_stored_alike(stored_as, preprocessing):
         return tuple(store.meta.mean), tuple(store.meta.std)
@@ -366,7 +366,7 @@ def normalisation(
 
 
 def sample(store: ImageStore, stored_as: Preprocessing, preprocessing: Preprocessing, n: int = 16) -> np.ndarray:
-    """(n, C, H, W) uint8: training pictures from all over the set, prepared so; fewer where the set has fewer.
+    """(n, C, H, W) uint8: training images from all over the set, prepared so; fewer where the set has fewer.
 
     From their files where another form than the store's is asked for; from the store where a set came without files.
     """

@@ -1,4 +1,4 @@
-"""From a decoded picture to the network's input, by a Preprocessing description. The only place where this is done:
+"""From a decoded image to the network's input, by a Preprocessing description. The only place where this is done:
 stores, training, evaluation, prediction and exports all call these functions. Decoding of files is not here."""
 
 import math
@@ -11,7 +11,7 @@ from torch import Tensor
 
 from core.config import Preprocessing
 
-# The fields of Preprocessing that decide what a picture store holds; the others come after it.
+# The fields of Preprocessing that decide what an image store holds; the others come after it.
 STORED_FIELDS = ("size_px", "fit", "colour", "short_side_px", "invert")
 
 
@@ -29,29 +29,29 @@ def image_to_array(image: Image.Image, shape: tuple[int, int, int], preprocessin
 
 
 def array_to_image(array: np.ndarray) -> Image.Image:
-    """(C, H, W) uint8 as a picture: the way back."""
+    """(C, H, W) uint8 as an image: the way back."""
     return Image.fromarray(array[0] if len(array) == 1 else array.transpose(1, 2, 0))
 
 
 def _stretched(image: Image.Image, width: int, height: int) -> Image.Image:
-    """The whole picture, its aspect ratio ignored."""
+    """The whole image, its aspect ratio ignored."""
     return image.resize((width, height), Image.Resampling.BILINEAR)
 
 
 def _cropped(image: Image.Image, width: int, height: int, short_side: int = 0) -> Image.Image:
     """The largest middle part of the right shape, or the middle once the short side has this length.
 
-    Cut in the source: a long thin picture would fill the memory otherwise.
+    Cut in the source: a long thin image would fill the memory otherwise.
     """
     scale = min(image.size) / short_side if short_side else min(image.width / width, image.height / height)
     left, top = max(0.0, (image.width - width * scale) / 2), max(0.0, (image.height - height * scale) / 2)
-    # never beyond the picture, by however little the arithmetic is off
+    # never beyond the image, by however little the arithmetic is off
     box = (left, top, min(image.width, left + width * scale), min(image.height, top + height * scale))
     return image.resize((width, height), Image.Resampling.BILINEAR, box=box)
 
 
 def _padded(image: Image.Image, width: int, height: int) -> Image.Image:
-    """The whole picture in the middle of black."""
+    """The whole image in the middle of black."""
     scale = min(width / image.width, height / image.height)
     scaled = image.resize((max(1, round(image.width * scale)), max(1, round(image.height * scale))), Image.Resampling.BILINEAR)
     field = Image.new(image.mode, (width, height))
@@ -76,7 +76,7 @@ def normalise(images: Tensor, mean: Tensor, std: Tensor, dtype: torch.dtype = to
 
 @dataclass(frozen=True, kw_only=True)
 class DrawingStyle:
-    """How the pictures of a set were made from ink: box_px of side_px are filled by the longer side of the ink.
+    """How the images of a set were made from ink: box_px of side_px are filled by the longer side of the ink.
 
     stroke_px: thinner strokes are thickened to about this; 0 leaves them.
     """
@@ -119,7 +119,7 @@ def drawing_to_image(image: Image.Image, style: DrawingStyle) -> Image.Image:
         total = scaled.sum(dtype=np.float64)
         centre_x = float((scaled.sum(axis=0) * (np.arange(scaled.shape[1]) + 0.5)).sum() / total)
         centre_y = float((scaled.sum(axis=1) * (np.arange(scaled.shape[0]) + 0.5)).sum() / total)
-    # rounded up, as MNIST did: its pictures have their centre of mass between 14 and 15
+    # rounded up, as MNIST did: its images have their centre of mass between 14 and 15
     room_x, room_y = style.side_px - scaled.shape[1], style.side_px - scaled.shape[0]
     left = min(max(math.ceil(style.side_px / 2 - centre_x), 0), room_x)
     top = min(max(math.ceil(style.side_px / 2 - centre_y), 0), room_y)
@@ -137,7 +137,7 @@ def stroke_width(ink: np.ndarray) -> float:
 
 
 def looks_like_the_set(image: Image.Image, size_px: tuple[int, int]) -> bool:
-    """Whether a picture is one of the set as it lies (its size, on a dark ground), which no drawing rules should touch."""
+    """Whether an image is one of the set as it lies (its size, on a dark ground), which no drawing rules should touch."""
     if (image.height, image.width) != size_px:
         return False
     grey = np.asarray(image.convert("L"))
@@ -145,7 +145,7 @@ def looks_like_the_set(image: Image.Image, size_px: tuple[int, int]) -> bool:
 
 
 def prepare(image: Image.Image, preprocessing: Preprocessing, channels: int, size_px: tuple[int, int]) -> tuple[np.ndarray, str]:
-    """A decoded picture from outside as the (C, H, W) uint8 that the network's set would hold, and what was done to it."""
+    """A decoded image from outside as the (C, H, W) uint8 that the network's set would hold, and what was done to it."""
     style = DRAWING_STYLES.get(preprocessing.drawing)
     then_inverted = ", then inverted" if preprocessing.invert else ""
     if style is None or looks_like_the_set(image, size_px):
@@ -159,5 +159,5 @@ def prepare(image: Image.Image, preprocessing: Preprocessing, channels: int, siz
         drawn = Image.fromarray(
             (grey * (255 / max(float(grey.max()), 1.0))).astype(np.uint8)
         )  # a thin stroke lies between pixels
-    done = "Made light on dark, cropped, scaled and centred like the pictures of the set"
+    done = "Made light on dark, cropped, scaled and centred like the images of the set"
     return image_to_array(drawn, (channels, *size_px), preprocessing), f"{done}{then_inverted}."

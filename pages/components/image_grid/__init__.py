@@ -1,4 +1,4 @@
-"""A grid of pictures to open and to mark, by mouse, touch and keyboard; the browser fetches each picture from our own route."""
+"""A grid of images to open and to mark, by mouse, touch and keyboard; the browser fetches each image from our own route."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -13,7 +13,7 @@ _grid = st.components.v2.component("trainscope.picture_grid", js=_js, isolate_st
 
 @dataclass(frozen=True, kw_only=True)
 class Tile:
-    """urls: of a picture, or of several to be seen side by side. lines: texts under them, shown as they are. dimmed: not in use."""
+    """urls: of an image, or of several to be seen side by side. lines: texts under them, shown as they are. dimmed: not in use."""
 
     id: int
     urls: tuple[str, ...]
@@ -33,7 +33,7 @@ def image_grid(
 ) -> None:
     """Shows the tiles; tiles that are shown already stay as they are, and marks stay while others are shown under the same key.
 
-    label: what they are, for screen readers. ratio: width to height of the pictures. on_open: called with the id of one that was clicked.
+    label: what they are, for screen readers. ratio: width to height of the images. on_open: called with the id of one that was clicked.
     """
 
     def opened() -> None:

@@ -1,4 +1,4 @@
-"""One picture as large as there is room for, and the way to those before and after it."""
+"""One image as large as there is room for, and the way to those before and after it."""
 
 from pathlib import Path
 
@@ -9,11 +9,11 @@ from pages._routes import image_url
 
 _js = (Path(__file__).parent / "large_image.js").read_text()
 _image = st.components.v2.component("trainscope.large_picture", js=_js, isolate_styles=False)
-GONE = "Its file is gone or can't be read any more; this is the picture as it is stored."
+GONE = "Its file is gone or can't be read any more; this is the image as it is stored."
 
 
 def large_image(store: ImageStore, index: int, *, key: str, alt: str, height_share: float = 0.65) -> None:
-    """A picture of a store as it came, small ones at whole multiples of their size; as it is stored where its file is gone.
+    """An image of a store as it came, small ones at whole multiples of their size; as it is stored where its file is gone.
 
     height_share: of the window that it may take.
     """

@@ -113,7 +113,7 @@ def trained(tmp_path_factory) -> Home:
 
 
 def image_folder(root: Path, counts: dict[str, int]) -> Path:
-    """Small pictures by folder, such as {"train/cat": 3}, each of a colour of its own."""
+    """Small images by folder, such as {"train/cat": 3}, each of a colour of its own."""
     for number, (folder, count) in enumerate(counts.items()):
         (root / folder).mkdir(parents=True)
         for i in range(count):
@@ -185,7 +185,7 @@ def test_prediction_names_the_likeliest_classes_and_the_files_that_can_t_be_read
 
 def test_imported_folder_is_reported_and_can_be_trained_on_by_name(home, tmp_path):
     folder = image_folder(tmp_path / "pets", {"train/cat": 5, "train/dog": 4, "test/cat": 2})
-    (folder / "train" / "cat" / "notes.txt").write_text("no picture")
+    (folder / "train" / "cat" / "notes.txt").write_text("no image")
     (folder / "train" / "dog" / "broken.png").write_bytes(b"nothing")
     report = home.run("import", folder, "--name", "my pets")
     assert report["dataset"] == "my pets"
@@ -193,7 +193,7 @@ def test_imported_folder_is_reported_and_can_be_trained_on_by_name(home, tmp_pat
     assert report["shape"] == [3, 12, 12]
     assert report["splits"] == {"train": {"cat": 5, "dog": 4}, "test": {"cat": 2, "dog": 0}}
     assert {row["file"] for row in report["skipped"]} == {"train/cat/notes.txt", "train/dog/broken.png"}
-    assert "'dog' has no pictures in test." in report["warnings"]
+    assert "'dog' has no images in test." in report["warnings"]
     assert home.run("datasets")["datasets"][-1] == {"name": "my pets", "kind": "folder", "path": str(folder)}
     result = home.run("train", *TINY, "--set", "data.dataset=my pets", "--set", "data.evaluate_on=test", "--set", "batch_size=4")
     assert [row["class"] for row in result["final"]["per_class"]] == ["cat", "dog"]
@@ -346,7 +346,7 @@ REFUSED = {
     "a batch larger than the set": (["train", *TINY, "--set", "batch_size=2000"], "config", "batch_size: found 2,000"),
     "a split that is not there": (["train", *TINY, "--set", "data.evaluate_on=test"], "config", "no test split"),
     "a model that is not there": (["train", *TINY, "--set", "model.name=vgg99"], "model", "vgg99"),
-    "pictures too small": (["train", *TINY, "--set", "model.name=cifar10-blitz"], "model", "16 × 16"),
+    "images too small": (["train", *TINY, "--set", "model.name=cifar10-blitz"], "model", "16 × 16"),
     "a data set that is not there": (["train", *TINY, "--set", "data.dataset=imagenet"], "dataset", "imagenet"),
     "a folder that is not there": (["import", "/no/such/folder"], "dataset", "/no/such/folder"),
     "a size out of range": (["import", ".", "--size", "3"], "config", "preprocessing.size_px: found 3"),

@@ -1,4 +1,4 @@
-"""Looking through a set: each filter shows the pictures that fit and no other, edits taken into account."""
+"""Looking through a set: each filter shows the images that fit and no other, edits taken into account."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Picture files, odd and hostile ones included: shown right, or refused with a sentence, and never another exception."""
+"""Image files, odd and hostile ones included: shown right, or refused with a sentence, and never another exception."""
 
 import io
 import random
@@ -220,7 +220,7 @@ def test_what_is_no_picture_is_refused_with_the_formats_we_read(content):
 
 @pytest.mark.parametrize("kind", ["ICO", "TGA", "PCX", "SGI", "EPS", "PDF"])
 def test_format_that_is_not_promised_is_refused(kind):
-    with pytest.raises(InputError, match="not a picture in a format we read"):
+    with pytest.raises(InputError, match="not an image in a format we read"):
         decode_image(encoded(Image.new("RGB", (16, 16)), kind))
 
 

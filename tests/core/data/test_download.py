@@ -59,10 +59,10 @@ def files_in(folder: Path) -> list[str]:
 
 def test_file_arrives_whole_and_its_progress_is_told(server, target):
     told = []
-    fetch([f"{server}/whole"], target, MD5, "Pictures", lambda *facts: told.append(facts))
+    fetch([f"{server}/whole"], target, MD5, "Images", lambda *facts: told.append(facts))
     assert target.read_bytes() == CONTENT
     assert files_in(target.parent) == ["pictures.gz"]
-    assert told[-1] == ("Downloading Pictures", len(CONTENT), len(CONTENT))
+    assert told[-1] == ("Downloading Images", len(CONTENT), len(CONTENT))
     assert [done for _, done, _ in told] == sorted(done for _, done, _ in told)
     assert len(told) > 2
 
@@ -70,27 +70,27 @@ def test_file_arrives_whole_and_its_progress_is_told(server, target):
 def test_file_that_lies_there_is_not_asked_for_again(server, target):
     target.parent.mkdir(parents=True)
     target.write_bytes(CONTENT)
-    fetch([f"{server}/whole"], target, MD5, "Pictures", no_progress)
+    fetch([f"{server}/whole"], target, MD5, "Images", no_progress)
     assert Answers.asked == []
 
 
 def test_damaged_file_that_lies_there_is_replaced(server, target):
     target.parent.mkdir(parents=True)
     target.write_bytes(CONTENT[:-1])
-    fetch([f"{server}/whole"], target, MD5, "Pictures", no_progress)
+    fetch([f"{server}/whole"], target, MD5, "Images", no_progress)
     assert target.read_bytes() == CONTENT
 
 
 @pytest.mark.parametrize("path", ["/forged", "/cut"])
 def test_wrong_content_is_refused_and_leaves_no_file(server, target, path):
     with pytest.raises(InputError, match="checksum differs") as refusal:
-        fetch([server + path], target, MD5, "Pictures", no_progress)
+        fetch([server + path], target, MD5, "Images", no_progress)
     assert refusal.value.code == "dataset-offline"
     assert files_in(target.parent) == []
 
 
 def test_next_address_is_tried_when_one_fails(server, target):
-    fetch([NO_SERVER, f"{server}/none", f"{server}/forged", f"{server}/whole"], target, MD5, "Pictures", no_progress)
+    fetch([NO_SERVER, f"{server}/none", f"{server}/forged", f"{server}/whole"], target, MD5, "Images", no_progress)
     assert target.read_bytes() == CONTENT
     assert Answers.asked == ["/none", "/forged", "/whole"]
 
@@ -98,9 +98,9 @@ def test_next_address_is_tried_when_one_fails(server, target):
 def test_without_network_the_folder_and_every_file_are_named(target):
     names = ["pictures.gz", "labels.gz", "more.gz"]
     with pytest.raises(InputError) as refusal:
-        fetch([NO_SERVER], target, MD5, "Pictures", no_progress, names)
+        fetch([NO_SERVER], target, MD5, "Images", no_progress, names)
     message = str(refusal.value)
-    assert "Pictures is not on this machine and can't be downloaded" in message
+    assert "Images is not on this machine and can't be downloaded" in message
     assert str(target.parent) in message
     assert all(name in message for name in names)
     assert "digits need none" in message
@@ -112,7 +112,7 @@ def test_damaged_file_without_network_is_called_damaged_and_left_there(target):
     target.parent.mkdir(parents=True)
     target.write_bytes(b"half of it")
     with pytest.raises(InputError, match="The file that lies there is damaged"):
-        fetch([NO_SERVER], target, MD5, "Pictures", no_progress)
+        fetch([NO_SERVER], target, MD5, "Images", no_progress)
     assert files_in(target.parent) == ["pictures.gz"]
 
 
@@ -124,7 +124,7 @@ def test_download_that_is_broken_off_leaves_no_file(server, target):
         raise Stopped
 
     with pytest.raises(Stopped):
-        fetch([f"{server}/whole"], target, MD5, "Pictures", stop)
+        fetch([f"{server}/whole"], target, MD5, "Images", stop)
     assert files_in(target.parent) == []
 
 
@@ -138,7 +138,7 @@ def test_every_request_has_a_time_out(target, monkeypatch):
 
     monkeypatch.setattr("urllib.request.urlopen", urlopen)
     with pytest.raises(InputError, match="timed out"):
-        fetch(["http://127.0.0.1/a", "http://127.0.0.1/b"], target, MD5, "Pictures", no_progress)
+        fetch(["http://127.0.0.1/a", "http://127.0.0.1/b"], target, MD5, "Images", no_progress)
     assert len(given) == 2
     assert all(0 < seconds <= 60 for seconds in given)
 

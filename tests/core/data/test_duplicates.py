@@ -1,4 +1,4 @@
-"""Duplicates: equal pictures are all found, resized and recompressed ones nearly all, and alike is not the same."""
+"""Duplicates: equal images are all found, resized and recompressed ones nearly all, and alike is not the same."""
 
 import io
 from concurrent.futures import ThreadPoolExecutor
@@ -37,7 +37,7 @@ def of_images(originals: list[Image.Image], shape: tuple[int, int, int]) -> Dupl
 
 
 def noise(count: int, shape: tuple[int, int, int] = (3, 32, 32), seed: int = 0) -> np.ndarray:
-    """(count, *shape) uint8: pictures of random 8×8 patches, all different, with coarse and fine structure."""
+    """(count, *shape) uint8: images of random 8×8 patches, all different, with coarse and fine structure."""
     channels, height, width = shape
     patches = np.random.default_rng(seed).integers(0, 256, (count, channels, 8, 8), np.uint8)
     return patches.repeat(height // 8, axis=2).repeat(width // 8, axis=3)
@@ -154,7 +154,7 @@ def test_pictures_without_structure_have_a_hash_of_zeros():
     assert not perceptual_hashes(flat[:, None]).any()
 
 
-# --- equal pictures
+# --- equal images
 
 
 def test_equal_pictures_are_all_found_and_form_one_group_under_the_first():
@@ -192,7 +192,7 @@ def test_tiny_pictures_are_found_only_where_they_are_equal():
     assert found.groups[len(digits) : len(digits) + 100].tolist() == list(range(100))
 
 
-# --- near pictures
+# --- near images
 
 
 @pytest.mark.parametrize("change", CHANGES)
@@ -217,7 +217,7 @@ def test_changed_real_pictures_are_found_and_nothing_else(name):
 
 
 def evaluated(found: Duplicates, count: int) -> tuple[float, int]:
-    """The share of the first `count` pictures that are grouped with their changed selves, and how many other pairs there are."""
+    """The share of the first `count` images that are grouped with their changed selves, and how many other pairs there are."""
     others = (found.pairs[:, 0] % count != found.pairs[:, 1] % count).sum()
     return (found.groups[:count] == found.groups[count:]).mean(), others
 

@@ -1,4 +1,4 @@
-"""Edits: labels corrected and pictures left out without touching a file, taken back in order, and found again by their runs."""
+"""Edits: labels corrected and images left out without touching a file, taken back in order, and found again by their runs."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Zips of pictures from three systems are imported whole, hostile ones refused or made harmless, and nothing is written elsewhere."""
+"""Zips of images from three systems are imported whole, hostile ones refused or made harmless, and nothing is written elsewhere."""
 
 import json
 import os

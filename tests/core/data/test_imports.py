@@ -97,7 +97,7 @@ def test_upload_is_moved_into_the_workspace_and_lies_there_once(workspace):
 
 
 def test_zips_of_the_same_pictures_with_other_labels_are_two_sets(workspace):
-    """Found by this test: only the pictures were looked at, and the second upload had the first one's labels."""
+    """Found by this test: only the images were looked at, and the second upload had the first one's labels."""
 
     def labelled(first: bytes, second: bytes) -> bytes:
         table = b"file,label\n1.png,%s\n2.png,%s\n3.png,%s\n" % (first, second, second)

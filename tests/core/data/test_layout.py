@@ -1,4 +1,4 @@
-"""What the names of files say: every layout understood, and every file either a picture, a label or listed with its reason, once."""
+"""What the names of files say: every layout understood, and every file either an image, a label or listed with its reason, once."""
 
 import random
 import unicodedata
@@ -29,7 +29,7 @@ def laid_out(*names: str, texts: dict[str, str | bytes] | None = None) -> Layout
 
 
 def check(layout: Layout, names: set[str]) -> None:
-    """Every file stands in one place: a picture of the set, on the list of what is left out, or a table or label that was used."""
+    """Every file stands in one place: an image of the set, on the list of what is left out, or a table or label that was used."""
     taken, listed = [readable(image.name) for image in layout.images], [entry["file"] for entry in layout.skipped]
     assert not [name for name, count in Counter(taken + listed).items() if count > 1]
     rest = {readable(name) for name in names} - set(taken) - set(listed)
@@ -79,7 +79,7 @@ def test_class_called_train_is_a_class():
 
 
 def test_split_folders_without_class_folders_are_no_classes():
-    with pytest.raises(InputError, match="No pictures in class folders were found among 2 files"):
+    with pytest.raises(InputError, match="No images in class folders were found among 2 files"):
         laid_out("train/a.png", "test/b.png")
 
 
@@ -189,7 +189,7 @@ def test_stem_that_stands_for_two_pictures_in_different_folders_is_no_guess():
     assert reasons(layout) == {
         "one/1.png": "has no label file of its own",
         "two/1.png": "has no label file of its own",
-        "labels/1.txt": "belongs to no picture",
+        "labels/1.txt": "belongs to no image",
     }
 
 
@@ -214,7 +214,7 @@ def test_label_files_with_something_else_in_them_are_said_to_have():
         "6.png": "its label file holds something else than one class name",
         "7.png": "its label file holds something else than one class name",
         "8.png": "its label file can't be read",
-        "readme.txt": "belongs to no picture",
+        "readme.txt": "belongs to no image",
     }
 
 
@@ -307,14 +307,14 @@ def test_row_of_another_folder_does_not_take_a_picture_that_has_its_own():
     rows = f"{TABLE}train/1.png,cat\ntrain/2.png,dog\nval/2.png,cat\n"
     layout = laid_out("train/1.png", "train/2.png", texts={"labels.csv": rows})
     assert found(layout) == {"train/1.png": ("train", "cat"), "train/2.png": ("train", "dog")}
-    assert reasons(layout) == {"labels.csv: val/2.png": "a row for a picture that is not here"}
+    assert reasons(layout) == {"labels.csv: val/2.png": "a row for an image that is not here"}
 
 
 def test_pictures_and_rows_without_the_other_are_listed_once():
     rows = f"{TABLE}1.png,cat\n2.png,dog\n9.png,cat\n9.png,cat\n"
     layout = laid_out("1.png", "2.png", "3.png", texts={"labels.csv": rows})
     assert reasons(layout) == {
-        "labels.csv: 9.png": "a row for a picture that is not here",
+        "labels.csv: 9.png": "a row for an image that is not here",
         "3.png": "stands in no row of the table",
     }
 
@@ -323,7 +323,7 @@ def test_rows_without_pictures_are_listed_up_to_a_thousand_and_the_rest_counted(
     rows = TABLE + "".join(f"{n}.png,{'ab'[n % 2]}\n" for n in range(5000))
     layout = laid_out("1.png", "2.png", texts={"labels.csv": rows})
     assert len(layout.skipped) == 1001
-    assert layout.skipped[-1] == {"file": "3,998 more rows", "reason": "rows for pictures that are not here"}
+    assert layout.skipped[-1] == {"file": "3,998 more rows", "reason": "rows for images that are not here"}
 
 
 def test_tables_that_are_too_many_are_listed_and_not_read():
@@ -336,7 +336,7 @@ def test_tables_that_are_too_many_are_listed_and_not_read():
 def test_table_that_names_few_of_the_pictures_is_listed_and_folders_count():
     layout = laid_out("a/1.png", "a/2.png", "b/3.png", texts={"labels.csv": f"{TABLE}1.png,x"})
     assert layout.class_names == ["a", "b"]
-    assert reasons(layout) == {"labels.csv": "names too few of the pictures"}
+    assert reasons(layout) == {"labels.csv": "names too few of the images"}
 
 
 def test_names_composed_differently_in_table_and_folder_are_the_same():
@@ -404,7 +404,7 @@ def test_every_file_of_any_tree_stands_in_one_place(seed):
     try:
         layout = laid_out(*names, texts=texts)
     except InputError as refusal:
-        assert "No pictures" in str(refusal) or "no training pictures" in str(refusal)
+        assert "No images" in str(refusal) or "no training images" in str(refusal)
         return
     assert not any(entry["file"].endswith((".png", ".PNG", ".jpg")) and not entry["reason"] for entry in layout.skipped)
     if (

@@ -1,4 +1,4 @@
-"""Odd but valid pictures come out as a viewer shows them, the same in a store and in prediction; broken ones are refused in words."""
+"""Odd but valid images come out as a viewer shows them, the same in a store and in prediction; broken ones are refused in words."""
 
 import random
 import subprocess

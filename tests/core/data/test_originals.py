@@ -1,4 +1,4 @@
-"""Pictures as people look at them: stored and original ones, re-encoded, by routes that take any address and give no file away."""
+"""Images as people look at them: stored and original ones, re-encoded, by routes that take any address and give no file away."""
 
 import io
 import zipfile
@@ -23,7 +23,7 @@ from pages._routes import ROUTES, image_url
 
 @pytest.fixture
 def zipped(workspace: Workspace, tmp_path: Path):
-    """A store of two colours from a zip, its pictures larger than stored."""
+    """A store of two colours from a zip, its images larger than stored."""
     path = tmp_path / "colours.zip"
     with zipfile.ZipFile(path, "w") as archive:
         for number, name in enumerate(("a", "b")):
@@ -55,7 +55,7 @@ def test_set_without_files_shows_what_it_has(workspace):
 
 @pytest.mark.parametrize("index", [-1, 6, 10**9])
 def test_picture_that_is_not_there_is_refused(zipped, index):
-    with pytest.raises(InputError, match="no picture"):
+    with pytest.raises(InputError, match="no image"):
         original_image(zipped, index)
 
 

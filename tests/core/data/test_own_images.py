@@ -1,4 +1,4 @@
-"""A folder of pictures as a data set: its layouts, what is passed over and why, and the size and colour it is stored at."""
+"""A folder of images as a data set: its layouts, what is passed over and why, and the size and colour it is stored at."""
 
 import os
 import shutil
@@ -27,7 +27,7 @@ def workspace(tmp_path) -> Workspace:
 
 
 def make(root: Path, *files: str, size: tuple[int, int] = (8, 6), mode: str = "RGB") -> Path:
-    """Picture files, each of a shade of its own: the n-th has the value 10 n."""
+    """Image files, each of a shade of its own: the n-th has the value 10 n."""
     for number, file in enumerate(files, start=1):
         path = root / file
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -40,7 +40,7 @@ def store_of(workspace: Workspace, root: Path, **preprocessing) -> ImageStore:
 
 
 def contents(store: ImageStore) -> dict[str, list[tuple[int, str]]]:
-    """(shade, class) of each picture, by split."""
+    """(shade, class) of each image, by split."""
     return {
         split: [(int(store.images[i, 0, 0, 0]), store.meta.class_names[store.labels[i]]) for i in range(first, end)]
         for split, (first, end) in store.meta.splits.items()
@@ -112,10 +112,10 @@ def test_everything_that_is_no_picture_is_listed_with_its_reason(workspace, tmp_
         "cat/broken.jpg",
         "cat/empty.png",
     }
-    assert reasons["cat/notes.txt"] == "not a picture by its ending"
+    assert reasons["cat/notes.txt"] == "not an image by its ending"
     assert reasons["stray.png"] == "lies in no class folder"
     assert reasons[".git/x.png"] == reasons["__MACOSX/cat/a.png"] == "hidden, or left by an archiver or a file manager"
-    assert "picture" in reasons["cat/broken.jpg"]
+    assert "image" in reasons["cat/broken.jpg"]
 
 
 def test_files_are_found_again_by_their_place_in_the_store(workspace, tmp_path):
@@ -145,11 +145,11 @@ def test_nothing_in_the_folder_is_changed(workspace, tmp_path):
 @pytest.mark.parametrize(
     ("files", "words"),
     [
-        ([], "No pictures in class folders were found"),
-        (["a.png", "b.png"], r"No pictures in class folders were found among 2 files"),
+        ([], "No images in class folders were found"),
+        (["a.png", "b.png"], r"No images in class folders were found among 2 files"),
         (["cat/a.png"], "Only one class was found"),
-        (["test/cat/a.png", "val/dog/b.png"], "has no training pictures"),
-        (["test/cat/a.png", "test/dog/b.png"], "has no training pictures"),
+        (["test/cat/a.png", "val/dog/b.png"], "has no training images"),
+        (["test/cat/a.png", "test/dog/b.png"], "has no training images"),
     ],
 )
 def test_folder_that_is_no_data_set_is_refused_with_what_was_found(workspace, tmp_path, files, words):

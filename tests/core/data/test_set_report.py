@@ -95,14 +95,14 @@ def test_everything_that_was_planted_is_found_and_counted(workspace, tmp_path):
     assert [pair.between for pair in report.pairs] == ["splits", "splits", "classes", "same class"]
     assert {pair.is_exact for pair in report.pairs if pair.between == "splits"} == {True, False}
     messages = " ".join(finding.message for finding in report.findings)
-    assert "'fish' has no pictures in train" in messages
-    assert "'bird' has no pictures in test" in messages
-    assert "'bird' has fewer than 10 training pictures" in messages
+    assert "'fish' has no images in train" in messages
+    assert "'bird' has no images in test" in messages
+    assert "'bird' has fewer than 10 training images" in messages
     assert "1 file could not be read" in messages
     assert report.imbalance == 31
-    assert "has 31 times as many training pictures" in messages
+    assert "has 31 times as many training images" in messages
     assert [entry["file"] for entry in report.unreadable] == ["train/cat/broken.jpg"]
-    assert by_reason(report.skipped) == {"not a picture by its ending": 1}
+    assert by_reason(report.skipped) == {"not an image by its ending": 1}
 
 
 def test_one_click_leaves_no_picture_on_both_sides_and_test_as_it_was(workspace, tmp_path):
@@ -211,7 +211,7 @@ def test_classes_of_which_nothing_can_be_read_are_named_and_are_no_classes(works
     assert store.meta.class_names == ["cat", "dog"]
     report = report_on(store, NO_EDITS)
     messages = [finding.message for finding in report.findings if finding.code == "no-pictures"]
-    assert messages == ["'leer', 'notes', 'broken' have no picture that can be read. They are left out."]
+    assert messages == ["'leer', 'notes', 'broken' have no image that can be read. They are left out."]
     assert set(store.labels.tolist()) == {0, 1}
 
 
@@ -220,4 +220,4 @@ def test_pictures_that_got_no_class_are_a_finding(workspace, tmp_path):
     rows = [f"{n}.png,{'cat' if n % 2 else 'dog'}" for n in range(9)] + ["10.png,cat", "10.png,dog"]
     (root / "labels.csv").write_text("\n".join(["file,label", *rows]))
     report = report_on(built(workspace, root), NO_EDITS)
-    assert "3 pictures could be given no class and are left out." in [finding.message for finding in report.findings]
+    assert "3 images could be given no class and are left out." in [finding.message for finding in report.findings]

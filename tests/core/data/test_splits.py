@@ -1,4 +1,4 @@
-"""Splits: as delivered, or held out class by class, seeded, and never one picture in two."""
+"""Splits: as delivered, or held out class by class, seeded, and never one image in two."""
 
 import numpy as np
 import pytest
@@ -74,7 +74,7 @@ def test_split_of_pictures_sorted_by_class_is_drawn_all_over_each_class():
 
 
 def test_split_that_would_have_no_pictures_is_left_out():
-    """A fifth of one picture a class is none."""
+    """A fifth of one image a class is none."""
     assert set(split([0, 1, 2], {"train": (0, 3)}, validation_fraction=0.2)) == {"train"}
     assert set(split([0, 1, 2], {"train": (0, 3), "test": (3, 3)})) == {"train"}
 
@@ -96,7 +96,7 @@ def test_names_of_the_splits_are_the_three_words():
 
 
 def grouped(seed: int, size: int = 600) -> np.ndarray:
-    """(size,) groups of one to nine pictures, anywhere in the set."""
+    """(size,) groups of one to nine images, anywhere in the set."""
     random = np.random.default_rng(seed)
     groups = np.arange(size)
     for _ in range(60):

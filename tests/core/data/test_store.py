@@ -1,4 +1,4 @@
-"""Picture stores, and the built-in sets that fill them: right, whole, found again in a moment."""
+"""Image stores, and the built-in sets that fill them: right, whole, found again in a moment."""
 
 import gzip
 import hashlib
@@ -123,7 +123,7 @@ def test_store_is_cut_to_the_pictures_that_could_be_read(tmp_path):
 def test_progress_reaches_the_end(tmp_path):
     told = []
     build_store(tmp_path / "things", source_of(*TWO_SPLITS), lambda *facts: told.append(facts))
-    reading = [("Reading pictures", done, 50) for done in (20, 40, 50)]
+    reading = [("Reading images", done, 50) for done in (20, 40, 50)]
     assert told == [*reading, ("Looking for duplicates", 0, 0)]
 
 
@@ -175,9 +175,9 @@ def test_folder_without_a_sound_description_is_no_store_and_is_built_anew(tmp_pa
 
 
 def test_no_training_pictures_is_an_input_error(tmp_path):
-    with pytest.raises(InputError, match="None of its training pictures could be read"):
+    with pytest.raises(InputError, match="None of its training images could be read"):
         build_store(tmp_path / "things", source_of(TWO_SPLITS[2]))
-    with pytest.raises(InputError, match="No pictures were found"):
+    with pytest.raises(InputError, match="No images were found"):
         build_store(tmp_path / "things", source_of())
 
 
@@ -276,7 +276,7 @@ def test_forged_unpacked_file_is_not_taken(workspace, no_network):
 
 
 def small_cifar(monkeypatch, torchvision_set: type, num_classes: int) -> tuple[bytes, np.ndarray, list[int]]:
-    """An archive in CIFAR's format with 4 pictures a file, its checksums made torchvision's: (archive, pictures, labels)."""
+    """An archive in CIFAR's format with 4 images a file, its checksums made torchvision's: (archive, images, labels)."""
     key = "labels" if num_classes == 10 else "fine_labels"
     files, images, labels = {}, [], []
 
@@ -352,7 +352,7 @@ def test_catalogue_gives_the_figures_before_the_set_is_there(workspace, name):
 
 @pytest.mark.real_data
 def test_mnist_has_its_published_figures_and_opens_in_a_moment(workspace, no_network):
-    """60,000 and 10,000 pictures, mean 0.1307, deviation 0.3081; class counts as published with the set."""
+    """60,000 and 10,000 images, mean 0.1307, deviation 0.3081; class counts as published with the set."""
     (workspace.datasets / "MNIST").symlink_to(real_data("MNIST"))
     store = prepare_store(workspace, "mnist", Preprocessing())
     assert store.meta.splits == {"train": (0, 60_000), "test": (60_000, 70_000)}

@@ -1,4 +1,4 @@
-"""Maps of pictures: features as a walk through the layers gives them, PCA as scikit-learn's, t-SNE the same each time, files that heal."""
+"""Maps of images: features as a walk through the layers gives them, PCA as scikit-learn's, t-SNE the same each time, files that heal."""
 
 import numpy as np
 import pytest
@@ -196,7 +196,7 @@ def test_only_so_many_maps_are_kept_and_none_in_a_deleted_run(home, run, tmp_pat
 def test_too_few_pictures_and_numbers_that_are_not_finite_are_said():
     model, spec = network("mlp", side=8, channels=1)
     images = np.zeros((9, 1, 8, 8), np.uint8)
-    with pytest.raises(InputError, match="at least 5 evaluated pictures, there are 4"):
+    with pytest.raises(InputError, match="at least 5 evaluated images, there are 4"):
         points_of(model, spec, images, np.arange(4), 100)
     with pytest.raises(InputError, match="stored as 1 × 8 × 8, the network takes 3 × 8 × 8"):
         other, other_spec = network("mlp", side=8, channels=3)

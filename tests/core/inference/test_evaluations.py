@@ -1,4 +1,4 @@
-"""Checkpoints judged by hand on other splits and sets, and kept: equal to what training recorded, matched by class names, refused in words."""
+"""Checkpoints evaluated by hand on other splits and sets, and kept: equal to what training recorded, matched by class names, refused in words."""
 
 import math
 import shutil
@@ -94,7 +94,7 @@ def test_same_evaluation_is_kept_once_and_others_beside_it(workspace, run):
     assert len(list_evaluations(run)) == 2
 
 
-def test_another_set_is_judged_by_the_names_of_its_classes(workspace, run, tmp_path):
+def test_another_set_is_evaluated_by_the_names_of_its_classes(workspace, run, tmp_path):
     own = prepare_store(workspace, "digits", run.config.preprocessing)
     folder = tmp_path / "mine"
     for digit in (9, 3, 0):  # in another order, and only some of them
@@ -200,7 +200,7 @@ def test_evaluation_is_not_taken_for_that_of_other_weights_of_the_same_name(work
 
 def test_first_layer_s_filters_are_kept_of_every_epoch(run):
     filters = [load_filters(run, epoch) for epoch in range(3)]
-    assert all(f.shape == (min(32, len(f)), 1, 8, 8) for f in filters), "a dense layer's weights in the pictures' shape"
+    assert all(f.shape == (min(32, len(f)), 1, 8, 8) for f in filters), "a dense layer's weights in the images' shape"
     assert not np.array_equal(filters[0], filters[2])
     assert load_filters(run, 9) is None
 

@@ -1,4 +1,4 @@
-"""A trained network at work: what it says of a picture is what the evaluation of the run said of it."""
+"""A trained network at work: what it says of an image is what the evaluation of the run said of it."""
 
 import io
 
@@ -50,13 +50,13 @@ def run(workspace) -> Run:
 
 
 def evaluated(workspace: Workspace, run: Run) -> tuple[np.ndarray, np.ndarray]:
-    """The evaluated pictures and their classes."""
+    """The evaluated images and their classes."""
     indices, labels = evaluated_images(run)
     return find_store(workspace, "digits", run.config.preprocessing).images[indices], labels
 
 
 def test_prediction_of_a_picture_of_the_set_is_that_of_the_evaluation(workspace, run):
-    """The same preprocessing in training and prediction: class and probability agree for each of a hundred pictures."""
+    """The same preprocessing in training and prediction: class and probability agree for each of a hundred images."""
     images, _ = evaluated(workspace, run)
     record, checkpoint = load_predictions(run, 4), find_checkpoint(run, "last")
     for i in range(100):

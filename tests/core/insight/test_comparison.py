@@ -1,4 +1,4 @@
-"""Two runs on the same pictures: matched as a loop would, tested as counting by hand would, and right about runs really trained."""
+"""Two runs on the same images: matched as a loop would, tested as counting by hand would, and right about runs really trained."""
 
 from collections.abc import Callable
 from fractions import Fraction
@@ -75,7 +75,7 @@ def test_interval_holds_the_truth_in_about_95_of_100_samples():
     assert sum(share.low <= 0.02 <= share.high for share in found) / 3000 == pytest.approx(0.95, abs=0.02)
 
 
-# --- pictures matched: stores of drawn pictures, runs that were evaluated on some of them
+# --- images matched: stores of drawn images, runs that were evaluated on some of them
 
 
 def image(number: int, size: int = 4) -> np.ndarray:
@@ -85,7 +85,7 @@ def image(number: int, size: int = 4) -> np.ndarray:
 def store_with(
     workspace: Workspace, name: str, originals: list[int], classes: list[str], *, size: int = 4, as_files: bool = True
 ) -> ImageStore:
-    """Pictures by their numbers, the even ones of the first class. As files they have the digests of how they came."""
+    """Images by their numbers, the even ones of the first class. As files they have the digests of how they came."""
     images = np.stack([image(number, size) for number in originals])
     came = np.stack([np.frombuffer(number.to_bytes(16, "little"), np.uint8) for number in originals]) if as_files else None
     files = [f"{number}.png" for number in originals] if as_files else None
@@ -104,7 +104,7 @@ def store_with(
 
 @pytest.fixture
 def evaluated_on(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Run]:
-    """A run in all that matching looks at: what it started with, its evaluated pictures, and its store."""
+    """A run in all that matching looks at: what it started with, its evaluated images, and its store."""
     known: dict[str, tuple] = {}
     monkeypatch.setattr(module, "history_of", lambda run: SimpleNamespace(started=known[run.id][0]))
     monkeypatch.setattr(module, "evaluated_images", lambda run: known[run.id][1])
@@ -153,7 +153,7 @@ def test_other_sets_are_matched_by_the_pictures_that_occur_once_in_each(workspac
     run_a = evaluated_on(a, [7, 6, 3, 4, 2, 1], a.labels[[7, 6, 3, 4, 2, 1]], ["even", "odd"], "one")
     run_b = evaluated_on(b, [6, 1, 2, 3, 4, 5], b.labels[[6, 1, 2, 3, 4, 5]], ["even", "odd"], "two")
     found = match(workspace, run_a, run_b)
-    assert {(int(i), int(j)) for i, j in zip(found.in_a, found.in_b, strict=True)} == {(0, 1), (5, 5)}  # pictures 7 and 2
+    assert {(int(i), int(j)) for i, j in zip(found.in_a, found.in_b, strict=True)} == {(0, 1), (5, 5)}  # images 7 and 2
 
 
 def test_same_files_at_another_size_are_matched_copies_too(workspace, evaluated_on):
@@ -187,7 +187,7 @@ def test_classes_are_matched_by_name_whatever_their_order(workspace, evaluated_o
 
 
 def test_built_in_set_at_another_size_is_matched_by_number(workspace):
-    """Its pictures come as arrays, so their digests are of the size they are stored at."""
+    """Its images come as arrays, so their digests are of the size they are stored at."""
     runs = [create_run(workspace, tiny(epochs=0, preprocessing={"size_px": size})) for size in (None, 12)]
     for run in runs:
         assert run_session(workspace, run).reason == "finished"
@@ -198,7 +198,7 @@ def test_built_in_set_at_another_size_is_matched_by_number(workspace):
 @pytest.mark.parametrize(
     ("case", "words"),
     [
-        ("apart", "No picture was evaluated by both"),
+        ("apart", "No image was evaluated by both"),
         ("gone", "not on this machine"),
         ("relabelled", "not one has the same true class"),
         ("classes", "classes that it does not have"),
@@ -303,7 +303,7 @@ def test_record_that_does_not_fit_is_refused():
 
 
 def outcome(fixed: int, broken: int, both: int = 50, neither: int = 10) -> module.Comparison:
-    """So many pictures of one class of each kind."""
+    """So many images of one class of each kind."""
     right_a = np.repeat([True, True, False, False], [both, broken, fixed, neither])
     right_b = np.repeat([True, False, True, False], [both, broken, fixed, neither])
     count = len(right_a)
@@ -329,28 +329,28 @@ def outcome(fixed: int, broken: int, both: int = 50, neither: int = 10) -> modul
         (
             0,
             0,
-            "A and B can't be told apart by these pictures.",
-            "Both are right in the same 50 of 60 pictures (83.3 %), and wrong in the same others.",
+            "A and B can't be told apart by these images.",
+            "Both are right in the same 50 of 60 images (83.3 %), and wrong in the same others.",
         ),
         (
             4,
             4,
-            "A and B can't be told apart by these pictures.",
-            "equally many of 68 pictures (79.4 %): 4 were fixed, 4 broken. "
+            "A and B can't be told apart by these images.",
+            "equally many of 68 images (79.4 %): 4 were fixed, 4 broken. "
             "Were both equally good, chance alone would bring a difference this large nearly every time (McNemar's exact test, p = 1).",
         ),
         (
             1,
             0,
-            "A and B can't be told apart by these pictures.",
-            "1 more picture of 61 than A (83.6 % against 82.0 %): 1 was fixed, 0 broken.",
+            "A and B can't be told apart by these images.",
+            "1 more image of 61 than A (83.6 % against 82.0 %): 1 was fixed, 0 broken.",
         ),
         (9, 1, "B is better than A, beyond chance.", "in 2.1 of 100 such comparisons (McNemar's exact test, p = 0.0215)"),
         (
             1,
             9,
             "A is better than B, beyond chance.",
-            "B is right in 8 fewer pictures of 70 than A (72.9 % against 84.3 %): 1 was fixed, 9 broken.",
+            "B is right in 8 fewer images of 70 than A (72.9 % against 84.3 %): 1 was fixed, 9 broken.",
         ),
         (
             60,
@@ -369,9 +369,9 @@ def test_outcome_is_said_in_plain_words(fixed, broken, is_told, words):
 def test_configurations_that_differ_by_the_seed_alone_are_never_told_apart():
     assert verdict(outcome(9, 1), "A", "B", is_seed_alone=True) == (
         "The configurations of A and B can't be told apart: they are the same but for the seed. "
-        "The network that came of B is better than that of A, beyond the chance of pictures."
+        "The network that came of B is better than that of A, beyond the chance of images."
     )
-    assert verdict(outcome(4, 4), "A", "B", is_seed_alone=True) == "A and B can't be told apart by these pictures."
+    assert verdict(outcome(4, 4), "A", "B", is_seed_alone=True) == "A and B can't be told apart by these images."
 
 
 # --- runs really trained

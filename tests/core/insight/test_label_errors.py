@@ -32,7 +32,7 @@ def write_idx(path: Path, array: np.ndarray) -> None:
 
 @pytest.fixture
 def flipped(workspace, monkeypatch) -> np.ndarray:
-    """MNIST's training pictures, the last 10,000 of them as the test split; (300,) positions there whose label is wrong."""
+    """MNIST's training images, the last 10,000 of them as the test split; (300,) positions there whose label is wrong."""
     raw = real_data("MNIST") / "raw"
     images = read_idx(raw / "train-images-idx3-ubyte", 3)
     labels = read_idx(raw / "train-labels-idx1-ubyte", 1).copy()

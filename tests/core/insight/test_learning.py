@@ -1,4 +1,4 @@
-"""How pictures were learned, and which are shown first, by hand-made records."""
+"""How images were learned, and which are shown first, by hand-made records."""
 
 import numpy as np
 import pytest
@@ -8,7 +8,7 @@ from core.insight.learning import learning_of
 from core.training.events import Predictions
 
 LABELS = np.array([0, 0, 1, 1, 0])
-HISTORY = {  # right or wrong after each epoch, a picture a column
+HISTORY = {  # right or wrong after each epoch, an image a column
     0: [1, 1, 1, 1, 1],
     1: [1, 0, 0, 1, 0],
     2: [1, 0, 0, 0, 0],

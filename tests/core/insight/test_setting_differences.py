@@ -89,7 +89,7 @@ def test_values_are_said_as_in_the_forms():
         {}, {"preprocessing.size_px": 28, "augmentation.flip": True, "optimizer.lr": 0.1, "preprocessing.mean": [0.5, 0.25, 1]}
     )
     assert found == {
-        "Preprocessing: Picture size": ("automatic", "28 px"),
+        "Preprocessing: Image size": ("automatic", "28 px"),
         "Preprocessing: Mean": ("measured", "0.5, 0.25, 1"),
         "Augmentation: Horizontal flip": ("no", "yes"),
         "Learning rate": ("0.01", "0.1"),

@@ -1,4 +1,4 @@
-"""Files from outside become runs: weights to judge and to train on from, exported runs as they were, tampered ones refused."""
+"""Files from outside become runs: weights to evaluate and to train on from, exported runs as they were, tampered ones refused."""
 
 import collections
 import hashlib
@@ -87,7 +87,7 @@ def equal(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
 
 
 @pytest.mark.parametrize("suffix", ["pt", "safetensors", "zip"])
-def test_loaded_weights_are_judged_exactly_as_where_they_were_trained(trained, other, tmp_path, suffix):
+def test_loaded_weights_are_evaluated_exactly_as_where_they_were_trained(trained, other, tmp_path, suffix):
     _, run = trained
     path = tmp_path / f"weights.{suffix}"
     if suffix == "zip":
@@ -103,7 +103,7 @@ def test_loaded_weights_are_judged_exactly_as_where_they_were_trained(trained, o
     written = find_checkpoint(loaded, "last").path / "weights.safetensors"
     assert origin.sha256 == hashlib.sha256(written.read_bytes()).hexdigest() or len(origin.sha256) == 64
     assert loaded.config.epochs == 0
-    ended = run_session(other, loaded)  # only judged: nothing is trained
+    ended = run_session(other, loaded)  # only evaluated: nothing is trained
     assert ended.reason == "finished"
     assert ended.accuracy == history_of(run).last_evaluation.accuracy
     assert equal(weights_of(loaded), weights_of(run))
@@ -443,7 +443,7 @@ TAMPERED = {
         with_array("epoch-0001.npy", np.array([Harmful(Path("/tmp/trainscope-marker"))], dtype=object)),
         "another kind",
     ),
-    "record-of-other-length": (with_array("epoch-0001.npy", RECORD), "10 pictures"),
+    "record-of-other-length": (with_array("epoch-0001.npy", RECORD), "10 images"),
     "record-of-text": (with_array("epoch-0001.npy", np.array(["x"])), "another kind"),
     "record-that-lies": (
         lambda run: (run.records / "epoch-0001.npy").write_bytes((run.records / "epoch-0001.npy").read_bytes()[:-1]),

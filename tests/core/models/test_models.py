@@ -1,4 +1,4 @@
-"""Every network of the catalogue on every shape of picture it claims to fit."""
+"""Every network of the catalogue on every shape of image it claims to fit."""
 
 import pytest
 import torch
@@ -58,7 +58,7 @@ def test_model_trains_a_step_on_what_it_claims_to_fit_and_refuses_the_rest_clear
     torch.manual_seed(0)
     if not fits(name, shape, classes):
         with pytest.raises(
-            InputError, match=rf"{name} needs pictures of at least \d+ × \d+ pixels, these have {shape[1]} × {shape[2]}"
+            InputError, match=rf"{name} needs images of at least \d+ × \d+ pixels, these have {shape[1]} × {shape[2]}"
         ):
             build_model(CatalogueNetwork(name=name), shape, classes)
         return
@@ -73,7 +73,7 @@ def test_model_trains_a_step_on_what_it_claims_to_fit_and_refuses_the_rest_clear
     optimizer.step()
     assert loss.isfinite()
     unmoved = [key for key, value in model.named_parameters() if value.grad is None]
-    assert not unmoved, f"parameters that no picture reaches: {unmoved}"
+    assert not unmoved, f"parameters that no image reaches: {unmoved}"
     assert any(not torch.equal(before[key], value) for key, value in model.named_parameters())
 
 
@@ -103,7 +103,7 @@ def test_each_model_fits_the_pictures_of_some_built_in_set(name):
 
 @pytest.mark.parametrize("name", OURS)
 def test_loss_falls_when_one_batch_is_repeated(name):
-    """Training finds the batch again: judged before and after without dropout's noise."""
+    """Training finds the batch again: evaluated before and after without dropout's noise."""
     torch.manual_seed(0)
     model = build_model(CatalogueNetwork(name=name), (3, 32, 32), 10)
     images, labels = batch_of((3, 32, 32), 10)

@@ -73,7 +73,7 @@ def test_network_is_built_for_colour_pictures_large_enough_and_for_nothing_else(
     assert describe_model(config, (3, 32, 32), 7).has_batch_norm
     network = build_model(config, (3, 64, 64), 7)
     assert network(torch.rand(2, 3, 64, 64)).shape == (2, 7)
-    for shape, words in (((1, 64, 64), "colour pictures"), ((3, 31, 64), "at least 32")):
+    for shape, words in (((1, 64, 64), "colour images"), ((3, 31, 64), "at least 32")):
         with pytest.raises(InputError, match=words):
             build_model(config, shape, 7)
     with pytest.raises(InputError, match="one width only"):

@@ -372,7 +372,7 @@ def test_what_a_branch_would_draw_anew_is_known_before(workspace):
     begun = begun_from(parent.config, parent, "last")
     assert check_fit(workspace, begun, (1, 8, 8), 10) == ""
     assert check_fit(workspace, begun, (1, 8, 8), 3) == "The last layer is drawn anew: 3 classes instead of 10."
-    with pytest.raises(InputError, match=r"don't fit these pictures: .* \(grey or colour\)"):
+    with pytest.raises(InputError, match=r"don't fit these images: .* \(grey or colour\)"):
         check_fit(workspace, begun, (3, 8, 8), 10)
 
 

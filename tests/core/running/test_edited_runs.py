@@ -1,4 +1,4 @@
-"""A run learns from the set as it was edited when it began, says so, keeps which picture was used for what, and goes on with the same."""
+"""A run learns from the set as it was edited when it began, says so, keeps which image was used for what, and goes on with the same."""
 
 import shutil
 import threading
@@ -138,7 +138,7 @@ def test_class_weights_are_those_of_scikit_learn(workspace):
     labels = data.labels[data.train].numpy()
     expected = compute_class_weight("balanced", classes=np.arange(10), y=labels)
     torch.testing.assert_close(class_weights(data, 10), torch.tensor(expected, dtype=torch.float32))
-    assert class_weights(data, 12)[10:].tolist() == [0, 0]  # of a class without pictures
+    assert class_weights(data, 12)[10:].tolist() == [0, 0]  # of a class without images
 
 
 def test_balanced_sampling_shows_every_class_equally_often_and_repeats_with_the_seed(workspace):
@@ -181,7 +181,7 @@ def test_results_say_that_the_set_was_edited(workspace, monkeypatch):
     assert "The set was used as edited: 2 relabelled, 200 left out." in texts(visit("results", run=run.id))
 
 
-# --- pictures that change behind a run
+# --- images that change behind a run
 
 
 def coloured(root: Path, shade: int, names: tuple[str, str] = ("a", "b")) -> Path:
@@ -218,7 +218,7 @@ def test_pictures_of_a_set_of_the_same_name_elsewhere_are_not_taken_for_a_run_s(
     store = store_of(workspace, run)
     shutil.rmtree(store.path)
     assert store_of(workspace, run) is None
-    import_set(workspace, coloured(tmp_path / "pics", 1))  # the very same pictures again
+    import_set(workspace, coloured(tmp_path / "pics", 1))  # the very same images again
     assert store_of(workspace, run) is not None
     shutil.rmtree(workspace.stores)
     workspace.stores.mkdir()

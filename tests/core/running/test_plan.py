@@ -30,7 +30,7 @@ def test_plan_counts_pictures_and_steps():
 def test_batch_larger_than_the_training_split_is_refused():
     assert plan_for(config(batch_size=100), spec()).steps_per_epoch == 1
     with pytest.raises(
-        InputError, match=r"batch_size: found 101, expected at most 100, the pictures in the training split of 'Things'"
+        InputError, match=r"batch_size: found 101, expected at most 100, the images in the training split of 'Things'"
     ):
         plan_for(config(batch_size=101), spec())
 
@@ -71,7 +71,7 @@ def test_wrong_number_of_means_is_refused(field):
 
 
 def test_picture_too_small_for_the_model_is_refused():
-    with pytest.raises(InputError, match="cifar10-blitz needs pictures of at least 16 × 16 pixels, these have 8 × 8"):
+    with pytest.raises(InputError, match="cifar10-blitz needs images of at least 16 × 16 pixels, these have 8 × 8"):
         plan_for(config(model={"name": "cifar10-blitz"}), spec(shape=(1, 8, 8)))
 
 

@@ -236,7 +236,7 @@ def test_paused_and_resumed_run_equals_uninterrupted_run(workspace, every_step_l
     assert rows_of(parted, "step", "evaluation") == rows_of(whole, "step", "evaluation")
 
 
-def test_run_paused_while_it_is_judged_equals_uninterrupted_run(workspace, every_step_listens):
+def test_run_paused_while_it_is_evaluated_equals_uninterrupted_run(workspace, every_step_listens):
     config = tiny(epochs=3)
     whole, parted = create_run(workspace, config), create_run(workspace, config)
     run_session(workspace, whole)

@@ -160,7 +160,7 @@ def test_resumed_run_has_not_ended_any_more():
 
 
 def test_what_is_being_prepared_is_known_until_training_starts():
-    history = history_from(Preparing("Storing pictures", 5, 10))
+    history = history_from(Preparing("Storing images", 5, 10))
     assert (history.preparing.done, history.preparing.total) == (5, 10)
     history.add(Logged(9, 0.0, started()))
     assert history.preparing is None

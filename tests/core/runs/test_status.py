@@ -40,7 +40,7 @@ EVALUATION = Evaluated(
     predictions=None,
 )
 CHECKPOINT = CheckpointSaved(name="epoch-0001", epoch=1, step=3, is_best=True, num_bytes=1000)
-UNDERWAY = [Preparing("Storing pictures", 1, 2), STARTED, STEP, EVALUATION, CHECKPOINT, ThreadsChanged(3, 1)]
+UNDERWAY = [Preparing("Storing images", 1, 2), STARTED, STEP, EVALUATION, CHECKPOINT, ThreadsChanged(3, 1)]
 
 
 @pytest.fixture

@@ -73,7 +73,7 @@ def weights(state: TrainState) -> torch.Tensor:
 
 
 def test_events_come_in_the_promised_order(data):
-    config = config_with()  # 300 pictures in batches of 32: nine full ones and one of 12
+    config = config_with()  # 300 images in batches of 32: nine full ones and one of 12
     events = [event for event in events_of(config, data) if event is not TICK]
     kinds = [(type(event).__name__, event.epoch, event.step, event.examples) for event in events]
     assert kinds == [
@@ -153,7 +153,7 @@ def test_learning_rate_of_each_record_is_the_schedule_s(data):
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
 @pytest.mark.parametrize("model", ["mlp", "mnist-batchnorm-cnn"])
 def test_run_equals_a_plain_pytorch_loop(data, model, smoothing):
-    """The tutorials' loop written out, over the same order of pictures: losses, weights and evaluation."""
+    """The tutorials' loop written out, over the same order of images: losses, weights and evaluation."""
     config = config_with(model={"name": model, "width": 0.5}, log_every=1, loss={"label_smoothing": smoothing})
     state = fresh(config)
     ours = events_of(config, data, state)
@@ -182,7 +182,7 @@ def test_run_equals_a_plain_pytorch_loop(data, model, smoothing):
     torch.testing.assert_close(weights(state), plain, rtol=1e-3, atol=1e-4)
     last = [event for event in ours if isinstance(event, Evaluated)][-1]
     assert last.loss == pytest.approx(nn.functional.cross_entropy(logits, labels).item(), rel=1e-3)
-    assert last.accuracy == pytest.approx((logits.argmax(1) == labels).float().mean().item(), abs=0.011)  # one picture at most
+    assert last.accuracy == pytest.approx((logits.argmax(1) == labels).float().mean().item(), abs=0.011)  # one image at most
 
 
 def test_same_seed_gives_the_same_run_and_another_seed_another(data):

@@ -1,4 +1,4 @@
-"""Augmentation: drawn for each picture by itself, repeatable, as torchvision does it, and each change does only what its name says."""
+"""Augmentation: drawn for each image by itself, repeatable, as torchvision does it, and each change does only what its name says."""
 
 import hashlib
 import math
@@ -56,12 +56,12 @@ LATER_CASES = {
 SET = {setting for case in (CASES | LATER_CASES).values() for setting in case.model_dump(exclude_defaults=True)}
 LATER_CASES |= {name: Augmentation(**turned_on(change)) for name, change in not_set_by(SET).items()}
 ALL_CASES = CASES | LATER_CASES
-EITHER_OR = {"flip": 2, "upside down": 2, "grey": 2, "invert": 2}  # how many different pictures there can be
+EITHER_OR = {"flip": 2, "upside down": 2, "grey": 2, "invert": 2}  # how many different images there can be
 EITHER_OR |= {name: 2 for name, change in not_set_by(SET).items() if is_either_or(change)}
 
 
 def random_images(n: int = 32, channels: int = 3, height: int = 12, width: int = 10) -> torch.Tensor:
-    """The same random picture n times, so that any difference was drawn."""
+    """The same random image n times, so that any difference was drawn."""
     one = torch.randn(1, channels, height, width, generator=torch.Generator().manual_seed(1))
     return one.repeat(n, 1, 1, 1).to(memory_format=torch.channels_last)
 
@@ -74,7 +74,7 @@ def changed(images: torch.Tensor, settings: Augmentation, seed: int = 0) -> torc
 
 
 def stored(n: int = 8, channels: int = 3, height: int = 12, width: int = 10, seed: int = 3) -> torch.Tensor:
-    """Different random pictures as a store holds them."""
+    """Different random images as a store holds them."""
     return torch.randint(0, 256, (n, channels, height, width), dtype=torch.uint8, generator=torch.Generator().manual_seed(seed))
 
 
@@ -141,11 +141,11 @@ def test_what_is_turned_on_later_leaves_the_draws_of_the_first_version_as_they_a
     assert torch.equal(both.is_flipped, alone.is_flipped)
 
 
-# --- as it was before colours and crops: runs of then go on with the same pictures
+# --- as it was before colours and crops: runs of then go on with the same images
 
 
 def as_it_was(images: torch.Tensor, settings: Augmentation, generator: torch.Generator) -> torch.Tensor:
-    """augment() of the first version, word for word; it took normalised pictures."""
+    """augment() of the first version, word for word; it took normalised images."""
     if settings.rotate_deg or settings.scale:
         images = affine_as_it_was(images, settings, generator)
     elif settings.shift_px:
@@ -194,9 +194,9 @@ def erase_as_it_was(images: torch.Tensor, side: int, generator: torch.Generator)
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("shape", [(1, 8, 8), (3, 12, 10), (1, 28, 28), (3, 32, 32)])
-@pytest.mark.parametrize("name", [*CASES, "shift beyond the picture", "nothing"])
+@pytest.mark.parametrize("name", [*CASES, "shift beyond the image", "nothing"])
 def test_settings_of_the_first_version_give_the_same_bits_in_the_same_order_in_memory(name, shape, dtype):
-    settings = {"shift beyond the picture": Augmentation(shift_px=40, flip=True), "nothing": Augmentation()}.get(name) or CASES[
+    settings = {"shift beyond the image": Augmentation(shift_px=40, flip=True), "nothing": Augmentation()}.get(name) or CASES[
         name
     ]
     channels, height, width = shape
@@ -250,7 +250,7 @@ def test_bfloat16_is_close_to_float32(name):
 
 @pytest.mark.parametrize("name", ALL_CASES)
 def test_order_of_the_pictures_in_memory_makes_no_difference(name):
-    """A slice, channels last, or one after the other: the same pictures."""
+    """A slice, channels last, or one after the other: the same images."""
     images = smooth(16)
     results = [
         changed_stored(version, ALL_CASES[name])
@@ -272,7 +272,7 @@ def test_gpu_makes_the_same_pictures(name, dtype):
     assert difference.mean() < (1e-4 if dtype == torch.float32 else 0.03)
 
 
-# --- as torchvision does it, picture by picture, with the values that were drawn
+# --- as torchvision does it, image by image, with the values that were drawn
 
 
 def changed_stored(images: torch.Tensor, settings: Augmentation, seed: int = 0) -> torch.Tensor:
@@ -353,7 +353,7 @@ def test_rotation_scale_and_shift_are_torchvision_s_affine():
     draws = drawn_for(images, rotate_deg=30, scale=0.3, shift_px=4)
     ours = pixel_values(images, draws)
     for i, image in enumerate(images):
-        # torchvision moves the turned picture, ours is looked at from a moved place: the same once the move is turned and scaled
+        # torchvision moves the turned image, ours is looked at from a moved place: the same once the move is turned and scaled
         angle, zoom = float(draws.angle[i]), float(draws.zoom[i])
         x, y = (-float(v) * zoom for v in draws.offset[:, i])
         moved = [x * math.cos(angle) + y * math.sin(angle), -x * math.sin(angle) + y * math.cos(angle)]
@@ -365,7 +365,7 @@ def test_rotation_scale_and_shift_are_torchvision_s_affine():
 
 
 def test_random_crop_is_torchvision_s_resized_crop():
-    """Within half a pixel of the crop's border ours sees the picture beyond it, where torchvision repeats the last pixel."""
+    """Within half a pixel of the crop's border ours sees the image beyond it, where torchvision repeats the last pixel."""
     images = smooth(24)
     draws = drawn_for(images, crop_area=0.2)
     ours = pixel_values(images, draws)
@@ -423,7 +423,7 @@ def test_mirroring_comes_after_the_other_moves(settings):
 
 
 def test_shift_moves_by_whole_pixels_and_mirrors_what_comes_in():
-    """Each result is a window of the mirrored picture, at an offset within the bound; all offsets come up."""
+    """Each result is a window of the mirrored image, at an offset within the bound; all offsets come up."""
     images = random_images(400, 2)
     padded = np.pad(images[0].numpy(), ((0, 0), (3, 3), (3, 3)), mode="reflect")
     windows = {padded[:, y : y + 12, x : x + 10].tobytes(): (y - 3, x - 3) for y in range(7) for x in range(7)}

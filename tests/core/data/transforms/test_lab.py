@@ -94,7 +94,7 @@ def specimen_with(composition: Composition, image: Image.Image | None = None, se
 def test_every_setting_of_both_sections_drives_a_step_and_every_step_s_settings_exist():
     settings = {item.path for item in all_settings() if item.section in ("preprocessing", "augmentation")}
     driven = {path for transform in TRANSFORMS for path in transform.settings}
-    assert driven == settings - {"preprocessing.drawing"}  # for pictures from outside alone
+    assert driven == settings - {"preprocessing.drawing"}  # for images from outside alone
 
 
 @pytest.mark.parametrize("seed", range(8))
@@ -111,7 +111,7 @@ def test_every_setting_of_both_sections_drives_a_step_and_every_step_s_settings_
     ids=["everything", "shift and flip", "rotate and erase", "grey and crop", "brightness", "nothing"],
 )
 def test_last_look_is_what_training_gets(composition: Composition, seed: int):
-    """The same bits as augment() with the same seed, on the picture as a store would hold it."""
+    """The same bits as augment() with the same seed, on the image as a store would hold it."""
     examined = specimen_with(composition, seed=seed)
     stored = torch.from_numpy(image_to_array(examined.image, examined.shape, composition.preprocessing))[None]
     trained = augment(
@@ -146,7 +146,7 @@ def test_only_what_is_active_is_shown():
 
 
 def test_changes_of_nothing_but_one_step_are_that_step_alone():
-    """Without the others each step does to the picture what torchvision's function does."""
+    """Without the others each step does to the image what torchvision's function does."""
     stages = {s.transform.name: s for s in walk(specimen_with(Composition(Preprocessing(size_px=24), Augmentation(hue=0.3))))}
     before, after = (torch.from_numpy(look.values) for look in (stages["hue"].before, stages["hue"].after))
     turn = float(specimen_with(Composition(Preprocessing(size_px=24), Augmentation(hue=0.3))).draws.hue[0])

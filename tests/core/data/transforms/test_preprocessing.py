@@ -1,4 +1,4 @@
-"""From a picture to the network's input: as torchvision does it, and drawings as MNIST was made."""
+"""From an image to the network's input: as torchvision does it, and drawings as MNIST was made."""
 
 import tracemalloc
 
@@ -33,7 +33,7 @@ def centre_of_mass(ink: np.ndarray) -> tuple[float, float]:
 
 @pytest.mark.parametrize("side", [64, 96, 128, 224])
 def test_every_size_of_photograph_can_be_cropped(side):
-    """A middle part that is as wide as the picture lies within it, whatever the arithmetic of floats makes of that."""
+    """A middle part that is as wide as the image lies within it, whatever the arithmetic of floats makes of that."""
     preprocessing = Preprocessing(size_px=side, fit="crop")
     for width in range(200, 700, 7):
         for height in (200, 331, 375, 499, 500, 512):
@@ -71,7 +71,7 @@ def test_normalisation_leaves_the_stored_pictures_alone():
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("shape", [(5, 1, 28, 28), (5, 3, 32, 32), (1, 3, 7, 9), (1, 1, 8, 8)])
 def test_normalisation_has_the_bits_and_the_order_in_memory_of_the_first_version(shape, dtype):
-    """Which computed in channels-last order throughout; a run from then goes on with the same pictures."""
+    """Which computed in channels-last order throughout; a run from then goes on with the same images."""
     images = torch.randint(0, 256, shape, dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     mean, std = torch.tensor([0.4914, 0.4822, 0.4465][: shape[1]]), torch.tensor([0.247, 0.2435, 0.2616][: shape[1]])
     scale, shift = (1 / (255 * std)).to(dtype).view(1, -1, 1, 1), (mean / std).to(dtype).view(1, -1, 1, 1)
@@ -174,7 +174,7 @@ DRAWINGS = {
 
 @pytest.mark.parametrize("name", DRAWINGS)
 def test_drawing_is_centred_by_its_mass_as_mnist_is(name):
-    """Ink within a box of 20 pixels, its centre of mass where that of MNIST's own pictures lies: between 14 and 15, each way."""
+    """Ink within a box of 20 pixels, its centre of mass where that of MNIST's own images lies: between 14 and 15, each way."""
     array, words = prepare(DRAWINGS[name], Preprocessing(drawing="mnist"), 1, MNIST)
     assert array.shape == (1, 28, 28)
     x, y = centre_of_mass(array[0])
@@ -302,7 +302,7 @@ def test_middle_is_cut_out_of_a_picture_that_is_too_wide():
     assert image_to_array(image, (1, 8, 8), Preprocessing(fit="crop"))[0, 0].tolist() == list(range(80, 160, 10))
 
 
-# --- the short side first, and inverted pictures
+# --- the short side first, and inverted images
 
 
 def smooth_image(size: tuple[int, int], mode: str = "RGB", seed: int = 0) -> Image.Image:
@@ -311,7 +311,7 @@ def smooth_image(size: tuple[int, int], mode: str = "RGB", seed: int = 0) -> Ima
 
 @pytest.mark.parametrize("size", [(300, 200), (200, 300), (256, 256), (224, 224), (90, 64), (1000, 260)])
 def test_short_side_and_crop_are_torchvision_s_resize_and_centre_crop(size):
-    """But for the rounding of torchvision's crop to whole pixels: half a pixel of a picture without edges."""
+    """But for the rounding of torchvision's crop to whole pixels: half a pixel of an image without edges."""
     image = smooth_image(size)
     reference = transforms.Compose([transforms.Resize(64), transforms.CenterCrop(56), transforms.PILToTensor()])
     ours = image_to_array(image, (3, 56, 56), Preprocessing(size_px=56, short_side_px=64))
