@@ -61,5 +61,5 @@ def test_no_text_uses_a_word_that_has_a_better_one(path):
 
 
 def test_readme_uses_the_same_words():
-    text = (PROJECT / "README.md").read_text()
+    text = (PROJECT / "README.md").read_text().replace(EXAMPLE, "")
     assert not [old for old in TERMS if old in text]

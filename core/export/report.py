@@ -151,7 +151,7 @@ def _evaluated(workspace: Workspace, run: Run, history: History, started: Starte
         content["learned"] = charts.place(learning_histogram(learning))
     if store := images_of(workspace, run, evaluated):
         content["galleries"] = [
-            {"title": title, "words": words, "pictures": [_image(store, evaluated, names, place) for place in found.tolist()]}
+            {"title": title, "words": words, "images": [_image(store, evaluated, names, place) for place in found.tolist()]}
             for choice, title, words in GALLERIES
             if choice != "never" or learning.epochs
             if (found := select(Wanted(choice), evaluated.predictions, evaluated.labels, learning)[:MOST_IMAGES]).size
