@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 PROJECT = Path(__file__).resolve().parents[1]
-EXAMPLE = "/pictures/flowers"  # what a person may have called a folder
+EXAMPLE = "pictures/flowers"  # what a person may have called a folder
 FILES = sorted([*PROJECT.glob("pages/**/*.py"), *PROJECT.glob("core/**/*.py"), *PROJECT.glob("core/**/*.html")])
 # said before: what is said now
 TERMS = {
