@@ -1,6 +1,7 @@
 """The field's own words on every page, in the report and on the command line: what earlier versions said instead stays away."""
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -61,5 +62,5 @@ def test_no_text_uses_a_word_that_has_a_better_one(path):
 
 
 def test_readme_uses_the_same_words():
-    text = (PROJECT / "README.md").read_text().replace(EXAMPLE, "")
+    text = re.sub(r"```.*?```|`[^`]*`", "", (PROJECT / "README.md").read_text(), flags=re.DOTALL)  # commands keep their names
     assert not [old for old in TERMS if old in text]
