@@ -373,7 +373,7 @@ class TrainConfig(Section):
     log_every: int = setting(
         10,
         "Record every",
-        "A point of the loss curve: the mean over this many steps.",
+        "A point of the loss curve: the mean over this many steps, counted anew in each epoch.",
         unit="steps",
         ge=1,
         le=1_000_000,

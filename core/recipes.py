@@ -18,8 +18,26 @@ from core.schedules import Cosine, OneCycle, StepDecay
 
 
 @dataclass(frozen=True, kw_only=True)
+class Published:
+    """What a tutorial reports of this training. accuracy: 0..1. when: as a phrase that follows it.
+
+    recall: of each class, 0..1. losses: the mean training loss of every `every` steps, counted anew in each epoch.
+    """
+
+    accuracy: float
+    when: str
+    recall: tuple[float, ...] = ()
+    losses: tuple[tuple[float, ...], ...] = ()
+    every: int = 0
+
+    @property
+    def words(self) -> str:
+        return f"{100 * self.accuracy:.0f} %{self.when}"
+
+
+@dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """A complete configuration with its sentence. published: the figure a tutorial reports, or an empty string.
+    """A complete configuration with its sentence.
 
     without_weights: what to run instead where the pretrained weights it begins with are not at hand.
     """
@@ -27,7 +45,7 @@ class Recipe:
     config: TrainConfig
     title: str
     summary: str
-    published: str = ""
+    published: Published | None = None
     without_weights: TrainConfig | None = None
 
     @property
@@ -71,7 +89,7 @@ RECIPES = {
             ),
             title="MNIST, the first CNN",
             summary="The classic first network, evaluated on the test split as its tutorial does.",
-            published="97 % after 3 epochs",
+            published=Published(accuracy=0.97, when=" after 3 epochs"),
         ),
         Recipe(
             config=TrainConfig(
@@ -93,7 +111,7 @@ RECIPES = {
             config=TrainConfig(
                 recipe="cifar10-quick",
                 data=DataConfig(dataset="cifar10"),
-                preprocessing=Preprocessing(**NOT_NORMALISED_RGB),
+                preprocessing=Preprocessing(**NOT_NORMALISED_RGB, fit="stretch"),
                 model=CatalogueNetwork(name="cifar10-quick"),
                 optimizer=SGD(lr=0.01),
                 epochs=10,
@@ -102,7 +120,7 @@ RECIPES = {
             ),
             title="CIFAR-10, three blocks",
             summary="A small network without activations, trained with plain SGD and evaluated on the test split as its tutorial does.",
-            published="65 % after 50 epochs",
+            published=Published(accuracy=0.65, when=", the highest on the way to 50 epochs"),
         ),
         Recipe(
             config=TrainConfig(
@@ -117,7 +135,13 @@ RECIPES = {
             ),
             title="CIFAR-10, the 60 minute blitz",
             summary="PyTorch's own first tutorial, batches of four included; evaluated on the test split.",
-            published="54 % after 2 epochs",
+            published=Published(
+                accuracy=0.54,
+                when=" after 2 epochs",
+                recall=(0.621, 0.677, 0.362, 0.399, 0.510, 0.585, 0.547, 0.538, 0.609, 0.644),
+                losses=((2.187, 1.835, 1.661, 1.580, 1.528, 1.477), (1.405, 1.374, 1.349, 1.337, 1.301, 1.293)),
+                every=2000,
+            ),
         ),
         Recipe(
             config=TrainConfig(
@@ -191,3 +215,11 @@ def recipe_named(name: str) -> Recipe:
     if name not in RECIPES:
         raise InputError(f"There is no recipe '{name}'.", code="recipe", hint=f"Known are {', '.join(RECIPES)}.")
     return RECIPES[name]
+
+
+def published_for(config: TrainConfig) -> Published | None:
+    """What was published for the recipe that this configuration follows: its data and its model, whatever else was changed."""
+    recipe = RECIPES.get(config.recipe)
+    if recipe is None or (config.data.dataset, config.model) != (recipe.config.data.dataset, recipe.config.model):
+        return None
+    return recipe.published

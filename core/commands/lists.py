@@ -60,7 +60,7 @@ def list_recipes(workspace: Workspace, options: argparse.Namespace) -> Result:
             "name": r.name,
             "title": r.title,
             "summary": r.summary,
-            "published": r.published,
+            "published": r.published.words if r.published else "",
             "config": r.config.model_dump(mode="json"),
         }
         for r in RECIPES.values()

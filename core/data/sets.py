@@ -264,6 +264,8 @@ def _unread_info(title: str, listing: Listing, config: TrainConfig, edits: Edits
 
 def _store_path(workspace: Workspace, dataset: str, place: Path | None, fingerprint: str, preprocessing: Preprocessing) -> Path:
     """Where the store of these images at this size lies; the name is ours, whatever the set is called."""
+    if place is None and not preprocessing.size_px:  # at their own size nothing is fitted
+        preprocessing = preprocessing.model_copy(update={"fit": Preprocessing().fit})
     wanted = preprocessing.model_dump_json(include=set(STORED_FIELDS))
     key = hashlib.sha256(f"{place or dataset}\0{fingerprint}\0{wanted}".encode(errors="surrogateescape")).hexdigest()[:16]
     slug = re.sub(r"[^a-z0-9]+", "-", (place.stem if place else dataset).lower()).strip("-")[:30] or "set"

@@ -10,6 +10,7 @@ import plotly.graph_objects as go
 COLOURS = {"train": "#0072B2", "validation": "#E69F00", "test": "#009E73"}
 NEUTRAL = "#8A8F98"
 MARK = "#CC79A7"  # what is pointed out among others
+MISTAKE = "#D55E00"
 LONGEST = 40  # characters of a name
 SHARES = {"range": [0, 1.02], "tickformat": ".0%", "tickvals": [0, 0.2, 0.4, 0.6, 0.8, 1]}  # an axis from 0 to 100 %
 
@@ -42,3 +43,9 @@ def base(height: int) -> go.Figure:
     figure.update_xaxes(gridcolor="rgba(138,143,152,0.2)", zeroline=False, automargin=True)
     figure.update_yaxes(gridcolor="rgba(138,143,152,0.2)", zeroline=False, automargin=True)
     return figure
+
+
+def faint(colour: str, opacity: float) -> str:
+    """The colour, #RRGGBB, so that its ground shines through."""
+    red, green, blue = bytes.fromhex(colour[1:])
+    return f"rgba({red}, {green}, {blue}, {opacity})"

@@ -9,7 +9,8 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from core.config import TrainConfig
-from core.figures.look import COLOURS, MARK, NEUTRAL, SHARES, base, labels
+from core.figures.look import COLOURS, MARK, MISTAKE, NEUTRAL, SHARES, base, faint, labels
+from core.recipes import Published
 from core.runs.history import History
 from core.runs.timeline import change_in_words
 from core.training.optimizers import lr_factor
@@ -22,9 +23,25 @@ HOVER_TITLES = {"examples": "%{x:,} images", "step": "Step %{x:,}", "epoch": "Ep
 X_AXES = {"examples": "Training images seen", "step": "Step", "epoch": "Epoch", "seconds": "Time in seconds"}
 
 
-def loss_curve(history: History, x: str = "examples", smoothing: float = 0.0, log: bool = False) -> go.Figure:
-    """Training loss as a line, that of the evaluated split as points joined."""
+def loss_curve(
+    history: History, x: str = "examples", smoothing: float = 0.0, log: bool = False, published: Published | None = None
+) -> go.Figure:
+    """Training loss as a line, that of the evaluated split as points joined; what a tutorial published, as crosses."""
     figure = _curve(history, "loss", x, smoothing)
+    if published and published.losses and history.started and x in ("examples", "step", "epoch"):
+        per_epoch = history.started.steps_per_epoch
+        steps = np.array(
+            [per_epoch * n + published.every * k for n, losses in enumerate(published.losses) for k in range(1, len(losses) + 1)]
+        )
+        scale = {"step": 1.0, "epoch": 1 / per_epoch, "examples": history.started.num_train / per_epoch}[x]
+        figure.add_scatter(
+            x=steps * scale,
+            y=np.concatenate(published.losses),
+            mode="markers",
+            name="published",
+            marker={"color": NEUTRAL, "symbol": "x", "size": 8},
+            hovertemplate="published %{y:.3f}<extra></extra>",
+        )
     figure.update_yaxes(title_text="Loss", **_scale(log))
     return figure
 
@@ -75,7 +92,7 @@ def confusion_heatmap(
     answered: np.ndarray | None = None,
     classes: np.ndarray | None = None,
 ) -> go.Figure:
-    """(K, K) counts as a square of cells shaded by their share of the true class; rows are the true classes.
+    """(K, K) counts as a square of cells shaded by their share of the true class, mistakes in a hue of their own; rows are the true classes.
 
     show: what is written into the cells of up to 20 classes: "counts", or per cent of the "true" or of the "predicted" class.
     support, answered: (K,) images of each class and those taken for it, where the matrix does not show all classes.
@@ -89,15 +106,16 @@ def confusion_heatmap(
     if len(names) <= 20:
         values = confusion if show == "counts" else np.round(100 * (of_true if show == "true" else of_predicted)).astype(int)
         written = np.where(confusion > 0, values.astype(str), "")
+    shades = np.sqrt(of_predicted if show == "predicted" else of_true)  # so that rare confusions are seen beside full classes
     figure = base(height=max(380, min(900, 90 + 30 * len(names))))
     figure.update_layout(meta={"classes": numbers.tolist()})
     figure.add_heatmap(
-        z=np.sqrt(of_predicted if show == "predicted" else of_true),  # so that rare confusions are seen beside full classes
+        z=shades * np.where(np.eye(len(names), dtype=bool), -1, 1),
         x=names,
         y=names,
-        zmin=0,
+        zmin=-1,
         zmax=1,
-        colorscale=[[0, background], [1, COLOURS["train"]]],
+        colorscale=[[0, faint(COLOURS["train"], 0.45)], [0.5, background], [1, MISTAKE]],
         text=written,
         texttemplate=None if written is None else "%{text}",
         customdata=np.dstack([confusion, of_true, of_predicted, *np.meshgrid(numbers, numbers)]),
@@ -107,8 +125,10 @@ def confusion_heatmap(
         hovertemplate="true %{y}, predicted %{x}: %{customdata[0]} images, %{customdata[1]:.1%} of the true class, "
         "%{customdata[2]:.1%} of the predicted one<extra></extra>",
     )
-    figure.update_xaxes(title_text="Predicted", type="category", side="bottom", showgrid=False)
-    figure.update_yaxes(title_text="True", type="category", autorange="reversed", showgrid=False)
+    figure.update_xaxes(title_text="Predicted", type="category", side="bottom", showgrid=False, constrain="domain")
+    figure.update_yaxes(
+        title_text="True", type="category", autorange="reversed", showgrid=False, scaleanchor="x", constrain="domain"
+    )
     return figure
 
 

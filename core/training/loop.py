@@ -23,6 +23,9 @@ class Window:
 
     def __init__(self, device: torch.device) -> None:
         self.device = device
+        self.clear()
+
+    def clear(self) -> None:
         self.restore({"loss": 0.0, "correct": 0, "pictures": 0})
 
     def restore(self, sums: dict[str, float]) -> None:
@@ -48,7 +51,7 @@ class Window:
         """The means over the window's images, and their number per second; a new window begins."""
         sums, elapsed = self.sums(), time.perf_counter() - self.since
         speed = self.timed_images / max(elapsed, 1e-9)
-        self.restore({"loss": 0.0, "correct": 0, "pictures": 0})
+        self.clear()
         return {
             "loss": sums["loss"] / sums["pictures"],
             "accuracy": sums["correct"] / sums["pictures"],
@@ -108,7 +111,7 @@ def new_state(config: TrainConfig, model: nn.Module, device: torch.device) -> Tr
 def train(data: TrainingData, num_classes: int, state: TrainState, compute: Compute) -> Iterator[Event]:
     """Trains from the state as it is to the end of the last epoch, or until early stopping has no patience left.
 
-    Yields a Tick after each step, a StepLogged every `log_every` steps and at the end of an epoch that had none, and an
+    Yields a Tick after each step, a StepLogged every `log_every` steps of an epoch, and at its end where it has fewer, and an
     Evaluated before the first step and after each epoch. The state is up to date at each event. Raises Diverged.
     """
     config = state.config  # what is read from it can't change; what can is read from the state at each step
@@ -145,6 +148,7 @@ def train(data: TrainingData, num_classes: int, state: TrainState, compute: Comp
         training_mode(model)
         if state.step_in_epoch == 0:  # dropout's draws follow from (seed, epoch); in mid-epoch a checkpoint brings its own
             torch.manual_seed(seeded(config.seed, state.epoch, 2).initial_seed())
+            state.window.clear()  # records are counted anew in each epoch
         state.window.restart_clock()
         for images, labels in training_batches(data, config, state.epoch, compute.dtype, skip=state.step_in_epoch):
             lr = state.config.optimizer.lr * lr_factor(config.schedule, state.step, steps, state.config.epochs)
@@ -165,10 +169,7 @@ def train(data: TrainingData, num_classes: int, state: TrainState, compute: Comp
             state.is_evaluated = False
             state.window.add(loss.detach(), logits.detach(), labels)
             state.seconds = clock.seconds()
-            has_no_record = (
-                state.step_in_epoch == steps and state.step // config.log_every == (state.step - steps) // config.log_every
-            )
-            if state.step % config.log_every == 0 or has_no_record:
+            if state.step_in_epoch % config.log_every == 0 or state.step_in_epoch == steps < config.log_every:
                 yield StepLogged(
                     step=state.step,
                     epoch=state.epoch + 1,

@@ -1,5 +1,7 @@
 """Results by class: figures with their uncertainty, alone or against an earlier epoch or another run."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import streamlit as st
 
@@ -7,6 +9,7 @@ from core.errors import InputError
 from core.figures.look import colour_of
 from core.insight.class_report import ClassReport, Means, as_csv, class_report, top_accuracy
 from core.insight.run_results import EvaluatedImages, are_of_the_same_images, class_names_of, evaluated_after
+from core.recipes import published_for
 from core.runs.directory import Run, find_run
 from core.runs.history import history_of
 from core.runs.index import entries
@@ -31,7 +34,7 @@ def class_table(run: Run, evaluated: EvaluatedImages, names: list[str]) -> None:
 
     st.caption("Choose a row by its box, or under Images from a list, to see the images of the class.")
     st.dataframe(
-        table_rows(report, before),
+        table_rows(report, before, published.recall if (published := published_for(run.config)) else ()),
         hide_index=True,
         width="stretch",
         height=min(38 + 35 * len(report.rows), 600),
@@ -59,6 +62,7 @@ def class_table(run: Run, evaluated: EvaluatedImages, names: list[str]) -> None:
             "Precision ±": st.column_config.NumberColumn(
                 format="%+.1f", help="Percentage points above or below the one compared with."
             ),
+            "Published recall": st.column_config.NumberColumn(format="%.1f %%", help="What the tutorial of this recipe reports."),
             "F1": st.column_config.NumberColumn(format="%.1f %%", help="The harmonic mean of recall and precision."),
             "F1 ±": st.column_config.NumberColumn(format="%+.1f", help="Percentage points above or below the one compared with."),
             "Images": st.column_config.NumberColumn(format="localized"),
@@ -126,11 +130,11 @@ def _evaluated(run: Run, epoch: int | None) -> EvaluatedImages | None:
     return evaluated_after(run, evaluations[-1].epoch if epoch is None else epoch)
 
 
-def table_rows(report: ClassReport, before: ClassReport | None) -> list[dict]:
-    """One a class, in per cent."""
+def table_rows(report: ClassReport, before: ClassReport | None, published: Sequence[float] = ()) -> list[dict]:
+    """One a class, in per cent. published: the recall of each class that a tutorial reports."""
     earlier = {row.name: row for row in before.rows} if before else {}
     rows = []
-    for row in report.rows:
+    for number, row in enumerate(report.rows):
         was = earlier.get(row.name)
         figures = {
             "Recall": (row.recall.value, was and was.recall.value),
@@ -142,6 +146,8 @@ def table_rows(report: ClassReport, before: ClassReport | None) -> list[dict]:
             cells[name] = 100 * now
             if before:
                 cells[f"{name} ±"] = None if then is None else round(100 * (now - then), 6)
+        if len(published) == len(report.rows):
+            cells["Published recall"] = 100 * published[number]
         share = {"Recall": row.recall, "Precision": row.precision}
         cells |= {f"{name}, 95 % CI": _between(of.low, of.high) for name, of in share.items()}
         rows.append(cells | {"Images": row.support})

@@ -4,6 +4,7 @@ import streamlit as st
 
 from core.figures import runs as figures
 from core.insight.run_results import samples
+from core.recipes import published_for
 from core.runs.directory import Run
 from core.runs.history import History
 from core.wording import percent
@@ -17,7 +18,8 @@ def curves(run: Run, history: History) -> None:
     left, right = st.columns(2)
     with left:
         st.markdown("**Loss**")
-        live_chart(figures.loss_curve(history), key=f"results-loss-{run.id}", alt="Loss over the training images seen")
+        figure = figures.loss_curve(history, published=published_for(run.config))
+        live_chart(figure, key=f"results-loss-{run.id}", alt="Loss over the training images seen")
     with right:
         st.markdown("**Accuracy**")
         live_chart(

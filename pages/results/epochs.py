@@ -1,69 +1,51 @@
 """The course of the training seen at one epoch after the other: classes, confusions, chosen images and the first layer's filters."""
 
-import numpy as np
 import streamlit as st
 
-from core.figures import runs as figures
 from core.figures.epochs import class_bars, learning_histogram
 from core.figures.inside import filters_montage
-from core.insight.metrics import confusion_among, most_mistaken
 from core.insight.prediction_history import learning_until
-from core.insight.run_results import EvaluatedImages, images_of, records_of
+from core.insight.run_results import EvaluatedImages, images_of
 from core.runs.directory import Run
-from core.runs.history import history_of
 from core.runs.pins import pins_of
 from core.runs.records import NUM_SAMPLES, load_filters, spread
 from core.wording import percent
 from pages.components.image_grid import image_grid
 from pages.components.live_chart import live_chart
+from pages.results.confusion import classes_in_short, small_confusion
 from pages.results.evaluated_image import open_image
 from pages.results.gallery import tile
 from pages.shared.gallery_choice import show_images
 from pages.shared.session import workspace
-from pages.shared.theme import background
-
-MOST_CLASSES = 20  # in the small matrix
 
 
 def epoch_machine(run: Run, evaluated: EvaluatedImages, names: list[str]) -> None:
     """Everything here follows the slider above it."""
-    classes = np.arange(len(names))
-    if len(names) > MOST_CLASSES:
-        classes = _mistaken_at_last(run, evaluated, len(names))
+    classes = classes_in_short(run, evaluated, len(names))
+    if len(classes) < len(names):
         st.caption(
-            f"The {MOST_CLASSES} of {len(names):,} classes with the most mistakes, of them or for them, after the last epoch."
+            f"The {len(classes)} of {len(names):,} classes with the most mistakes, of them or for them, after the last epoch."
         )
     labels, predicted = evaluated.labels, evaluated.predictions.predicted
     left, right = st.columns(2, gap="large")
     with left:
         st.markdown("**Recall of each class**")
         figure = class_bars(labels, predicted, names, classes, evaluated.split)
-        alt = "Recall of each class after this epoch"
-        live_chart(figure, key=f"epoch-classes-{run.id}", alt=alt, on_click=show_images)
-    with right:
-        st.markdown("**Confusions**")
-        counts = confusion_among(labels, predicted, classes)
-        totals = [np.bincount(of, minlength=len(names))[classes] for of in (labels, predicted)]
-        figure = figures.confusion_heatmap(counts, [names[k] for k in classes], background(), "counts", *totals, classes=classes)
         live_chart(
             figure,
-            key=f"epoch-confusion-{run.id}",
-            alt="Confusion matrix after this epoch",
+            key=f"epoch-classes-{run.id}",
+            alt="Recall of each class after this epoch",
             on_click=show_images,
         )
+    with right:
+        st.markdown("**Confusions**")
+        small_confusion(run, evaluated, names, key="epoch-confusion")
     pinned(run, evaluated, names)
     left, right = st.columns(2, gap="large")
     with left:
         first_layer(run, evaluated)
     with right:
         how_learned(run, evaluated)
-
-
-def _mistaken_at_last(run: Run, evaluated: EvaluatedImages, num_classes: int) -> np.ndarray:
-    """The same classes at every epoch, so that nothing jumps."""
-    last = history_of(run).evaluations[-1].epoch
-    at_last = records_of(run, [last]).get(last, evaluated.predictions)
-    return most_mistaken(evaluated.labels, at_last.predicted, num_classes, MOST_CLASSES)
 
 
 def pinned(run: Run, evaluated: EvaluatedImages, names: list[str]) -> None:

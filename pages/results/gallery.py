@@ -126,4 +126,5 @@ def tile(
         urls=(image_url(store.path.name, index),),
         lines=tuple(lines),
         dimmed=browser is not None and not browser.kept[index],
+        edge="right" if predicted == true else "wrong",
     )

@@ -1,10 +1,11 @@
-"""Results: of any run, live or ended: overall figures, curves, classes, confusion, and evaluated images."""
+"""Results of any run, live or ended: its figures in a line, an overview, then everything in views of their own."""
 
 import streamlit as st
 
 from core.data.edits import edits_at
 from core.errors import InputError
 from core.insight.run_results import class_names_of, evaluated_after
+from core.recipes import published_for
 from core.runs.checkpoints import has_checkpoint
 from core.runs.directory import Run
 from core.runs.history import History, history_of
@@ -22,25 +23,30 @@ from pages.results.evaluate import carry_out, evaluation_choice, said_of, shown_
 from pages.results.gallery import gallery
 from pages.results.inside import inside
 from pages.results.map import embedding_map
+from pages.results.overview import overview
 from pages.results.robustness import robustness
+from pages.shared.again import again_button
 from pages.shared.export import made_export
 from pages.shared.run_row import badge, titles_of
 from pages.shared.session import choose_run, chosen_run, workspace
 from pages.shared.text import escaped
 
-# what is shown of an evaluation, beside the curves of the whole run
+# beside the curves of the whole run; in groups: how it went, its mistakes, why, and how far it can be trusted
 VIEWS = {
+    "Overview": overview,
     "Epochs": epoch_machine,
-    "Classes": class_table,
     "Confusion": confusion,
+    "Classes": class_table,
     "Images": gallery,
-    "Calibration": calibration,
     "Explain": inside,
     "Embedding map": embedding_map,
+    "Calibration": calibration,
     "Robustness": robustness,
 }
+EARLIER_NAMES = {"Pictures": "Images", "Inside": "Explain", "Map": "Embedding map"}  # in the addresses of earlier versions
+AT_THE_END = ("Overview", "Curves")  # show the last evaluation, whatever the slider of the others says
 # the others would be disturbed in what is open or at work
-UPDATES_S = {"Curves": 2.0, "Epochs": 5.0, "Classes": 5.0, "Confusion": 5.0}
+UPDATES_S = {"Overview": 2.0, "Curves": 2.0, "Epochs": 5.0, "Classes": 5.0, "Confusion": 5.0}
 MOST_RUNS = 500  # offered in the list; older ones are opened from the Runs page
 
 
@@ -58,7 +64,14 @@ def run_choice() -> Run | None:
     chosen = chosen or next(iter(listed.values())).run
     ids = list(dict.fromkeys([*list(listed)[:MOST_RUNS], chosen.id]))
     titles = titles_of([listed[id] for id in ids])
-    picked = st.selectbox("Run", ids, index=ids.index(chosen.id), format_func=titles.get, key=f"run-of-results-{chosen.id}")
+    picked = st.selectbox(
+        "Run",
+        ids,
+        index=ids.index(chosen.id),
+        format_func=titles.get,
+        key=f"run-of-results-{chosen.id}",
+        label_visibility="collapsed",
+    )
     if picked != chosen.id:
         choose_run(listed[picked].run)
         st.rerun()
@@ -72,9 +85,9 @@ def results(run: Run, shown_state: str) -> None:
     status, history = status_of(run), history_of(run)
     if status.state != shown_state:
         st.rerun()
-    st.markdown(f"{badge(status)} {escaped(status.message)}")
     kept = shown_evaluation(run)
     if not kept and not (history.evaluations and history.started):
+        st.markdown(f"{badge(status)} {escaped(status.message)}")
         st.info(nothing_yet(run, status))
         return
     try:
@@ -82,32 +95,50 @@ def results(run: Run, shown_state: str) -> None:
     except InputError as error:  # of a run from a file, whose only checkpoint is damaged
         st.error(escaped(str(error)))
         return
-    if history.evaluations:
-        overview(run, history, status)
-    if kept:
-        st.markdown(said_of(kept.evaluation))
-    views = ["Curves", *VIEWS] if history.evaluations else [*VIEWS]
-    if kept:  # one moment, not a course
-        views.remove("Epochs")
-    state, asked = st.session_state, st.query_params.get("view", "").capitalize()
-    if "result-view" not in state and asked in views:  # from a link, or a page loaded anew
-        state["result-view"] = asked
-    if state.get("result-view") not in views:
-        state["result-view"] = views[0]
-    view = st.segmented_control(
-        "View", views, key="result-view", label_visibility="collapsed", required=True, persist_state="session"
-    )
-    if st.query_params.get("view") != view.lower():
-        st.query_params["view"] = view.lower()
+    head = st.container(key="head", gap="small")
+    view = view_choice(bool(history.evaluations), bool(kept))
+    if kept or view in AT_THE_END:
+        epoch = history.evaluations[-1].epoch if history.evaluations else 0
+    else:
+        epoch = chosen_epoch(run, [row.epoch for row in history.evaluations])
+    with head:
+        if history.evaluations:
+            figures_line(run, history, status, epoch)
+        else:
+            st.markdown(f"{badge(status)} {escaped(status.message)}")
+        if kept:
+            st.markdown(said_of(kept.evaluation))
     if view == "Curves":
         curves(run, history)
-        sample_images(run, history.last_evaluation.epoch, names)
+        sample_images(run, epoch, names)
         return
-    evaluated = kept or evaluated_after(run, chosen_epoch(run, [row.epoch for row in history.evaluations]))
+    evaluated = kept or evaluated_after(run, epoch)
     if evaluated is None:
         st.warning("The record of this evaluation is missing from the run's folder; its classes and images can't be shown.")
     else:
         VIEWS[view](run, evaluated, names)
+
+
+def view_choice(has_course: bool, is_of_one_moment: bool) -> str:
+    """The view that is chosen, which the address names too."""
+    views = [*VIEWS]
+    if has_course:
+        views.insert(1, "Curves")
+    if is_of_one_moment:
+        views.remove("Epochs")
+    state, asked = st.session_state, st.query_params.get("view", "").capitalize()
+    asked = EARLIER_NAMES.get(asked, asked)
+    if "result-view" not in state and asked in views:  # from a link, or a page loaded anew
+        state["result-view"] = asked
+    if state.get("result-view") not in views:
+        state["result-view"] = views[0]
+    with st.container(key="views-all" if len(views) == len(VIEWS) + 1 else "views-some"):
+        view = st.segmented_control(
+            "View", views, key="result-view", label_visibility="collapsed", required=True, persist_state="session"
+        )
+    if st.query_params.get("view") != view.lower():
+        st.query_params["view"] = view.lower()
+    return view
 
 
 def nothing_yet(run: Run, status: Status) -> str:
@@ -118,26 +149,30 @@ def nothing_yet(run: Run, status: Status) -> str:
     return "The run ended before the network was evaluated."
 
 
-def overview(run: Run, history: History, status: Status) -> None:
-    last, best = history.last_evaluation, history.best_evaluation
-    with st.container(horizontal=True, gap="large"):
-        st.metric(f"{last.split.capitalize()} accuracy", percent(last.accuracy, 2), width="content")
-        st.metric("Loss", f"{last.loss:.4f}" if last.loss is not None else "–", width="content")
-        if best:
-            st.metric(
-                "Best accuracy",
-                percent(best.accuracy, 2),
-                f"epoch {best.epoch}",
-                delta_color="off",
-                delta_arrow="off",
-                width="content",
-            )
-        st.metric("Epochs", f"{last.epoch:,} of {history.config(run.config).epochs:,}", width="content")
-        st.metric("Time", duration(status.seconds), width="content")
-    st.caption(
-        f"Evaluated on {history.started.num_evaluated:,} images of the {last.split} split of "
-        f"{escaped(history.started.dataset)}, after epoch {last.epoch}.{edits_of_run(run)}"
-    )
+def figures_line(run: Run, history: History, status: Status, epoch: int) -> None:
+    """The run in a line, as it was after this epoch."""
+    shown = next(row for row in history.evaluations if row.epoch == epoch)
+    best, published = history.best_evaluation, published_for(run.config)
+    facts = [
+        f"loss {shown.loss:.4f}" if shown.loss is not None else "",
+        f"best {percent(best.accuracy, 2)}, epoch {best.epoch}" if best else "",
+        f"published {published.words}" if published else "",
+        f"{history.started.num_evaluated:,} images of the {shown.split} split",
+        duration(status.seconds),
+    ]
+    with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
+        st.metric(
+            f"{shown.split.capitalize()} accuracy after epoch {epoch:,} of {history.config(run.config).epochs:,}",
+            percent(shown.accuracy, 2),
+            width="content",
+        )
+        st.caption(f"{badge(status)} &nbsp; {' · '.join(fact for fact in facts if fact)}", width="stretch")
+        again_button(run)
+    words = edits_of_run(run)
+    if status.state != "finished":
+        words = f"{status.message} {words}"
+    if words.strip():
+        st.caption(escaped(words.strip()))
 
 
 def edits_of_run(run: Run) -> str:
@@ -147,11 +182,11 @@ def edits_of_run(run: Run) -> str:
         summary = edits_at(workspace(), data.dataset, data.edits).summary
     except InputError:  # made in another workspace
         summary = f"revision {data.edits}"
-    return f" The set was used as edited: {summary}." if summary else ""
+    return f"The set was used as edited: {summary}." if summary else ""
 
 
-st.title("Results")
-with st.container(horizontal=True, vertical_alignment="bottom"):
+with st.container(horizontal=True, vertical_alignment="center", key="page-head"):
+    st.title("Results", width="content")
     run = run_choice()
     if run:
         evaluation_choice(run)
@@ -162,5 +197,5 @@ with st.container(horizontal=True, vertical_alignment="bottom"):
 if run:
     carry_out(run)
     state = status_of(run)
-    every_s = UPDATES_S.get(st.session_state.get("result-view") or "Curves") if state.is_active else None
+    every_s = UPDATES_S.get(st.session_state.get("result-view") or "Overview") if state.is_active else None
     st.fragment(results, run_every=STEP_S if is_playing(run) else every_s)(run, state.state)

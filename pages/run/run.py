@@ -18,6 +18,7 @@ from pages.compare.choice import compare_runs
 from pages.compare.family import family_tree
 from pages.run.delete import delete_button
 from pages.shared.actions import do
+from pages.shared.again import again_button
 from pages.shared.continue_fields import go_on_fields
 from pages.shared.export import export_link, run_export
 from pages.shared.run_row import badge, subject_of, title_of, when_of
@@ -80,10 +81,7 @@ def header(run: Run, status: Status, history: History) -> None:
             go_to("results/results.py", run)
         if st.button("Curves", key="to-train"):
             go_to("train/train.py", run)
-        if st.button("New run from these settings", key="again"):
-            begin_with(run)
-            choose_run(None)
-            st.switch_page("train/train.py")
+        again_button(run)
         if st.button("Compare with others", key="compare-this"):
             compare_runs([run.id, *parent_here(run)])
 

@@ -8,14 +8,18 @@ import streamlit as st
 
 from core.data.catalogue import DATASETS
 from core.figures import runs as figures
+from core.insight.run_results import evaluated_after
 from core.running.actions import change_run
 from core.runs.directory import Run
 from core.runs.history import History, history_of
+from core.runs.records import spread
 from core.runs.status import Status, status_of
-from core.runs.timeline import change_in_words, exactness
+from core.runs.timeline import change_in_words
 from core.wording import duration, large, percent, speed
 from pages.components.live_chart import live_chart
+from pages.results.strip import strip
 from pages.shared.actions import do
+from pages.shared.again import again_button
 from pages.shared.continue_fields import go_on_fields
 from pages.shared.run_row import badge, title_of
 from pages.shared.session import choose_run, go_to, launcher
@@ -25,6 +29,7 @@ FAST_S = 0.4  # until there is something to show
 CALM_S = 1.0
 FIRST_POINT_S = 0.6
 SHOWN_CHANGES = 10  # Details has them all
+STRIP = 14
 
 
 def live_run(run: Run) -> None:
@@ -83,9 +88,11 @@ def _header(run: Run, status: Status) -> None:
             _go_on(run, status)
         if st.button("Details", key="details"):
             go_to("run/run.py", run)
-        if st.button("New run", key="another"):
+        if st.button("New run", key="another", help="Begins with a recipe."):
             choose_run(None)
             st.rerun()
+        if not status.is_active:
+            again_button(run)
 
 
 def _to_predict(run: Run) -> str:
@@ -143,9 +150,9 @@ def _panel(run: Run, shown_state: str, every: float | None) -> None:
     if not history.steps["step"] and not status.is_active:  # it will have no curves
         class_accuracy_table(history.evaluations[-1], history.started.class_names)
         return
-    _chart_choices()
+    _learning_images(run, history)
     state = st.session_state
-    x, smoothing, log = state["x-axis"] or "examples", state["smoothing"], state["log-scale"]
+    x, smoothing, log = state.get("x-axis") or "examples", state.get("smoothing", 0.0), state.get("log-scale", False)
     left, right = st.columns(2)
     with left:
         st.markdown("**Loss**")
@@ -155,6 +162,7 @@ def _panel(run: Run, shown_state: str, every: float | None) -> None:
         st.markdown("**Accuracy**")
         figure = figures.accuracy_curve(history, x, smoothing)
         live_chart(figure, key=f"accuracy-{run.id}", alt="Accuracy of training and evaluation over the course of the run")
+    _chart_choices()
     left, right = st.columns(2)
     with left:
         st.markdown("**Learning rate**")
@@ -165,8 +173,19 @@ def _panel(run: Run, shown_state: str, every: float | None) -> None:
         class_accuracy_table(history.evaluations[-1], history.started.class_names)
     for number, row in list(enumerate(history.changes, start=1))[-SHOWN_CHANGES:]:
         st.caption(f"**{number}** &nbsp; Step {row.step:,}: {escaped(change_in_words(row))}.")
-    if words := exactness(history):
-        st.caption(escaped(words))
+    st.caption(_computed_on(history))
+
+
+def _learning_images(run: Run, history: History) -> None:
+    """The same evaluated images after every epoch: one sees their answers turn right."""
+    shown = evaluated_after(run, history.last_evaluation.epoch)
+    if shown is None:
+        return
+    positions = spread(len(shown.labels), STRIP)
+    right = int((shown.predictions.predicted[positions] == shown.labels[positions]).sum())
+    when = f"after epoch {shown.epoch}" if shown.epoch else "before training"
+    st.caption(f"{len(positions)} of the images it is evaluated on, {when}: **{right} right**")
+    strip(run, shown, history.started.class_names, positions, key=f"learning-{run.id}", label="Images it is evaluated on")
 
 
 def _sentence(run: Run, status: Status, history: History) -> None:
@@ -225,7 +244,11 @@ def _figures_row(run: Run, status: Status, history: History) -> None:
         for label, value in facts:
             st.metric(label, value, width="content")
     st.progress(min(step / total, 1.0) if total else 1.0)
-    st.caption(
+
+
+def _computed_on(history: History) -> str:
+    started = history.started
+    return (
         f"Computed on {started.device} ({escaped(started.device_reason.rstrip('.'))}) in {started.precision} "
         f"({escaped(started.precision_reason.rstrip('.'))}). "
         f"{large(started.num_parameters)} parameters, {started.num_train:,} training images, evaluated on {started.num_evaluated:,} "

@@ -127,7 +127,7 @@ def _recipe_choice() -> None:
         help="A complete set of choices to start from.",
     )
     recipe = recipe_named(state.recipe)
-    published = f" Published figure: {recipe.published}." if recipe.published else ""
+    published = f" Published: {recipe.published.words}." if recipe.published else ""
     st.caption(recipe.summary + published)
     start = start_from(workspace(), state.recipe)
     if state.get("proposal"):

@@ -1,5 +1,6 @@
 """The recipes: the four reference workloads as docs/architecture.md states them, and that every recipe fits its own set."""
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -9,8 +10,9 @@ from core.data.catalogue import DATASETS
 from core.data.sets import DatasetInfo
 from core.errors import InputError
 from core.models.catalogue import build_model
-from core.recipes import RECIPES, recipe_named
+from core.recipes import RECIPES, published_for, recipe_named
 from core.running.plan import plan_for
+from core.settings import changed
 
 
 def spec_of(config: TrainConfig) -> DatasetInfo:
@@ -90,7 +92,7 @@ def test_mnist_first_cnn_is_the_reference_workload():
     assert (config.batch_size, config.eval_batch_size, config.epochs, config.seed, config.log_every) == (64, 1000, 3, 1, 10)
     assert (config.data.dataset, config.data.evaluate_on, config.schedule.name) == ("mnist", "test", "constant")
     assert has_no_extras(config)
-    assert "97 %" in RECIPES["mnist-first-cnn"].published
+    assert "97 %" in RECIPES["mnist-first-cnn"].published.words
 
 
 def test_cifar10_quick_is_the_reference_workload():
@@ -114,7 +116,7 @@ def test_cifar10_quick_is_the_reference_workload():
     assert (config.data.dataset, config.data.evaluate_on, config.schedule.name) == ("cifar10", "test", "constant")
     assert config.tensorboard
     assert has_no_extras(config)
-    assert "65 %" in RECIPES["cifar10-quick"].published
+    assert "65 %" in RECIPES["cifar10-quick"].published.words
 
 
 def test_mnist_batchnorm_cnn_is_the_reference_workload():
@@ -164,7 +166,13 @@ def test_cifar10_blitz_is_the_reference_workload():
     assert (config.batch_size, config.epochs, config.log_every) == (4, 2, 2000)
     assert (config.data.dataset, config.data.evaluate_on, config.schedule.name) == ("cifar10", "test", "constant")
     assert has_no_extras(config)
-    assert "54 %" in RECIPES["cifar10-blitz"].published
+    published = RECIPES["cifar10-blitz"].published
+    assert "54 %" in published.words
+    assert len(published.recall) == DATASETS["cifar10"].num_classes
+    assert np.mean(published.recall) == pytest.approx(published.accuracy, abs=0.01)
+    assert [len(losses) for losses in published.losses] == [12500 // 2000] * config.epochs
+    assert published_for(config) is published
+    assert published_for(changed(config, {"model.name": "mlp"})) is None
 
 
 def test_quick_start_needs_no_network_and_is_evaluated_on_pictures_it_never_trains_on():

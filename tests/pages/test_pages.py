@@ -304,7 +304,10 @@ def test_the_view_of_the_results_is_in_the_address(finished: Run) -> None:
     assert app.segmented_control(key="result-view").value == "Confusion"
     app.segmented_control(key="result-view").set_value("Classes").run()
     assert app.query_params["view"] in ("classes", ["classes"])
-    assert visit("results", run=finished.id, view="nonsense").segmented_control(key="result-view").value == "Curves"
+    assert visit("results", run=finished.id, view="nonsense").segmented_control(key="result-view").value == "Overview"
+    assert (
+        visit("results", run=finished.id, view="pictures").segmented_control(key="result-view").value == "Images"
+    )  # of old links
 
 
 def test_checkpoints_are_offered_beginning_with_the_last(workspace: Workspace) -> None:

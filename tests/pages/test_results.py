@@ -7,15 +7,21 @@ import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from core.figures.runs import loss_curve
 from core.inference.kept_evaluations import evaluate_and_keep
+from core.insight.class_report import class_report
 from core.insight.run_results import evaluated_after
+from core.recipes import RECIPES
 from core.running.session import run_session
 from core.runs.calibration import PLAIN, calibration_of
 from core.runs.checkpoints import find_checkpoint, list_checkpoints, remove_checkpoint
 from core.runs.directory import Run, create_run
 from core.runs.evaluations import list_evaluations
+from core.runs.history import history_of
 from core.runs.pins import MOST, pin, pins_of, unpin
+from core.wording import percent
 from core.workspace import Workspace
+from pages.results.classes import table_rows
 from tests.core.serving.test_launcher import tiny
 from tests.pages.test_pages import texts, visit, workspace  # noqa: F401 a fixture
 
@@ -311,3 +317,36 @@ def test_kept_evaluation_of_a_run_from_a_file_whose_checkpoint_is_damaged_has_wo
     app.run()
     assert not app.exception
     assert "is damaged" in app.error[0].value
+
+
+def test_first_view_has_curves_confusions_and_the_worst_mistakes(run: Run) -> None:
+    app = results(run, "Overview")
+    assert not app.exception
+    said = " ".join(item.value for item in app.markdown)
+    assert all(title in said for title in ("**Loss**", "**Accuracy**", "**Confusions**", "**Worst mistakes**"))
+    after = evaluated_after(run, history_of(run).evaluations[-1].epoch)
+    wrong = int((after.predictions.predicted != after.labels).sum())
+    app.button(key="all-mistakes").click().run()
+    assert app.segmented_control(key="result-view").value == "Images"
+    assert f"{wrong} of {len(after.labels)} images" in " ".join(item.value for item in app.caption)
+
+
+def test_figures_follow_the_slider(run: Run) -> None:
+    app = results(run, "Classes")
+    first = history_of(run).evaluations[0]
+    app.select_slider(key=f"epoch-of-{run.id}").set_value(first.epoch).run()
+    assert app.metric[0].value == percent(first.accuracy, 2)
+    assert f"after epoch {first.epoch} of" in app.metric[0].label
+
+
+def test_published_figures_stand_beside_the_measured_ones(run: Run) -> None:
+    assert "published" not in " ".join(item.value for item in results(run, "Overview").caption)
+    report = class_report(np.arange(10), np.arange(10), [str(k) for k in range(10)])
+    published = RECIPES["cifar10-blitz"].published
+    rows = table_rows(report, None, published.recall)
+    assert [row["Published recall"] for row in rows] == [100 * share for share in published.recall]
+    traces = {trace.name: trace for trace in loss_curve(history_of(run), x="step", published=published).data}
+    per_epoch = history_of(run).started.steps_per_epoch
+    assert list(traces["published"].x[:6]) == [2000 * k for k in range(1, 7)]
+    assert traces["published"].x[6] == per_epoch + 2000
+    assert list(traces["published"].y) == [loss for losses in published.losses for loss in losses]

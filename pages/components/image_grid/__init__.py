@@ -13,12 +13,16 @@ _grid = st.components.v2.component("trainscope.picture_grid", js=_js, isolate_st
 
 @dataclass(frozen=True, kw_only=True)
 class Tile:
-    """urls: of an image, or of several to be seen side by side. lines: texts under them, shown as they are. dimmed: not in use."""
+    """urls: of an image, or of several to be seen side by side. lines: texts under them, shown as they are. dimmed: not in use.
+
+    edge: "right" or "wrong" for a coloured one, as a network's answer was.
+    """
 
     id: int
     urls: tuple[str, ...]
     lines: tuple[str, ...]
     dimmed: bool = False
+    edge: str = ""
 
 
 def image_grid(
@@ -30,10 +34,12 @@ def image_grid(
     ratio: float = 1.0,
     on_open: Callable[[int], None] | None = None,
     can_mark: bool = False,
+    is_strip: bool = False,
 ) -> None:
     """Shows the tiles; tiles that are shown already stay as they are, and marks stay while others are shown under the same key.
 
     label: what they are, for screen readers. ratio: width to height of the images. on_open: called with the id of one that was clicked.
+    is_strip: tiles as wide as side_px, instead of filling the row.
     """
 
     def opened() -> None:
@@ -48,6 +54,7 @@ def image_grid(
             "side": side_px,
             "ratio": ratio,
             "canMark": can_mark,
+            "isStrip": is_strip,
             "generation": _generation(key),
             "marked": marks(key),
         },

@@ -12,6 +12,9 @@ const CSS = `
   background: var(--st-secondary-background-color); border-radius: 0.4rem; }
 .tile.marked img { outline: 3px solid var(--st-primary-color); }
 .tile.dimmed img { opacity: 0.35; }
+.tiles.strip { grid-template-columns: repeat(auto-fill, var(--side)); gap: 0.5rem; }
+.tile.right img, .tile.wrong img { border-bottom: 4px solid #009e73; border-radius: 0.3rem 0.3rem 0.15rem 0.15rem; }
+.tile.wrong img { border-bottom-color: #d55e00; }
 .tile input { position: absolute; top: 0.3rem; left: 0.3rem; width: 1.1rem; height: 1.1rem; margin: 0; cursor: pointer;
   accent-color: var(--st-primary-color); opacity: 0.75; }
 .tile input:checked, .tile:hover input, .tile input:focus { opacity: 1; }
@@ -80,6 +83,7 @@ function build(grid, id) {
 
 function update(grid, node, tile) {
   node.classList.toggle("dimmed", Boolean(tile.dimmed));
+  for (const edge of ["right", "wrong"]) node.classList.toggle(edge, tile.edge === edge);
   const button = node.querySelector("button"), images = node.querySelector(".images");
   const urls = tile.urls.map((url) => new URL(url, document.baseURI).href);
   const there = [...images.children];
@@ -135,6 +139,7 @@ export default function ({ parentElement, data, setStateValue, setTriggerValue }
     grid.last = null;
   }
   Object.assign(grid, { state, data });
+  root.classList.toggle("strip", data.isStrip);
   root.style.setProperty("--side", `${data.side}px`);
   root.style.setProperty("--ratio", String(data.ratio));
   root.setAttribute("aria-label", data.label);

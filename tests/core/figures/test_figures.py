@@ -247,9 +247,11 @@ def test_heatmap_shades_by_the_share_of_the_true_class_and_writes_the_counts():
     """A class of four and one of four hundred, a quarter of each mistaken: the same shades, other counts."""
     [cells] = confusion_heatmap(np.array([[3, 1, 0], [100, 300, 0], [0, 0, 0]]), ["cat", "dog", "yak"]).data
     shades = np.array(cells.z, float)
-    assert shades[0, 0] == shades[1, 1] > shades[0, 1] == shades[1, 0] > shades[0, 2] == shades[2, 2] == 0
-    assert (cells.zmin, cells.zmax) == (0, 1)
-    assert shades.max() < 1
+    assert (
+        -shades[0, 0] == -shades[1, 1] > shades[0, 1] == shades[1, 0] > shades[0, 2] == shades[2, 2] == 0
+    )  # mistakes in another hue
+    assert (cells.zmin, cells.zmax) == (-1, 1)
+    assert np.abs(shades).max() < 1
     assert np.array(cells.text).tolist() == [["3", "1", ""], ["100", "300", ""], ["", "", ""]]
     np.testing.assert_allclose(np.array(cells.customdata)[1, 0], [100, 0.25, 100 / 103, 0, 1])  # predicted 0, true 1
     assert list(cells.x) == list(cells.y) == ["cat", "dog", "yak"]
