@@ -293,7 +293,7 @@ def _mark_changes(figure: go.Figure, history: History, x: str) -> None:
 
 
 def _empty(x: str) -> go.Figure:
-    figure = base(height=300)
+    figure = base(height=270)
     figure.update_layout(hovermode="x unified")
     figure.update_xaxes(title_text=X_AXES[x], minallowed=0, unifiedhovertitle={"text": HOVER_TITLES[x]}, ticklabelstandoff=6)
     return figure

@@ -9,7 +9,7 @@ from pages._routes import image_url
 from pages.components.image_grid import Tile, image_grid
 from pages.shared.session import workspace
 
-SIDE_PX = 68
+SIDE_PX = 62
 
 
 def strip(

@@ -29,7 +29,7 @@ FAST_S = 0.4  # until there is something to show
 CALM_S = 1.0
 FIRST_POINT_S = 0.6
 SHOWN_CHANGES = 10  # Details has them all
-STRIP = 14
+STRIP = 12
 
 
 def live_run(run: Run) -> None:
@@ -65,8 +65,8 @@ def _pace(history: History) -> float:
 
 
 def _header(run: Run, status: Status) -> None:
-    with st.container(horizontal=True, vertical_alignment="center"):
-        st.markdown(f"### {escaped(title_of(run))} &nbsp; {badge(status)}", width="stretch")
+    with st.container(horizontal=True, vertical_alignment="center", gap="small", key="run-head"):
+        st.markdown(f"# {escaped(title_of(run))} &nbsp; {badge(status)}", width="stretch")
         has_results = not status.is_active and bool(history_of(run).evaluations)
         is_finished = status.state == "finished"
         if has_results and st.button("See the results", type="primary" if is_finished else "secondary", key="see-results"):
@@ -88,11 +88,11 @@ def _header(run: Run, status: Status) -> None:
             _go_on(run, status)
         if st.button("Details", key="details"):
             go_to("run/run.py", run)
-        if st.button("New run", key="another", help="Begins with a recipe."):
-            choose_run(None)
-            st.rerun()
         if not status.is_active:
             again_button(run)
+        elif st.button("New run", key="another"):
+            choose_run(None)
+            st.rerun()
 
 
 def _to_predict(run: Run) -> str:
@@ -214,7 +214,10 @@ def _sentence(run: Run, status: Status, history: History) -> None:
     elif not status.is_active:
         best = history.best_evaluation
         found = f" Best {best.split} accuracy: {percent(best.accuracy, 2)}, after epoch {best.epoch}." if best else ""
-        (st.success if status.state == "finished" else st.info)(escaped(status.message + found))
+        if status.state == "finished":
+            st.caption(f":green[:material/check_circle:] {escaped(status.message + found)}")
+        else:
+            st.info(escaped(status.message + found))
     if history.dropped:
         st.warning(f"{history.dropped} lines of the run's history are damaged and were left out.")
 

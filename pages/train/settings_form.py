@@ -24,6 +24,7 @@ from pages.shared.session import workspace
 from pages.shared.setting_widget import setting_widget, value_of
 from pages.shared.text import escaped, in_words
 from pages.shared.work import begin, work_on
+from pages.train.recipe_cards import recipe_cards
 
 # Kept in the session: the recipe's name, and what was changed since, by path. A counter renews the widgets with the recipe,
 # another those of a section of which another kind was chosen.
@@ -117,15 +118,9 @@ def _form_state():
 
 def _recipe_choice() -> None:
     state = st.session_state
-    st.selectbox(
-        "Recipe",
-        list(RECIPES),
-        index=list(RECIPES).index(state.recipe),
-        key=f"recipe-{state.form}",
-        format_func=lambda name: RECIPES[name].title,
-        on_change=_take_recipe,
-        help="A complete set of choices to start from.",
-    )
+    if clicked := recipe_cards(state.recipe):
+        take_recipe(clicked)
+        st.rerun()
     recipe = recipe_named(state.recipe)
     published = f" Published: {recipe.published.words}." if recipe.published else ""
     st.caption(recipe.summary + published)
@@ -209,9 +204,9 @@ def _configuration() -> tuple[TrainConfig | None, InputError | None]:
         return None, error
 
 
-def _take_recipe() -> None:
-    state = st.session_state
-    state.recipe = state[f"recipe-{state.form}"]
+def take_recipe(name: str) -> None:
+    """Has the form stand for this recipe, without what was changed in the one before."""
+    _form_state().recipe = name
     _forget_changes()
 
 

@@ -21,11 +21,13 @@ from core.running.plan import Plan, plan_run
 from core.runs.directory import Run, list_runs
 from core.runs.status import status_of
 from core.wording import counted, large, rough_duration
+from pages.components.image_grid import Tile, image_grid
 from pages.data.report import report_of
 from pages.shared.actions import do
 from pages.shared.run_row import title_of
 from pages.shared.session import choose_run, chosen_run, launcher, workspace
 from pages.shared.text import escaped, for_people, in_words
+from pages.shared.thumbnails import thumbnails
 from pages.train.live import live_run
 from pages.train.settings_form import forget_earlier_run, get_weights, settings_form
 
@@ -54,7 +56,7 @@ def set_up() -> None:
         config = settings_form()
         if st.button("Use your own images", key="own-pictures"):
             st.switch_page("data/data.py")
-    with outlook:
+    with outlook, st.container(key="outlook"):
         if config:
             preview(config, is_busy=training is not None)
         else:
@@ -78,10 +80,15 @@ def preview(config: TrainConfig, is_busy: bool) -> None:
         if config.model.name in PRETRAINED:
             get_weights(config.model.name, key="get-weights-now")
         return
-    st.markdown(what_will_happen(plan, is_busy))
+    with st.container(horizontal=True, vertical_alignment="center", gap="large", key="figures"):
+        seconds = forecast_s(plan)
+        time = rough_duration(seconds) if seconds else "not known yet"
+        st.metric("Time, once it is its turn" if is_busy else "Time it will take", time, width="content")
+        start_button(plan)
+    facts(plan)
     if config.origin:
         st.markdown(f"It begins with the chosen weights. {escaped(renewed)}")
-    start_button(plan)
+    images_of_the_set(config.data.dataset)
     st.caption("The learning rate over the epochs")
     st.plotly_chart(figures.schedule_curve(config, plan.steps_per_epoch), key="schedule", config={"displayModeBar": False})
 
@@ -103,30 +110,38 @@ def begin_training(plan: Plan) -> Run:
     return run
 
 
-def what_will_happen(plan: Plan, is_busy: bool) -> str:
-    config, spec = plan.config, plan.dataset
+def facts(plan: Plan) -> None:
+    """What will happen, with a label each."""
+    config, spec, compute = plan.config, plan.dataset, plan.compute
     _, height, width = spec.shape
-    words = [
-        f"**{escaped(model_title(config.model))}** with {large(plan.model.num_parameters)} parameters learns {spec.num_classes} classes",
-        f"from **{plan.num_train:,} images** of {escaped(spec.title)} ({width} × {height} pixels),",
-        f"{counted(config.epochs, 'epoch')} of {counted(plan.steps_per_epoch, 'step')}.",
-        f"After each epoch it is evaluated on {plan.num_evaluated:,} images of the **{config.data.evaluate_on}** split.",
+    learns = f"{plan.num_train:,} images of {escaped(spec.title)}, {width} × {height} pixels, {spec.num_classes:,} classes"
+    rows = [
+        ("hub", "Network", f"{escaped(model_title(config.model))}, {large(plan.model.num_parameters)} parameters"),
+        ("photo_library", "Learns from", learns),
+        (
+            "fact_check",
+            "Evaluated on",
+            f"{plan.num_evaluated:,} images of the **{config.data.evaluate_on}** split, each epoch",
+        ),
+        ("repeat", "Duration", f"{counted(config.epochs, 'epoch')} of {counted(plan.steps_per_epoch, 'step')}"),
+        ("memory", "Runs on", f"{compute.device} in {compute.precision} ({escaped(compute.device_reason.rstrip('.'))})"),
     ]
     if spec.edits:
-        words.append(f"The set is used **as you edited it**: {spec.edits}.")
+        rows.append(("edit", "Your edits", escaped(spec.edits)))
     if not spec.is_ready:
-        words.append("The images are downloaded or read at this size first.")
-    if is_busy:
-        words.append("It waits until the training before it has ended.")
-    else:
-        seconds = forecast_s(plan)
-        words.append(
-            f"It will take **{rough_duration(seconds)}**." if seconds else "The time it takes shows after the first steps."
-        )
-    words.append(
-        f"Computed on {plan.compute.device} ({escaped(plan.compute.device_reason.rstrip('.'))}) in {plan.compute.precision}."
+        rows.append(("download", "First", "the images are downloaded or read at this size"))
+    st.markdown("  \n".join(f":material/{icon}: :gray[{label}:] {words}" for icon, label, words in rows))
+
+
+def images_of_the_set(name: str) -> None:
+    """Nine of them, so that one sees what is learned."""
+    image_grid(
+        [Tile(id=number, urls=(url,), lines=()) for number, url in enumerate(thumbnails(name, 9))],
+        key=f"some-of-{name}",
+        label="Some images of the set",
+        side_px=38,
+        is_strip=True,
     )
-    return " ".join(words)
 
 
 def about_the_set(config: TrainConfig) -> None:
@@ -151,8 +166,8 @@ def about_the_set(config: TrainConfig) -> None:
         st.warning(escaped(in_words(doubt.sentence)))
 
 
-st.title("Train")
 if run := run_to_watch():
     live_run(run)
 else:
+    st.title("Train")
     set_up()

@@ -12,7 +12,7 @@ from playwright.sync_api import Browser, Page, expect
 from core.runs.directory import Run
 from core.runs.history import history_of
 from core.runs.status import status_of
-from tests.browser.conftest import Server, choose, run_shown, start_server, with_mnist
+from tests.browser.conftest import Server, run_shown, start_server, with_mnist
 from tests.browser.test_main_path import needs_mnist
 from tests.browser.test_never_lose import STEPS_PER_EPOCH, fill
 from tests.browser.test_server_end import trainer_of
@@ -34,7 +34,7 @@ def another_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator
 def start_workload_1(page: Page, server: Server) -> Run:
     """MNIST, the first CNN, on one thread: that repeats to the last bit on a machine that does other things too."""
     page.goto("/train")
-    choose(page, "recipe-", "MNIST, the first CNN")
+    page.get_by_role("button", name="MNIST, the first CNN").click()
     expect(page.get_by_text("60,000 images")).to_be_visible()
     settings = page.locator("[class*='st-key-all-settings']")
     expect(settings).to_have_count(1)  # that of the recipe before is gone

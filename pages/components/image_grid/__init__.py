@@ -35,11 +35,13 @@ def image_grid(
     on_open: Callable[[int], None] | None = None,
     can_mark: bool = False,
     is_strip: bool = False,
+    chosen: int | None = None,
 ) -> None:
     """Shows the tiles; tiles that are shown already stay as they are, and marks stay while others are shown under the same key.
 
     label: what they are, for screen readers. ratio: width to height of the images. on_open: called with the id of one that was clicked.
     is_strip: tiles as wide as side_px, instead of filling the row.
+    chosen: the id of one of several to choose from, which then stand as cards.
     """
 
     def opened() -> None:
@@ -55,6 +57,7 @@ def image_grid(
             "ratio": ratio,
             "canMark": can_mark,
             "isStrip": is_strip,
+            "chosen": chosen,
             "generation": _generation(key),
             "marked": marks(key),
         },

@@ -12,7 +12,11 @@ const CSS = `
   background: var(--st-secondary-background-color); border-radius: 0.4rem; }
 .tile.marked img { outline: 3px solid var(--st-primary-color); }
 .tile.dimmed img { opacity: 0.35; }
-.tiles.strip { grid-template-columns: repeat(auto-fill, var(--side)); gap: 0.5rem; }
+.tiles.choice .tile { border: 1px solid color-mix(in srgb, var(--st-text-color) 18%, transparent); border-radius: 0.5rem; padding: 0.5rem; }
+.tiles.choice .tile:hover { border-color: var(--st-primary-color); }
+.tiles.choice .tile.chosen { border-color: var(--st-primary-color); box-shadow: inset 0 0 0 1px var(--st-primary-color); }
+.tiles.choice .images + .line { margin-top: 0.3rem; font-weight: 600; }
+.tiles.strip { grid-template-columns: repeat(auto-fill, var(--side)); gap: 0.4rem; }
 .tile.right img, .tile.wrong img { border-bottom: 4px solid #009e73; border-radius: 0.3rem 0.3rem 0.15rem 0.15rem; }
 .tile.wrong img { border-bottom-color: #d55e00; }
 .tile input { position: absolute; top: 0.3rem; left: 0.3rem; width: 1.1rem; height: 1.1rem; margin: 0; cursor: pointer;
@@ -20,7 +24,7 @@ const CSS = `
 .tile input:checked, .tile:hover input, .tile input:focus { opacity: 1; }
 .tile .line { display: block; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; font-size: 0.8rem; line-height: 1.35;
   color: var(--st-text-color); unicode-bidi: plaintext; }
-.tile .line + .line { opacity: 0.65; }
+.tile .line + .line { opacity: 0.75; }
 `;
 const ids = (grid) => grid.data.tiles.map((tile) => tile.id);
 const buttonOf = (grid, id) => grid.nodes.get(id)?.querySelector("button");
@@ -82,9 +86,12 @@ function build(grid, id) {
 }
 
 function update(grid, node, tile) {
+  const button = node.querySelector("button");
   node.classList.toggle("dimmed", Boolean(tile.dimmed));
+  node.classList.toggle("chosen", grid.data.chosen === tile.id);
+  if (grid.data.chosen !== null) button.setAttribute("aria-pressed", String(grid.data.chosen === tile.id));
   for (const edge of ["right", "wrong"]) node.classList.toggle(edge, tile.edge === edge);
-  const button = node.querySelector("button"), images = node.querySelector(".images");
+  const images = node.querySelector(".images");
   const urls = tile.urls.map((url) => new URL(url, document.baseURI).href);
   const there = [...images.children];
   if (urls.join() !== there.map((image) => image.src).join()) {
@@ -98,7 +105,7 @@ function update(grid, node, tile) {
       }),
     );
   }
-  for (const image of images.children) image.alt = tile.lines.join(", ");
+  for (const image of images.children) image.alt = urls.length > 1 ? "" : tile.lines.join(", ");
   const lines = [...node.querySelectorAll(".line")];
   while (lines.length > tile.lines.length) lines.pop().remove();
   tile.lines.forEach((text, number) => {
@@ -140,6 +147,7 @@ export default function ({ parentElement, data, setStateValue, setTriggerValue }
   }
   Object.assign(grid, { state, data });
   root.classList.toggle("strip", data.isStrip);
+  root.classList.toggle("choice", data.chosen !== null);
   root.style.setProperty("--side", `${data.side}px`);
   root.style.setProperty("--ratio", String(data.ratio));
   root.setAttribute("aria-label", data.label);
