@@ -27,13 +27,14 @@ st.set_page_config(page_title="Trainscope", page_icon=str(Path(__file__).parent 
 page = st.navigation(
     [
         st.Page("home/home.py", title="Home", default=True),
-        st.Page("data/data.py", title="Data"),
+        st.Page("data/catalogue.py", title="Data", url_path="data"),
         st.Page("train/train.py", title="Train"),
         st.Page("results/results.py", title="Results"),
         st.Page("compare/compare.py", title="Compare"),
         st.Page("predict/predict.py", title="Predict"),
         st.Page("runs/runs.py", title="Runs"),
         st.Page("activity/activity.py", title="Activity"),
+        st.Page("data/data.py", title="Data set", url_path="set", visibility="hidden"),
         st.Page("run/run.py", title="Run", visibility="hidden"),
     ],
     position="top",

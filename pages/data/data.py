@@ -1,4 +1,4 @@
-"""Data: the sets there are; and of one of them its report, images, figures, splits and transforms."""
+"""One data set: its images, report, statistics, splits and transforms."""
 
 import streamlit as st
 
@@ -7,13 +7,12 @@ from core.data.catalogue import DATASETS
 from core.data.edits import current_edits
 from core.data.imports import imported_sets, remove_import
 from core.data.sets import own_store
-from core.data.store.image_store import ImageStore
 from core.data.store.originals import original_image, stored_image
 from core.errors import InputError
 from core.serving.data_work import store_request
-from core.wording import counted, large
+from core.wording import large
 from pages.data.images import set_images
-from pages.data.import_form import FITTED, import_form
+from pages.data.import_form import FITTED
 from pages.data.report import report_of, set_report
 from pages.data.splits import set_splits
 from pages.data.statistics import set_figures
@@ -24,45 +23,8 @@ from pages.shared.text import escaped
 from pages.shared.work import begin, work_on
 from pages.train.settings_form import begin_with_set
 
-VIEWS = ("Report", "Images", "Statistics", "Splits", "Transforms")
-
-
-def catalogue() -> None:
-    """Every set with what it is, the person's own first."""
-    import_form()
-    imported = imported_sets(workspace())
-    if imported:
-        st.subheader("Yours")
-        for entry in imported.values():
-            origin = "An uploaded zip." if entry.is_upload else f"From {entry.path}."
-            set_row(entry.name, entry.name, origin, own_store(workspace(), entry.name), "built in")
-    st.subheader("Built in")
-    for record in DATASETS.values():
-        is_near = not record.download_mb or (workspace().datasets / record.folder).is_dir()
-        state = "built in" if is_near else f"{record.download_mb} MB to download"
-        set_row(record.name, record.title, record.summary, own_store(workspace(), record.name), state)
-
-
-def set_row(name: str, title: str, about: str, store: ImageStore | None, otherwise: str) -> None:
-    """A set in a line: what it is and how much of it there is. otherwise: its state while it is not here."""
-    if store:
-        height, width = store.meta.shape[1:]
-        total = sum(end - first for first, end in store.meta.splits.values())
-        about += f" {counted(total, 'image')}, {store.num_classes:,} classes, {width} × {height} pixels."
-    with st.container(border=True, horizontal=True, vertical_alignment="center"):
-        with st.container(width="stretch", gap=None):
-            st.markdown(f"**{escaped(title)}**")
-            st.caption(escaped(about))
-        st.caption("ready" if store else otherwise, width="content")
-        if st.button("Open", key=f"open-{name}"):
-            st.query_params["set"] = name
-            st.rerun()
-
-
-def back_to_all() -> None:
-    st.query_params.pop("set", None)
-    st.query_params.pop("view", None)
-    st.session_state.pop("data-view", None)
+CATALOGUE = "data/catalogue.py"
+VIEWS = ("Images", "Report", "Statistics", "Splits", "Transforms")
 
 
 def one_set(name: str) -> None:
@@ -70,11 +32,11 @@ def one_set(name: str) -> None:
     record = DATASETS.get(name)
     if entry is None and record is None:
         st.warning(f"There is no set called {escaped(name[:200])}. It may have been removed.")
-        st.button("All sets", key="all-sets", on_click=back_to_all)
+        all_sets()
         return
     with st.container(horizontal=True, vertical_alignment="center"):
         st.title(escaped(record.title if record else name), width="stretch")
-        st.button("All sets", key="all-sets", on_click=back_to_all)
+        all_sets()
         if entry:
             with st.popover("Remove", key="remove-set"):
                 st.markdown(
@@ -82,8 +44,7 @@ def one_set(name: str) -> None:
                     "and your changes to it are forgotten."
                 )
                 if st.button("Remove it from the list", key="remove-set-now"):
-                    back_to_all()
-                    do(lambda: remove_import(workspace(), name), f"{name} is removed.")
+                    do(lambda: remove_import(workspace(), name), f"{name} is removed.", to=CATALOGUE)
         train = st.button("Train on it", type="primary", key="train-on-set")
     store = own_store(workspace(), name)
     if train:
@@ -101,13 +62,21 @@ def one_set(name: str) -> None:
         f"{len(store.labels):,} images, {large(store.num_classes)} classes, stored at {width} × {height} pixels{fitted}, {colours}. "
         f"{escaped(store.meta.layout)}{edited}"
     )
-    asked = st.query_params.get("view")
+    asked = {"Pictures": "Images"}.get(
+        st.query_params.get("view", ""), st.query_params.get("view")
+    )  # its name in older addresses
+    if st.session_state.get("data-view-of") != name:  # another set is opened on its images
+        st.session_state.pop("data-view", None)
+        st.session_state["data-view-of"] = name
     st.session_state.setdefault("data-view", asked if asked in VIEWS else VIEWS[0])
+    found = report_of(browser)
+    if st.session_state["data-view"] != "Report" and found.findings:
+        st.caption(escaped(found.headline()))
     view = st.segmented_control("View", VIEWS, key="data-view", label_visibility="collapsed", required=True)
     st.query_params["view"] = view
     match view:
         case "Report":
-            set_report(name, browser, report_of(browser))
+            set_report(name, browser, found)
         case "Images":
             set_images(name, browser)
         case "Statistics":
@@ -147,8 +116,12 @@ def transforms(name: str, browser: Browser) -> None:
     transform_lab(store, name, image, index)
 
 
+def all_sets() -> None:
+    if st.button("All sets", key="all-sets"):
+        st.switch_page(CATALOGUE)
+
+
 if chosen := st.query_params.get("set"):
     one_set(chosen)
 else:
-    st.title("Data")
-    catalogue()
+    st.switch_page(CATALOGUE)

@@ -20,8 +20,8 @@ LAYOUTS = """
 """
 
 
-def import_form() -> None:
-    """Asks for a zip or a path and has it imported."""
+def import_form() -> str | None:
+    """Asks for a zip or a path and has it imported. The name of the set that has just been."""
     state = st.session_state
     number = state.get("imports", 0)
     st.markdown("**Your own images**")
@@ -35,9 +35,10 @@ def import_form() -> None:
         path = st.text_input("Or the path of a folder or zip", key=f"path-{number}", placeholder="/home/me/pictures/flowers")
         with st.expander("How the images may lie in it", key="layouts"):
             st.markdown(LAYOUTS)
-    importing()
+    if done := importing():
+        return done
     if file is None and not path.strip():
-        return
+        return None
     name, size, fit = st.columns(3)
     suggested = (
         Path(file.name).stem if file else Path(path.strip()).stem if path.strip().endswith(".zip") else Path(path.strip()).name
@@ -62,6 +63,7 @@ def import_form() -> None:
     )
     if st.button("Import", type="primary", key=f"import-{number}"):
         do(lambda: _begin(file, path, chosen_name, chosen_size, chosen_fit))
+    return None
 
 
 def _begin(file, path: str, name: str, size_px: int | None, fit: str) -> None:
@@ -74,19 +76,19 @@ def _begin(file, path: str, name: str, size_px: int | None, fit: str) -> None:
     st.session_state["importing"] = {"key": request.key, **request.inputs}
 
 
-def importing() -> None:
-    """The imports that go on, whoever asked for them. Opens the set's report once the one asked for here is done."""
+def importing() -> str | None:
+    """The imports that go on, whoever asked for them. The set's name once the one asked for here is done."""
     state = st.session_state
     if asked := state.get("importing"):
         inputs = {name: value for name, value in asked.items() if name != "key"}
         ended = work_on(import_request(inputs.pop("path"), **inputs))
         if is_going_on(ended):
-            return
+            return None
         state.pop("importing")
         if ended and ended.state == "finished" and ended.result:
             state["imports"] = state.get("imports", 0) + 1
             state["notice"] = f"{ended.result['dataset']} is imported."
-            st.query_params["set"] = str(ended.result["dataset"])
-            st.rerun()
+            return str(ended.result["dataset"])
     for job in launcher().queue.going_on("import"):
         show(job)
+    return None

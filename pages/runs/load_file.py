@@ -25,7 +25,7 @@ OTHER = "other"
 
 
 def load_file_form() -> None:
-    with st.expander("Load a checkpoint or a run", key="load-file"):
+    with st.expander("Load a checkpoint or a run", expanded=st.session_state.get("show-load-file", False), key="load-file"):
         st.caption(
             "A .pt or .pth file with a state_dict, a .safetensors file, or a zip that Trainscope has written. "
             "It is examined in a process of its own before anything of it is used. Larger than 500 MB: type its path."

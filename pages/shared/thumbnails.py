@@ -37,6 +37,14 @@ INSECTS = (
     "M12 13A3.5 4.5 0 0 1 12 22 3.5 4.5 0 0 1 12 13ZM5 8L19 12 19 13 5 9ZM19 8L5 12 5 13 19 9Z",
     "M12 6A4 7 0 0 1 12 20 4 7 0 0 1 12 6ZM8 6A4 3 0 0 1 4 11 3 3 0 0 1 8 6ZM16 6A4 3 0 0 0 20 11 3 3 0 0 0 16 6Z",
 )
+LANDSCAPE = "M1 21L8 9 12 15 15 11 23 21ZM17 3A2.5 2.5 0 0 1 17 8 2.5 2.5 0 0 1 17 3Z"
+PHOTOGRAPHS = (LANDSCAPE, THINGS[3], INSECTS[1], THINGS[2])
+FILES = (
+    "M6 1H15L19 5V23H6Z",
+    "M12 2L22 7 12 12 2 7ZM2 11L12 16 22 11V13.5L12 18.5 2 13.5ZM2 16L12 21 22 16V18.5L12 23.5 2 18.5Z",
+    "M5 5H19V19H5ZM8 1H10V4H8ZM14 1H16V4H14ZM8 20H10V23H8ZM14 20H16V23H14ZM1 8H4V10H1ZM1 14H4V16H1ZM20 8H23V10H20ZM20 14H23V16H20Z",
+    "M10 2H14V11H19L12 19 5 11H10ZM4 20H20V22H4Z",
+)
 DRAWN = {
     "digits": DIGITS,
     "mnist": DIGITS,
@@ -45,8 +53,8 @@ DRAWN = {
     "cifar10": THINGS,
     "cifar100": THINGS[::-1],
     "ants-bees": INSECTS,
+    "file": FILES,
 }
-LANDSCAPE = ("M1 21L8 9 12 15 15 11 23 21ZM17 3A2.5 2.5 0 0 1 17 8 2.5 2.5 0 0 1 17 3Z",)
 FIELDS = ("#31688e", "#6b4c9a", "#35766d", "#8c5a2b")
 
 
@@ -57,7 +65,7 @@ def thumbnails(dataset: str, count: int = 4) -> tuple[str, ...]:
     except InputError:  # a set that is gone
         store = None
     if store is None:
-        return tuple(drawn(path, number, dataset) for number, path in enumerate(DRAWN.get(dataset, LANDSCAPE)[:count]))
+        return tuple(drawn(path, number, dataset) for number, path in enumerate(DRAWN.get(dataset, PHOTOGRAPHS)[:count]))
     return tuple(image_url(store.path.name, index) for index in some_of(store, count))
 
 

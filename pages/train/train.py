@@ -55,7 +55,7 @@ def set_up() -> None:
     with form:
         config = settings_form()
         if st.button("Use your own images", key="own-pictures"):
-            st.switch_page("data/data.py")
+            st.switch_page("data/catalogue.py")
     with outlook, st.container(key="outlook"):
         if config:
             preview(config, is_busy=training is not None)

@@ -45,7 +45,8 @@ def imported(tmp_path: Path) -> AppTest:
     app.button(key="import-0").click().run()
     until(lambda: app.run().title[0].value != "Data", 30)  # a page of AppTest does not run again by itself
     assert not app.exception
-    return app
+    assert app.segmented_control(key="data-view").value == "Report"
+    return app.switch_page("data/data.py").run()  # where the page has led by now, which AppTest does not know
 
 
 def test_folder_is_imported_and_its_report_names_what_was_left_out(workspace: Workspace, tmp_path: Path) -> None:
@@ -62,7 +63,7 @@ def test_copies_between_splits_are_left_out_by_one_click_and_come_back_by_anothe
     assert "1 image to learn from also stands in an evaluation split" in texts(app)
     app.button(key="separate").click().run()
     assert current_edits(workspace, "colours").excluded == {"train/*red*/3.png"}
-    assert "also stands in a split" not in texts(app)
+    assert "also stands in an evaluation split" not in texts(app)
     assert "Edited: 1 left out" in texts(app)
     app.segmented_control(key="data-view").set_value("Images").run()
     app.button(key="undo-edit").click().run()
@@ -75,8 +76,8 @@ def test_training_uses_the_edited_set_and_says_so(workspace: Workspace, tmp_path
     app.button(key="train-on-set").click().run()
     app.switch_page("train/train.py").run()
     assert not app.error
-    assert "as you edited it" in texts(app) and "2 left out" in texts(app)
-    assert "**22 images** of colours" in texts(app)
+    assert "Your edits" in texts(app) and "2 left out" in texts(app)
+    assert "22 images of colours" in texts(app)
     assert "1 file could not be read" in texts(app)
 
 
@@ -87,8 +88,8 @@ def test_training_is_offered_at_the_size_of_the_import_with_its_report_and_room_
     app.button(key="train-on-set").click().run()
     app.switch_page("train/train.py").run()
     assert not app.error
-    assert "colours (24 × 20 pixels)" in texts(app)
-    assert "read at this size first" not in texts(app)
+    assert "colours, 24 × 20 pixels" in texts(app)
+    assert "read at this size" not in texts(app)
     assert "Checked\\: 1 file could not be read" in texts(app)
     assert app.number_input(key="set-1-batch_size").value == 4  # of 24 images
     assert app.button(key="start")

@@ -81,7 +81,7 @@ def test_contradicting_pictures_are_offered_to_be_flagged_until_they_are(workspa
     same = (tmp_path / "pets" / "train" / "cat" / "0.png").read_bytes()
     (tmp_path / "pets" / "train" / "dog" / "same.png").write_bytes(same)
     import_set(workspace, tmp_path / "pets")
-    app = visit("data", set="pets")
+    app = visit("data", set="pets", view="Report")
     edit(workspace, "pets", Action(kind="flag", images=("train/cat/0.png",)))
     app.run()
     app.button(key="flag-contradicting").click().run()

@@ -15,7 +15,9 @@ from core.runs.directory import Run, create_run
 from core.runs.history import history_of
 from core.runs.notes import Notes, write_notes
 from core.runs.records import evaluated_images
+from core.runs.status import status_of
 from core.settings import changed
+from core.wording import percent
 from core.workspace import Workspace, open_workspace
 from pages.results.checkpoint_choice import checkpoint_titles
 from pages.shared.text import escaped
@@ -45,7 +47,7 @@ def visit(page: str, **query: str) -> AppTest:
         app.query_params[name] = value
     app.run()
     if page != "home":
-        app.switch_page(f"{page}/{page}.py").run()
+        app.switch_page("data/catalogue.py" if page == "data" and "set" not in query else f"{page}/{page}.py").run()
     assert not app.exception
     return app
 
@@ -71,7 +73,7 @@ def test_every_page_shows_a_finished_run(finished: Run, page: str) -> None:
     shown = " ".join([texts(app), *(str(metric.value) for metric in app.metric), *(str(box.value) for box in app.selectbox)])
     expected = {
         "data": "Digits",
-        "home": "epoch 2 of 2",
+        "home": percent(status_of(finished).accuracy),
         "train": "Best validation accuracy",
         "results": "359 images of the validation split",
         "predict": finished.id,

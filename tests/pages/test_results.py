@@ -248,7 +248,7 @@ def test_after_an_edit_training_again_is_offered_with_the_run_s_settings(run, wo
     app.switch_page("train/train.py").run()
     assert not app.exception
     assert "Has the settings of" in texts(app)
-    assert "as you edited it" in texts(app)
+    assert "Your edits" in texts(app)
     app.button(key="fresh-weights").click().run()
     assert "Has the settings of" not in texts(app)
 
