@@ -115,7 +115,7 @@ def _add_checkpoint(bundle: "_ZipStream", files: dict[str, BinaryIO], prefix: st
 
 
 def _add_if_there(bundle: "_ZipStream", run: Run, path: Path) -> Iterator[bytes]:
-    relative = str(path.relative_to(run.path))
+    relative = path.relative_to(run.path).as_posix()
     if max_bytes_of(relative) is None:
         return
     try:
