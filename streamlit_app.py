@@ -8,17 +8,31 @@ import gc
 import logging
 import os
 import secrets
+import sys
 from contextlib import asynccontextmanager
 
 os.environ.setdefault("GOMP_SPINCOUNT", "10000")  # before torch loads OpenMP; why: docs/decisions/threads.md
 
 import streamlit as st
 
+from core.errors import InputError
 from core.serving.launcher import launcher_for
 from core.workspace import open_workspace
+from pages._door import greeting, token_of_this_server
 from pages._guard import guard
 from pages._memory import give_back_memory
 from pages._routes import ROUTES
+
+
+def entrance() -> str:
+    """The token of this server. Ends it with a sentence where it would stand open to everybody."""
+    try:
+        return token_of_this_server()
+    except InputError as error:
+        sys.exit(f"Trainscope was not started. {error}")
+
+
+TOKEN = entrance()
 
 
 @asynccontextmanager
@@ -31,6 +45,7 @@ async def lifespan(app):
     gc.freeze()
     launcher = launcher_for(open_workspace())
     collecting = asyncio.create_task(give_back_memory())
+    print(greeting(TOKEN), flush=True)
     yield {}
     collecting.cancel()
     await asyncio.to_thread(launcher.close)
@@ -46,4 +61,4 @@ def show_reference(error: Exception) -> bool:
     return True
 
 
-app = st.App("pages/_navigation.py", lifespan=lifespan, on_script_error=show_reference, routes=ROUTES, middleware=guard())
+app = st.App("pages/_navigation.py", lifespan=lifespan, on_script_error=show_reference, routes=ROUTES, middleware=guard(TOKEN))

@@ -9,4 +9,6 @@ import sys
 from core.commands.parser import main
 
 if __name__ == "__main__":
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="backslashreplace")  # pyright: ignore[reportAttributeAccessIssue] a pipe on Windows takes 256 letters
     sys.exit(main())

@@ -4,17 +4,24 @@ All writing to a run's directory goes through here, down to the calls that can f
 """
 
 import errno
-import fcntl
 import hashlib
 import json
 import os
 import secrets
 import shutil
+import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from core.errors import InputError
+
+BINARY = getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)  # Windows has the second only, and else changes line ends
+OPEN_FILES_STAY = (
+    os.name == "nt"
+)  # Windows neither renames nor removes a file that somebody has open, nor a folder with such a one
+PATIENCE_S = 1.0  # readers of ours have a file open for milliseconds, a virus scanner for some more
 
 
 def disk_error(error: OSError) -> InputError:
@@ -29,7 +36,7 @@ def disk_error(error: OSError) -> InputError:
 
 def write_new(path: Path, content: bytes) -> None:
     """A file that was not there before, on disk when this returns."""
-    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | BINARY, 0o644)
     try:
         write_all(handle, content)
         os.fsync(handle)
@@ -52,7 +59,7 @@ def write_bytes_atomically(path: Path, content: bytes) -> None:
     aside = path.with_name(f".tmp-{secrets.token_hex(8)}")
     try:
         write_new(aside, content)
-        os.replace(aside, path)
+        replace_file(aside, path)
     except BaseException:
         remove_quietly(aside)
         raise
@@ -78,34 +85,48 @@ def unsealed(content: bytes) -> dict[str, Any]:
     return value
 
 
-def is_locked(path: Path) -> bool:
-    """Whether a living process holds the lock in this file. A file that is not there, or not for us to read, is not locked."""
-    try:
-        handle = os.open(path, os.O_RDONLY)  # never made here: its folder may just have been deleted
-    except OSError:
-        return False
-    try:
-        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)  # shared: those who ask don't meet one another
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(handle)
-    return False
-
-
 def flush_folder(folder: Path) -> None:
-    """Makes a rename in the folder survive a power cut."""
-    handle = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+    """Makes a rename in the folder survive a power cut, where folders can be flushed."""
+    if not hasattr(os, "O_DIRECTORY"):
+        return
+    handle = os.open(folder, os.O_RDONLY | BINARY)
     try:
         os.fsync(handle)
     finally:
         os.close(handle)
 
 
+def replace_file(source: Path, target: Path) -> None:
+    """Renamed, over the file that is there."""
+    _patiently(lambda: os.replace(source, target))
+
+
+def move_folder(source: Path, target: Path) -> None:
+    """Renamed. Raises OSError (EEXIST or ENOTEMPTY) where something is there already."""
+    _patiently(lambda: os.rename(source, target))
+
+
+def is_in_use(error: OSError) -> bool:
+    """Whether it failed as somebody has the file open, which is in the way on Windows only."""
+    return OPEN_FILES_STAY and isinstance(error, PermissionError)
+
+
+def _patiently(action: Callable[[], None]) -> None:
+    """Again and again for a while, as long as somebody has the file open."""
+    deadline = time.monotonic() + PATIENCE_S
+    while True:
+        try:
+            return action()
+        except OSError as error:
+            if not is_in_use(error) or time.monotonic() > deadline:
+                raise
+        time.sleep(0.01)
+
+
 def remove_folder(path: Path) -> None:
     """Gone in one step for every reader, then from the disk. What is left after a crash is swept by `sweep`."""
     doomed = path.with_name(f".deleted-{path.name}-{secrets.token_hex(4)}")
-    os.rename(path, doomed)
+    move_folder(path, doomed)
     shutil.rmtree(doomed)
 
 

@@ -5,6 +5,9 @@ from starlette.datastructures import MutableHeaders
 from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from streamlit.config import set_option
+
+from pages._door import Door, is_open
 
 # Streamlit's own pages need inline scripts and styles, and components come as blobs; nothing is fetched from elsewhere.
 POLICY = (
@@ -12,6 +15,7 @@ POLICY = (
     "img-src 'self' data: blob:; media-src 'self' data: blob:; font-src 'self' data:; connect-src 'self' data: blob:; worker-src 'self' blob:; "
     "frame-src 'self'; frame-ancestors 'self'; object-src 'none'; base-uri 'self'; form-action 'self'"
 )
+OWN_NAMES = {"localhost", "127.0.0.1"}  # as .streamlit/config.toml has them
 HEADERS = {
     "Content-Security-Policy": POLICY,
     "X-Frame-Options": "SAMEORIGIN",
@@ -37,7 +41,16 @@ class SafeHeaders:
         await self.app(scope, receive, sending if scope["type"] == "http" else send)
 
 
-def guard() -> list[Middleware]:
-    """The same hosts on every route as Streamlit lets through on its socket."""
+def guard(token: str) -> list[Middleware]:
+    """The same hosts on every route as Streamlit lets through on its socket.
+
+    Behind a door these may be any, since a machine has many names: a page that calls us by a name of its own holds no cookie for it.
+    """
+    if is_open() and set(st.get_option("server.allowedHosts")) == OWN_NAMES:  # nobody has chosen others
+        set_option("server.allowedHosts", [])
     hosts = st.get_option("server.allowedHosts") or ["*"]
-    return [Middleware(SafeHeaders), Middleware(TrustedHostMiddleware, allowed_hosts=list(hosts), www_redirect=False)]
+    return [
+        Middleware(SafeHeaders),
+        Middleware(TrustedHostMiddleware, allowed_hosts=list(hosts), www_redirect=False),
+        Middleware(Door, token=token, is_open=is_open()),
+    ]

@@ -12,6 +12,8 @@ PAGES = sorted((PROJECT / "pages").rglob("*.py"))
 # A room may import from itself and from those before it, never from one after.
 ROOMS = [
     "core.errors",
+    "core.locks",
+    "core.processes",
     "core.files",
     "core.wording",
     "core.zips",

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from core.commands.output import Result, progress
 from core.commands.starting import config_of
 from core.errors import InputError
-from core.files import flush_folder, remove_quietly
+from core.files import flush_folder, remove_quietly, replace_file
 from core.wording import size
 from core.workspace import Workspace
 
@@ -124,7 +124,7 @@ def export(workspace: Workspace, options: argparse.Namespace) -> Result:
                 WRITERS[form](checkpoint, file)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(aside, path)
+        replace_file(aside, path)
         flush_folder(path.parent)
     except OSError as error:
         raise InputError(

@@ -98,7 +98,7 @@ def edits_of(actions: Sequence[Action]) -> Edits:
 def actions_on(workspace: Workspace, dataset: str) -> list[Action]:
     """Everything done to a set and not undone, in order."""
     try:
-        content = json.loads((_folder(workspace, dataset) / "actions.json").read_text())
+        content = json.loads((_folder(workspace, dataset) / "actions.json").read_bytes())
         return [
             Action(kind=a["kind"], images=tuple(a["pictures"]), label=a["label"], as_delivered=tuple(a.get("as_delivered", ())))
             for a in content["actions"]
@@ -177,7 +177,7 @@ def edits_at(workspace: Workspace, dataset: str, revision: str) -> Edits:
     if revision in ("", AS_DELIVERED):
         return NO_EDITS
     try:
-        content = json.loads((_folder(workspace, dataset) / f"{revision}.json").read_text())
+        content = json.loads((_folder(workspace, dataset) / f"{revision}.json").read_bytes())
         edits = Edits(dict(content["relabelled"]), frozenset(content["excluded"]))
     except (OSError, ValueError, KeyError, TypeError):
         edits = current_edits(workspace, dataset)

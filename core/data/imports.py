@@ -3,7 +3,6 @@
 import hashlib
 import json
 import logging
-import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -13,7 +12,7 @@ from core.data.edits import forget_edits
 from core.data.sources.containers import readable, typed_path
 from core.data.sources.own_images import list_images
 from core.errors import InputError
-from core.files import write_json_atomically
+from core.files import replace_file, write_json_atomically
 from core.workspace import Workspace
 
 MAX_NAME = 100
@@ -37,7 +36,7 @@ def imported_sets(workspace: Workspace) -> dict[str, ImportedSet]:
     found = {}
     for file in (workspace.datasets / "imported").glob("*.json"):
         try:
-            entry = ImportedSet(**json.loads(file.read_text()))
+            entry = ImportedSet(**json.loads(file.read_bytes()))
             found[str(entry.name)] = entry
         except (OSError, ValueError, TypeError) as error:
             # a damaged entry hides one name; the images themselves can be imported again
@@ -78,7 +77,7 @@ def new_import(
         )
     if place != path and not place.exists():
         place.parent.mkdir(exist_ok=True)
-        os.replace(path, place)
+        replace_file(path, place)
     if before and size_px is None:  # imported again, to see what is new: not to be stored otherwise
         size_px, fit = before.size_px, before.fit
     return ImportedSet(name=name, path=str(place), fingerprint=listing.fingerprint, size_px=size_px, fit=fit, is_upload=is_upload)

@@ -1,6 +1,6 @@
 """Zips of a checkpoint and of a whole run, made piece by piece: nothing large lies in memory, and a run may go on meanwhile.
 
-A checkpoint's zip also holds the run's config.json, so that it can become a run elsewhere. core/intake reads both kinds.
+A checkpoint's zip also holds the run's config.json, so that it can become a run elsewhere, and its calibration. core/intake reads both kinds.
 """
 
 import io
@@ -15,6 +15,7 @@ from typing import BinaryIO
 from core.errors import InputError
 from core.files import unsealed
 from core.intake.run_layout import CHECKPOINT_FILES, MANIFEST, max_bytes_of
+from core.runs.calibration import calibration_file
 from core.runs.checkpoints import NAME, Checkpoint, list_checkpoints, open_file
 from core.runs.directory import Run
 
@@ -24,6 +25,7 @@ PIECE_BYTES = 1 << 20
 def checkpoint_zip(checkpoint: Checkpoint) -> Iterator[bytes]:
     """The zip in pieces. Raises InputError before the first piece if the checkpoint is damaged or gone."""
     stack, files = _opened(checkpoint)
+    calibration = calibration_file(checkpoint)
 
     def pieces() -> Iterator[bytes]:
         bundle = _ZipStream()
@@ -31,6 +33,8 @@ def checkpoint_zip(checkpoint: Checkpoint) -> Iterator[bytes]:
             yield from _add_checkpoint(bundle, files, f"{checkpoint.name}/")
             with (checkpoint.path.parent.parent / "config.json").open("rb") as config:
                 yield from bundle.add(f"{checkpoint.name}/config.json", config)
+            if calibration:
+                yield from bundle.add(f"{checkpoint.name}/calibration.json", io.BytesIO(calibration))
             yield from bundle.end()
 
     return pieces()
@@ -115,7 +119,7 @@ def _add_checkpoint(bundle: "_ZipStream", files: dict[str, BinaryIO], prefix: st
 
 
 def _add_if_there(bundle: "_ZipStream", run: Run, path: Path) -> Iterator[bytes]:
-    relative = str(path.relative_to(run.path))
+    relative = path.relative_to(run.path).as_posix()
     if max_bytes_of(relative) is None:
         return
     try:

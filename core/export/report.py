@@ -76,8 +76,8 @@ def report(workspace: Workspace, run: Run) -> str:
     content = _head(run, history) | _settings(run, history)
     if history.evaluations and history.started:
         content |= _evaluated(workspace, run, history, history.started, charts)
-    template = jinja2.Environment(autoescape=True).from_string(Path(__file__).with_suffix(".html").read_text())
-    return template.render(**content, charts=charts.as_script(), plotly=Markup(PLOTLY_JS.read_text()))
+    template = jinja2.Environment(autoescape=True).from_string(Path(__file__).with_suffix(".html").read_text(encoding="utf-8"))
+    return template.render(**content, charts=charts.as_script(), plotly=Markup(PLOTLY_JS.read_text(encoding="utf-8")))
 
 
 def _head(run: Run, history: History) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from core.data.catalogue import DATASETS
 from core.data.sets import DatasetInfo, dataset_info, find_store, prepare_store
 from core.data.store.image_store import Progress, no_progress
 from core.errors import InputError
+from core.files import unsealed
 from core.intake.checkpoint_check import check_manifest, read_network
 from core.intake.contract import wanted_by
 from core.intake.pickle_check import TORCH_ZIP_LIMITS, refuse_programs
@@ -22,15 +23,19 @@ from core.intake.run_layout import CHECKPOINT_FILES, MANIFEST, max_bytes_of
 from core.intake.sandbox import Task, examine
 from core.models.network_spec import NetworkSpec
 from core.running.plan import complete
+from core.runs.calibration import PLAIN, Calibration, read_calibration, save_calibration
+from core.runs.checkpoints import find_checkpoint
 from core.runs.directory import Run
 from core.runs.notes import NAME_LENGTH, read_notes, write_notes
 from core.settings import changed, config_from_json
+from core.wording import percent
 from core.workspace import Workspace
 from core.zips import CheckedZip, ZipLimits, open_zip, shown
 
 OWN_ZIP_LIMITS = ZipLimits(num_entries=20_000, total_bytes=8 * 10**9, entry_bytes=4 * 10**9, ratio=50, depth=4, name_bytes=300)
 # to look at the names only; the stricter limits of each kind follow
 ANY_ZIP_LIMITS = replace(TORCH_ZIP_LIMITS, may_compress=True)
+OF_THE_RUN = ("config.json", "calibration.json")  # which go with a checkpoint
 Kind = Literal["torch", "safetensors", "checkpoint", "run"]
 SAVE_AGAIN = "Open it where it was made and save its weights with a newer PyTorch: torch.save(model.state_dict(), 'weights.pt')."
 
@@ -208,7 +213,25 @@ def _from_checkpoint(workspace: Workspace, path: Path, file_name: str, config: T
         (notes,) = examine([Task(file=folder / "weights.safetensors", kind="safetensors", wanted=wanted, out=clean)])
         if base.model != config.model:
             notes.append(f"The checkpoint's own model was taken: {config.model}.")
-        return _new_run(workspace, config, network, clean, file_name, folder.name, notes), notes
+        calibration = _calibration(folder, notes)
+        run = _new_run(workspace, config, network, clean, file_name, folder.name, notes)
+        save_calibration(find_checkpoint(run, "last"), calibration)
+        return run, notes
+
+
+def _calibration(folder: Path, notes: list[str]) -> Calibration:
+    """The temperature and the threshold that an unpacked checkpoint brings; the plain ones where it has none, or none that can be read."""
+    file = folder / "calibration.json"
+    if not file.is_file():  # it had none, or is of an earlier version
+        return PLAIN
+    weights = unsealed((folder / MANIFEST).read_bytes())["files"]["weights.safetensors"]["sha256"]
+    try:
+        found = read_calibration(file.read_bytes(), weights)
+    except ValueError:
+        notes.append("Its temperature and threshold are damaged and were not taken over: fit them anew on the Results page.")
+        return PLAIN
+    notes.append(f"Its temperature of {found.temperature:.3f} and its threshold of {percent(found.threshold)} were taken over.")
+    return found
 
 
 def _unpack_checkpoint(archive: CheckedZip, temporary: Path) -> Path:
@@ -217,8 +240,8 @@ def _unpack_checkpoint(archive: CheckedZip, temporary: Path) -> Path:
     folder.mkdir()
     for name, entry in archive.entries.items():
         relative = name.removeprefix(f"{root}/") if root else name
-        allowed = max_bytes_of(relative if relative == "config.json" else f"checkpoints/epoch-0000/{relative}")
-        if relative not in (*CHECKPOINT_FILES, MANIFEST, "config.json") or allowed is None or entry.num_bytes > allowed:
+        allowed = max_bytes_of(relative if relative in OF_THE_RUN else f"checkpoints/epoch-0000/{relative}")
+        if relative not in (*CHECKPOINT_FILES, MANIFEST, *OF_THE_RUN) or allowed is None or entry.num_bytes > allowed:
             raise _refusal(f"{shown(relative)} in it is not a file that checkpoints have, or too large", "Export it again.")
         with (folder / relative).open("xb") as file:
             for piece in archive.pieces(name):

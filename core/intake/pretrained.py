@@ -1,12 +1,12 @@
 """Pretrained weights made ready: downloaded once or put in place by hand, and through the quarantine like any file from outside."""
 
-import os
 import tempfile
 from pathlib import Path
 
 from core.config import CatalogueNetwork, ModelConfig, Preprocessing
 from core.data.sources.download import Unreachable, fetch_file
 from core.data.store.image_store import Progress, no_progress
+from core.files import replace_file
 from core.intake.contract import wanted_by
 from core.intake.sandbox import Task, examine
 from core.models.network_spec import NetworkSpec
@@ -38,4 +38,4 @@ def make_pretrained_ready(workspace: Workspace, network: ModelConfig, progress: 
     with tempfile.TemporaryDirectory(prefix=".new-", dir=workspace.models) as folder:
         clean = Path(folder) / "weights.safetensors"
         examine([Task(file=original, kind="torch", wanted=wanted_by(spec), out=clean)])
-        os.replace(clean, weights_path(workspace, model))
+        replace_file(clean, weights_path(workspace, model))

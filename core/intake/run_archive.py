@@ -10,7 +10,7 @@ from typing import Any
 
 from core.config import TrainConfig
 from core.errors import InputError
-from core.files import flush_folder, remove_quietly, unsealed
+from core.files import flush_folder, move_folder, remove_quietly, unsealed
 from core.intake.checkpoint_check import check_manifest, check_state, read_network
 from core.intake.event_check import check_events
 from core.intake.record_check import check_records
@@ -158,7 +158,8 @@ def _appear(workspace: Workspace, aside: Run, root: str) -> Run:
         name = wanted or new_id(label)
         wanted = ""
         try:
-            run = Run(aside.path.rename(workspace.runs / name))
+            run = Run(workspace.runs / name)
+            move_folder(aside.path, run.path)
         except OSError as error:
             if error.errno in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
                 continue

@@ -6,22 +6,25 @@ Whatever happens to that process, the server goes on; what comes back is clean s
 import json
 import logging
 import os
-import signal
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from core.errors import InputError
 from core.intake.contract import Wanted, num_weights
+from core.intake.watch import Watch, has_limits
+from core.processes import apart, end_all, was_killed
 
 PROJECT = Path(__file__).resolve().parents[2]
 GIGABYTE = 10**9
 MEMORY_BYTES = GIGABYTE
 BASE_S, S_PER_GIGABYTE = 20.0, 20.0
 MAX_FILE_BYTES = 8 * GIGABYTE
+NEEDED = ("SYSTEMROOT",)  # without it no Python starts on Windows; the rest of our environment is not the reader's business
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,7 +79,7 @@ def examine_each(tasks: Sequence[Task], memory_bytes: int = MEMORY_BYTES, base_s
             for task in tasks
         ],
     }
-    return [_verdict(answer) for answer in _answers(json.dumps(job).encode() + b"\n", seconds)]
+    return [_verdict(answer) for answer in _answers(job, seconds)]
 
 
 def _verdict(answer: dict[str, Any]) -> list[str] | InputError:
@@ -88,9 +91,10 @@ def _verdict(answer: dict[str, Any]) -> list[str] | InputError:
     return answer["taken"]["notes"]
 
 
-def _answers(job: bytes, seconds: float) -> list[dict[str, Any]]:
+def _answers(job: dict[str, Any], seconds: float) -> list[dict[str, Any]]:
     environment = {
         "PYTHONPATH": str(PROJECT),
+        **{name: os.environ[name] for name in NEEDED if name in os.environ},
         "PYTHONIOENCODING": "utf-8",
         "PATH": os.environ.get("PATH", ""),
         "OPENBLAS_NUM_THREADS": "1",
@@ -103,10 +107,14 @@ def _answers(job: bytes, seconds: float) -> list[dict[str, Any]]:
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
-        start_new_session=True,
+        **apart(),
     )
+    outs = [Path(task["out"]) for task in job["tasks"] if task["out"]]
+    limits = job["limits"]
+    watch = nullcontext() if has_limits() else Watch(child, limits["RLIMIT_DATA"], outs, limits["RLIMIT_FSIZE"])
     try:
-        answer, _ = child.communicate(job, timeout=seconds)
+        with watch:
+            answer, _ = child.communicate(json.dumps(job).encode() + b"\n", timeout=seconds)
     except subprocess.TimeoutExpired:
         raise InputError(
             f"The file could not be read within {seconds:.0f} s, which is far more than it should take.",
@@ -115,14 +123,15 @@ def _answers(job: bytes, seconds: float) -> list[dict[str, Any]]:
         ) from None
     finally:
         if child.poll() is None:
-            os.killpg(child.pid, signal.SIGKILL)
+            end_all(child)
             child.communicate()
     try:
         verdicts = json.loads(answer)
         assert child.returncode == 0
     except (ValueError, AssertionError):
         logging.getLogger(__name__).warning("a file from outside ended its reader with status %s", child.returncode)
-        raise _too_much() if child.returncode in (-signal.SIGKILL, -signal.SIGXCPU) else _unreadable() from None
+        is_too_much = was_killed(child.returncode) or (isinstance(watch, Watch) and watch.has_ended_it)
+        raise _too_much() if is_too_much else _unreadable() from None
     return verdicts
 
 

@@ -7,7 +7,6 @@ It never loads torch: descriptions are compared first (contract.py), then the nu
 import json
 import math
 import os
-import resource
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -22,6 +21,11 @@ from core.intake.safetensors_check import read_safetensors_header
 from core.intake.state_dict import Candidate, find_state_dicts, without_prefixes
 from core.intake.tensors import DTYPE_BYTES, StoredTensor, contiguous_strides
 from core.zips import open_zip, shown
+
+try:
+    import resource
+except ImportError:  # Windows, where core/intake/watch.py keeps the limits
+    resource = None
 
 PIECE = 1 << 20  # elements converted at a time
 NUMPY_TYPES = {
@@ -39,11 +43,7 @@ NUMPY_TYPES = {
 
 def main() -> None:
     job = json.loads(sys.stdin.readline())
-    for name, value in job["limits"].items():
-        kind = getattr(resource, name)
-        _, hard = resource.getrlimit(kind)
-        limit = value if hard == resource.RLIM_INFINITY else min(value, hard)  # a stricter one of the system's stays
-        resource.setrlimit(kind, (limit, limit))
+    _keep_within(job["limits"])
     verdicts: list[dict[str, Any]] = []
     for task in job["tasks"]:
         try:
@@ -55,6 +55,16 @@ def main() -> None:
         except Exception as error:  # one of ten types that a damaged file can cause
             verdicts.append({"broken": f"{type(error).__name__}: {error}"[:500]})
     print(json.dumps(verdicts))
+
+
+def _keep_within(limits: Mapping[str, int]) -> None:
+    if resource is None:
+        return
+    for name, value in limits.items():
+        kind = getattr(resource, name)
+        _, hard = resource.getrlimit(kind)
+        limit = value if hard == resource.RLIM_INFINITY else min(value, hard)  # a stricter one of the system's stays
+        resource.setrlimit(kind, (limit, limit))
 
 
 def _take(task: dict[str, Any]) -> dict[str, Any]:

@@ -9,11 +9,14 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from core.processes import apart
+
 PROJECT = Path(__file__).resolve().parents[2]
 GRACE_S = 5.0  # what a worker has to save and end when the server ends; it needs a fraction of it
 WORKER_ENVIRONMENT = {
     "GOMP_SPINCOUNT": "10000",  # threads that wait spin for some 50 µs, then sleep: docs/decisions/threads.md
     "PYTHONUNBUFFERED": "1",
+    "PYTHONIOENCODING": "utf-8",  # of the log, whatever the system's letters are
 }
 
 
@@ -94,7 +97,6 @@ class LocalProcesses:
                 self.reserve.end()
 
     def _spawn(self) -> Worker:
-        # a session of its own: Ctrl-C in the server's terminal must not reach it
         return Worker(
             subprocess.Popen(
                 [sys.executable, "-m", "core.serving.worker"],
@@ -102,6 +104,6 @@ class LocalProcesses:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 env={**os.environ, **WORKER_ENVIRONMENT},
-                start_new_session=True,
+                **apart(),
             )
         )

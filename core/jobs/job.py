@@ -18,7 +18,8 @@ from typing import Any, ClassVar, Literal
 from filelock import FileLock
 
 from core.errors import InputError
-from core.files import is_locked, remove_quietly, write_json_atomically
+from core.files import move_folder, remove_quietly, write_json_atomically
+from core.locks import is_locked
 from core.runs.event_log import append_event, read_tail
 from core.workspace import Workspace
 
@@ -172,7 +173,7 @@ def create_job(workspace: Workspace, request: Request, *, server: str = "", owne
         content = {"kind": kind, "title": request.title, "inputs": dict(request.inputs), "key": request.key, "owner": owner}
         write_json_atomically(aside.path / "job.json", content)
         append_event(aside.events, JobQueued(server))
-        aside.path.rename(job.path)
+        move_folder(aside.path, job.path)
     except BaseException:
         remove_quietly(aside.path)
         raise

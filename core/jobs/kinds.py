@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from core.errors import InputError
-from core.files import is_locked
 from core.jobs.job import Job, JobEnded, JobStatus, folder_status
 from core.jobs.slots import Slot
+from core.locks import is_locked
 from core.runs.event_log import append_event
 from core.workspace import Workspace
 

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from core.files import is_locked
+from core.files import BINARY
+from core.locks import is_locked
 
 
 def slots_folder() -> Path:
@@ -54,8 +55,10 @@ def _make(path: Path) -> None:
     if not path.parent.is_dir():
         path.parent.mkdir(parents=True, exist_ok=True)
         path.parent.chmod(0o1777)
+    if not hasattr(os, "getuid"):  # Windows: the temporary folder is a user's own
+        return
     try:
-        handle = os.open(path, os.O_RDONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
+        handle = os.open(path, os.O_RDONLY | os.O_CREAT | os.O_NOFOLLOW | BINARY, 0o666)
     except PermissionError:
         return  # made by another user, and locked all the same if it can be opened
     try:

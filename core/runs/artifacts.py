@@ -6,7 +6,6 @@ Written aside, sealed, there at once by a rename; the oldest go first; what is d
 import errno
 import hashlib
 import json
-import os
 import secrets
 import time
 from collections.abc import Callable, Sequence
@@ -19,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from core.errors import InputError
-from core.files import flush_folder, remove_folder, remove_quietly, sealed, unsealed, write_bytes_atomically
+from core.files import flush_folder, move_folder, remove_folder, remove_quietly, sealed, unsealed, write_bytes_atomically
 from core.runs.directory import Run
 
 ASIDE = ".tmp-"
@@ -164,7 +163,7 @@ def _put(aside: Path, path: Path) -> None:
     if path.exists() and not (there and there.is_sound):
         remove_quietly(path)
     try:
-        os.rename(aside, path)
+        move_folder(aside, path)
         flush_folder(path.parent)
     except OSError as error:
         if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):

@@ -1,6 +1,6 @@
 """What was learned of a checkpoint's certainty, kept with the run and used wherever it predicts: temperature and threshold."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 from filelock import FileLock
 
@@ -8,6 +8,8 @@ from core.errors import InputError
 from core.files import sealed, unsealed, write_bytes_atomically
 from core.runs.checkpoints import Checkpoint, weights_sum
 from core.runs.directory import Run
+
+FITTED_ON_LENGTH = 300
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,22 @@ def calibration_of(checkpoint: Checkpoint) -> Calibration:
         return _checked(kept) if kept else PLAIN
     except (InputError, ValueError, TypeError, KeyError):
         return PLAIN
+
+
+def calibration_file(checkpoint: Checkpoint) -> bytes | None:
+    """What is kept for these weights as a file of its own, to go with them elsewhere; None where nothing is."""
+    kept = calibration_of(checkpoint)
+    return None if kept == PLAIN else sealed({weights_sum(checkpoint): asdict(kept)})
+
+
+def read_calibration(content: bytes, weights: str) -> Calibration:
+    """What such a file from outside says of the weights with this checksum. Raises ValueError where it says nothing sound."""
+    try:
+        found = _checked(unsealed(content)[weights])
+    except (KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise ValueError("it is not the calibration of these weights") from error
+    words = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in found.fitted_on)
+    return replace(found, fitted_on=words[:FITTED_ON_LENGTH])
 
 
 def save_calibration(checkpoint: Checkpoint, calibration: Calibration) -> None:

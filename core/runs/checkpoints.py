@@ -23,7 +23,17 @@ from torch import Tensor, nn
 
 from core.config import CHANGEABLE
 from core.errors import InputError
-from core.files import flush_folder, remove_folder, remove_quietly, sealed, unsealed, write_bytes_atomically, write_new
+from core.files import (
+    flush_folder,
+    is_in_use,
+    move_folder,
+    remove_folder,
+    remove_quietly,
+    sealed,
+    unsealed,
+    write_bytes_atomically,
+    write_new,
+)
 from core.models.network_spec import NetworkSpec
 from core.runs.directory import Run, disk_use
 from core.settings import changed, get
@@ -95,7 +105,7 @@ def _put(checkpoint: Checkpoint, files: dict[str, bytes]) -> Checkpoint:
         flush_folder(aside)
         if path.exists():
             remove_folder(path)
-        os.rename(aside, path)
+        move_folder(aside, path)
     except BaseException:
         remove_quietly(aside)
         raise
@@ -129,7 +139,11 @@ def prune(run: Run, every_epochs: int, steps_per_epoch: int, step: int, keep_pre
         by_rule = kind == "epoch" and int(number) % every_epochs == 0
         is_later = _step_by_name(checkpoint, steps_per_epoch) > step
         if checkpoint.name not in kept and (is_later or not by_rule):
-            remove_folder(checkpoint.path)
+            try:
+                remove_folder(checkpoint.path)
+            except OSError as error:
+                if not is_in_use(error):  # else it is being sent, and goes with the next pruning
+                    raise
 
 
 def _step_by_name(checkpoint: Checkpoint, steps_per_epoch: int) -> int:

@@ -18,7 +18,8 @@ from filelock import FileLock, Timeout
 from core.config import TrainConfig
 from core.data.edits import keep_revision
 from core.errors import InputError
-from core.files import disk_error, is_locked, remove_folder, remove_quietly, write_json_atomically
+from core.files import OPEN_FILES_STAY, disk_error, move_folder, remove_folder, remove_quietly, write_json_atomically
+from core.locks import is_locked
 from core.recipes import RECIPES
 from core.runs.event_log import read_tail
 from core.settings import config_from_json
@@ -94,7 +95,8 @@ def create_run(workspace: Workspace, config: TrainConfig, fill: Callable[["Run"]
             aside.checkpoints.mkdir()
             write_json_atomically(aside.path / "config.json", config.model_dump(mode="json"))
             fill(aside)
-            return Run(aside.path.rename(workspace.runs / name))  # appears whole
+            move_folder(aside.path, workspace.runs / name)  # appears whole
+            return Run(workspace.runs / name)
         except OSError as error:
             remove_quietly(aside.path)
             if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
@@ -150,6 +152,8 @@ def delete_run(run: Run) -> None:
     try:
         if (rows := read_tail(run.events)) and rows[-1]["kind"] == "queued":
             raise InputError(f"{run.id} waits in line.", code="running", hint="Take it out of the line first.")
+        if OPEN_FILES_STAY:  # the lock's file too; who takes it now keeps the folder from going
+            lock.release()
         remove_folder(run.path)
     finally:
         lock.release()

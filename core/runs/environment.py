@@ -39,7 +39,7 @@ def processor() -> str:
     """Its name, with the instructions that PyTorch uses of it: sums are ordered by them."""
     name = platform.processor() or platform.machine()
     try:
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
             if line.startswith("model name"):
                 name = line.partition(":")[2].strip()
                 break

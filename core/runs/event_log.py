@@ -11,7 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from core.files import write_all
+from core.files import BINARY, write_all
 from core.training.events import Event, Written
 
 PIECE_BYTES = 4_000_000
@@ -74,9 +74,9 @@ class EventWriter:
     def __init__(self, path: Path) -> None:
         rows = read_tail(path)
         self.number = rows[-1]["n"] if rows else 0
-        self.handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+        self.handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | BINARY, 0o644)
         self.size = os.fstat(self.handle).st_size
-        self.is_torn = self.size > 0 and os.pread(self.handle, 1, self.size - 1) != b"\n"
+        self.is_torn = self.size > 0 and _last_byte(self.handle) != b"\n"
         if self.is_torn and (row := _last_piece(path)):
             self.number = row["n"]  # only its newline is missing, which the next line brings
 
@@ -111,6 +111,11 @@ class EventWriter:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _last_byte(handle: int) -> bytes:
+    os.lseek(handle, -1, os.SEEK_END)  # writes go to the end wherever it stands
+    return os.read(handle, 1)
 
 
 def append_event(path: Path, event: Written) -> None:

@@ -7,9 +7,10 @@ from core.config import CatalogueNetwork
 from core.data.imports import drop_uploads
 from core.data.sets import import_set, own_preprocessing, prepare_store
 from core.data.store.image_store import Progress, sweep_unfinished
-from core.files import is_locked, remove_quietly
+from core.files import remove_quietly
 from core.intake.pretrained import make_pretrained_ready
 from core.jobs.job import Job, Request
+from core.locks import is_locked
 from core.workspace import Workspace
 
 

@@ -76,8 +76,8 @@ class ThreadGovernor:
 def read_pressure() -> Reading | None:
     """What the kernel counts of waiting and idling, or None where it does not say."""
     try:
-        waited_ns = sum(int((task / "schedstat").read_text().split()[1]) for task in Path("/proc/self/task").iterdir())
-        with open("/proc/stat") as file:
+        waited_ns = sum(int((task / "schedstat").read_bytes().split()[1]) for task in Path("/proc/self/task").iterdir())
+        with open("/proc/stat", "rb") as file:
             idle_ticks = int(file.readline().split()[4])
     except (OSError, ValueError, IndexError):
         return None

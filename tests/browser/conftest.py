@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -65,8 +65,11 @@ class Server:
             return False
 
 
-def start_server(home: Path, has_reserve: bool = False) -> Server:
-    """has_reserve: whether a process for trainings waits with its imports done, as it does for people; that costs seconds of a core."""
+def start_server(home: Path, has_reserve: bool = False, environment: Mapping[str, str] | None = None) -> Server:
+    """has_reserve: whether a process for trainings waits with its imports done, as it does for people; that costs seconds of a core.
+
+    environment: variables beside those of the test.
+    """
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -74,7 +77,7 @@ def start_server(home: Path, has_reserve: bool = False) -> Server:
     process = subprocess.Popen(
         [sys.executable, "-m", "streamlit", "run", "streamlit_app.py", "--server.port", str(port)],
         cwd=PROJECT,
-        env={**os.environ, "TRAINSCOPE_HOME": str(home), "TRAINSCOPE_RESERVE": str(int(has_reserve))},
+        env={**os.environ, "TRAINSCOPE_HOME": str(home), "TRAINSCOPE_RESERVE": str(int(has_reserve)), **(environment or {})},
         stdout=log,
         stderr=log,
         start_new_session=True,

@@ -12,7 +12,7 @@ from pages._guard import guard
 @pytest.fixture
 def client() -> TestClient:
     routes = [Route("/", lambda request: PlainTextResponse("here"))]
-    return TestClient(Starlette(routes=routes, middleware=guard()), base_url="http://localhost")
+    return TestClient(Starlette(routes=routes, middleware=guard("token")), base_url="http://localhost")
 
 
 @pytest.mark.parametrize("path", ["/", "/nowhere"])

@@ -1,6 +1,7 @@
 """Where image files lie: in a folder, or in a zip that is read as it is and never unpacked. Names in them are data."""
 
 import os
+import re
 import threading
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -77,7 +78,7 @@ class ImageFolder:
                     except OSError as error:  # gone since
                         skipped.append({"file": readable(entry.path[cut:]), "reason": f"can't be read ({error.strerror})"})
                         continue
-                    yield StoredFile(entry.path[cut:], status.st_size, str(status.st_mtime_ns))
+                    yield StoredFile(entry.path[cut:].replace(os.sep, "/"), status.st_size, str(status.st_mtime_ns))
 
     def read(self, name: str, at_most: int = MAX_FILE_BYTES) -> bytes:
         with (self.path / name).open("rb") as file:
@@ -110,9 +111,9 @@ class ImageZip:
 
 
 def typed_path(text: str) -> Path:
-    """The absolute path that a person typed. Raises InputError if no path can be made of it."""
+    """The absolute path that a person typed, perhaps in the quotes of Windows' "Copy as path". Raises InputError if no path can be made of it."""
     try:
-        path = Path(text).expanduser().resolve()
+        path = Path(re.sub(r'^\s*"(.+)"\s*$', r"\1", text)).expanduser().resolve()
         path.is_dir()
         str(path).encode()  # it is written into records; names below it may be any
     except UnicodeEncodeError:

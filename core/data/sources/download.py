@@ -10,6 +10,7 @@ from pathlib import Path
 
 from core.data.store.image_store import Progress
 from core.errors import InputError
+from core.files import replace_file
 
 TIMEOUT_S = 20
 
@@ -71,6 +72,6 @@ def _download(url: str, target: Path, checksum: str, title: str, progress: Progr
                 progress(f"Downloading {title}", done, total)
         if not digest.hexdigest().startswith(checksum):
             raise ValueError("what came is not the file that was expected: its checksum differs")
-        os.replace(aside, target)
+        replace_file(aside, target)
     finally:
         aside.unlink(missing_ok=True)

@@ -22,7 +22,8 @@ from core.data.edits import Edits, applied
 from core.data.splits import SPLITS
 from core.data.store.duplicates import Duplicates, find_duplicates, perceptual_hashes, pixel_digests
 from core.errors import InputError
-from core.files import is_locked, remove_quietly, write_bytes_atomically, write_json_atomically
+from core.files import move_folder, remove_quietly, write_bytes_atomically, write_json_atomically
+from core.locks import is_locked
 from core.workspace import Workspace
 
 FORMAT = 3
@@ -107,12 +108,12 @@ class ImageStore:
     def files(self) -> list[str] | None:
         """The file each image came from, or None for sets that come as arrays."""
         path = self.path / "files.json"
-        return json.loads(path.read_text()) if path.exists() else None
+        return json.loads(path.read_bytes()) if path.exists() else None
 
     @cached_property
     def skipped(self) -> list[dict[str, str]]:
         """{"file", "reason"} of every file that is no image of the set, and "kind": "unreadable" for broken images."""
-        return json.loads((self.path / "skipped.json").read_text())
+        return json.loads((self.path / "skipped.json").read_bytes())
 
     @cached_property
     def sizes(self) -> np.ndarray:
@@ -168,7 +169,7 @@ def open_store(path: Path) -> ImageStore | None:
 
 @lru_cache(maxsize=64)
 def _opened(path: Path, mtime_ns: int, inode: int) -> ImageStore:
-    meta = json.loads((path / "meta.json").read_text())
+    meta = json.loads((path / "meta.json").read_bytes())
     if meta["format"] != FORMAT:
         raise ValueError("of another format")
     meta["shape"] = tuple(meta["shape"])
@@ -190,7 +191,7 @@ def build_store(path: Path, source: Source, progress: Progress = no_progress) ->
         if open_store(path) is None:
             shutil.rmtree(path, ignore_errors=True)
         try:
-            os.rename(aside, path)
+            move_folder(aside, path)
         except OSError:
             if open_store(path) is None:
                 raise

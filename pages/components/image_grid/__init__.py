@@ -7,7 +7,7 @@ from typing import Any
 
 import streamlit as st
 
-_js = (Path(__file__).parent / "image_grid.js").read_text()
+_js = (Path(__file__).parent / "image_grid.js").read_text(encoding="utf-8")
 _grid = st.components.v2.component("trainscope.picture_grid", js=_js, isolate_styles=False)
 
 

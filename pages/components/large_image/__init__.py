@@ -7,7 +7,7 @@ import streamlit as st
 from core.data.store.image_store import ImageStore
 from pages._routes import image_url
 
-_js = (Path(__file__).parent / "large_image.js").read_text()
+_js = (Path(__file__).parent / "large_image.js").read_text(encoding="utf-8")
 _image = st.components.v2.component("trainscope.large_picture", js=_js, isolate_styles=False)
 GONE = "Its file is gone or can't be read any more; this is the image as it is stored."
 

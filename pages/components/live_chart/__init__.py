@@ -9,7 +9,7 @@ from pathlib import Path
 import plotly.graph_objects as go
 import streamlit as st
 
-_js = (Path(__file__).parent / "live_chart.js").read_text()
+_js = (Path(__file__).parent / "live_chart.js").read_text(encoding="utf-8")
 _chart = st.components.v2.component("trainscope.live_chart", js=_js, isolate_styles=False)
 
 

@@ -437,7 +437,7 @@ def readers() -> list[int]:
     for process in Path("/proc").glob("[0-9]*"):
         try:
             fields = (process / "stat").read_text().rpartition(")")[2].split()
-            if int(fields[1]) == os.getpid() and b"quarantine_child" in (process / "cmdline").read_bytes():
+            if int(fields[1]) == os.getpid() and b"sandbox_child" in (process / "cmdline").read_bytes():
                 found.append(int(process.name))
         except (FileNotFoundError, ProcessLookupError):
             continue

@@ -9,12 +9,12 @@ from threading import Event
 import pytest
 
 from core.errors import InputError
-from core.files import is_locked
 from core.jobs.job import Job, JobStatus, Request, create_job, find_job, list_jobs
 from core.jobs.kinds import JobKind
 from core.jobs.queue import MOST_BESIDE, Queue
 from core.jobs.slots import Slot
 from core.jobs.worker import Cancelled, carry_out
+from core.locks import is_locked
 from core.runs.event_log import EventReader
 from core.workspace import Workspace
 from tests.fixtures.threads import ThreadWorker
