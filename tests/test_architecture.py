@@ -14,6 +14,8 @@ ROOMS = [
     "core.errors",
     "core.files",
     "core.wording",
+    "core.common_hanzi",
+    "core.name_encoding",
     "core.zips",
     "core.workspace",
     "core.sections",

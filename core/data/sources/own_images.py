@@ -30,34 +30,46 @@ MAX_THREADS = 4  # each may hold an image of 25 megapixels
 
 @dataclass(frozen=True, kw_only=True)
 class Listing:
-    """What a folder or a zip holds by its names. fingerprint: another one as soon as an image, its class or its split changes."""
+    """What a folder or a zip holds by its names, read as `names` says.
+
+    fingerprint: another one as soon as an image, its class or its split changes.
+    """
 
     container: Container
     layout: Layout
     fingerprint: str
     empty_classes: list[str]
+    names: str = ""
 
     @property
     def path(self) -> Path:
         return self.container.path
 
 
-def list_images(path: Path) -> Listing:
-    """Every image below the path with its split and class, the rest with the reason why not. Raises InputError."""
-    container = open_container(path)
+def list_images(path: Path, names: str = "") -> Listing:
+    """Every image below the path with its split and class, the rest with the reason why not. Raises InputError.
+
+    names: how names in a zip, and tables, are written, one of core/name_encoding.py; found out where it is empty.
+    """
+    container = open_container(path, names)
     unseen: list[dict[str, str]] = []
     files = {file.name: file for file in container.files(unseen)}
-    layout = arrange(sorted(files), container.read)
+    layout = arrange(sorted(files), container.read, names)
     layout.skipped.extend(unseen)
+    layout.summary = " ".join(filter(None, [layout.summary, container.about_names]))
     taken = {image.name for image in layout.images}
     others = [name for name in files if name not in taken] + [f"{folder}/" for folder in container.empty_folders]
     return Listing(
-        container=container, layout=layout, fingerprint=_fingerprint(layout, files), empty_classes=layout.without_images(others)
+        container=container,
+        layout=layout,
+        fingerprint=_fingerprint(layout, files, names),
+        empty_classes=layout.without_images(others),
+        names=names,
     )
 
 
-def _fingerprint(layout: Layout, files: dict[str, StoredFile]) -> str:
-    digest = hashlib.sha256()
+def _fingerprint(layout: Layout, files: dict[str, StoredFile], names: str) -> str:
+    digest = hashlib.sha256(names.encode())
     for image in layout.images:
         file = files[image.name]
         parts = (image.split, image.class_name, file.name, str(file.num_bytes), file.stamp)
@@ -155,4 +167,5 @@ def source_of(listing: Listing, title: str, preprocessing: Preprocessing) -> Sou
         skipped=skipped,
         layout=listing.layout.summary,
         empty_classes=listing.empty_classes,
+        names=listing.names,
     )

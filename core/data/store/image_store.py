@@ -52,7 +52,7 @@ class Block:
 class Source:
     """What a store is built from. counts: images of each split, at most; blocks come split by split in their order.
 
-    layout: how the files were understood, as a sentence.
+    layout: how the files were understood, as a sentence. names: how names in a zip are read where a person has chosen it.
     """
 
     title: str
@@ -65,6 +65,7 @@ class Source:
     skipped: list[dict[str, str]] = field(default_factory=list)  # {"file", "reason"}; grows while blocks are read
     layout: str = ""
     empty_classes: list[str] = field(default_factory=list)  # named by a folder in which no image lies
+    names: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,6 +86,7 @@ class StoreMeta:
     checksums: dict[str, str]
     layout: str = ""
     empty_classes: list[str] = field(default_factory=list)
+    names: str = ""
     format: int = FORMAT
 
 
@@ -275,6 +277,7 @@ def _write(folder: Path, source: Source, progress: Progress) -> StoreMeta:
         checksums=checksums,
         layout=source.layout,
         empty_classes=[*source.empty_classes, *(name for name in source.class_names if name not in names)],
+        names=source.names,
     )
 
 
