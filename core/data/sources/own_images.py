@@ -10,11 +10,10 @@ from itertools import islice
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from core.config import Preprocessing
 from core.data.sources.containers import Container, StoredFile, open_container, readable
-from core.data.sources.decoding import decode_image
+from core.data.sources.decoding import Decoded, decode
 from core.data.sources.layout import Layout, arrange
 from core.data.splits import SPLITS
 from core.data.store.duplicates import perceptual_hash, pixel_digest
@@ -77,10 +76,10 @@ def _fingerprint(layout: Layout, files: dict[str, StoredFile], names: str) -> st
     return digest.hexdigest()
 
 
-def read_image(container: Container, name: str) -> Image.Image:
+def read_image(container: Container, name: str) -> Decoded:
     """One image of a folder or zip, decoded. Raises InputError with the reason if it can't be."""
     try:
-        return decode_image(container.read(name))
+        return decode(container.read(name))
     except OSError as error:
         raise InputError(f"The file can't be opened ({error.strerror or error}).", code="picture") from None
 
@@ -91,11 +90,11 @@ def shape_of(listing: Listing, preprocessing: Preprocessing) -> tuple[int, int, 
     sizes, modes = set(), set()
     for name in names[:: max(1, len(names) // SAMPLED)]:
         try:
-            image = read_image(listing.container, name)
+            decoded = read_image(listing.container, name)
         except InputError:
             continue  # reported when its turn comes
-        sizes.add((image.height, image.width))
-        modes.add(image.mode)
+        sizes.add(decoded.size[::-1])
+        modes.add(decoded.image.mode)
     if not sizes:
         raise InputError("None of the images looked at can be read.", code="dataset")
     channels = {"grey": 1, "rgb": 3}.get(preprocessing.colour) or (1 if modes == {"L"} else 3)
@@ -126,10 +125,11 @@ def source_of(listing: Listing, title: str, preprocessing: Preprocessing) -> Sou
 
     def read(name: str) -> _Read | str:
         try:
-            image = read_image(listing.container, name)
+            decoded = read_image(listing.container, name)
+            image = decoded.image
             digest = np.frombuffer(pixel_digest(image), np.uint8)
             return _Read(
-                array=image_to_array(image, shape, preprocessing), size=image.size, digest=digest, hash=perceptual_hash(image)
+                array=image_to_array(image, shape, preprocessing), size=decoded.size, digest=digest, hash=perceptual_hash(image)
             )
         except InputError as error:
             return error.message
