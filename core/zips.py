@@ -89,6 +89,15 @@ class CheckedZip:
         if crc != entry.crc:
             raise _refusal(f"{shown(name)} in it is damaged: its checksum is another", hint="Copy or download the file again.")
 
+    def head(self, name: str, at_least: int) -> bytes:
+        """How a file begins, unchecked. Raises InputError where it can't be unpacked."""
+        content = b""
+        for piece in _unpacked(self.file, self.entries[name], at_least):
+            content += piece
+            if len(content) >= at_least:
+                break
+        return content
+
     def read(self, name: str, at_most: int) -> bytes:
         """A small file whole. Raises InputError if it is larger than at_most bytes."""
         if self.entries[name].num_bytes > at_most:
@@ -352,12 +361,12 @@ def _check_sizes(entries: list[ZipEntry], limits: ZipLimits) -> None:
         raise _refusal(f"it would swell from {size(packed)} to {size(total)}, as a zip bomb does")
 
 
-def _unpacked(file: BinaryIO, entry: ZipEntry) -> Iterator[bytes]:
+def _unpacked(file: BinaryIO, entry: ZipEntry, piece_bytes: int = PIECE_BYTES) -> Iterator[bytes]:
     unpacker = zlib.decompressobj(-zlib.MAX_WBITS) if entry.is_deflated else None
     done = 0
     while done < entry.packed_bytes:
         file.seek(entry.offset + done)
-        packed = file.read(min(PIECE_BYTES, entry.packed_bytes - done))
+        packed = file.read(min(piece_bytes, entry.packed_bytes - done))
         if not packed:
             break
         done += len(packed)
@@ -366,11 +375,11 @@ def _unpacked(file: BinaryIO, entry: ZipEntry) -> Iterator[bytes]:
             continue
         try:
             while packed and not unpacker.eof:
-                yield unpacker.decompress(packed, PIECE_BYTES)
+                yield unpacker.decompress(packed, piece_bytes)
                 packed = unpacker.unconsumed_tail
         except zlib.error:
             raise _refusal(f"{shown(entry.name)} in it is damaged", hint="Copy or download the file again.") from None
-    while unpacker and (rest := unpacker.decompress(b"", PIECE_BYTES)):  # held back by the last limit
+    while unpacker and (rest := unpacker.decompress(b"", piece_bytes)):  # held back by the last limit
         yield rest
 
 

@@ -44,6 +44,8 @@ def show_report(result: Result) -> None:
     )
     if result["layout"]:
         print(f"  {result['layout']}")
+    if result["storage"]:
+        print(f"  {result['storage']}")
     for split, classes in result["splits"].items():
         print(f"  {split}: {sum(classes.values()):,} images")
     if result["edits"]:

@@ -10,6 +10,7 @@ from core.data.edits import Action, Edits
 from core.data.sources.containers import readable
 from core.data.splits import SPLITS
 from core.data.store.image_store import ImageStore
+from core.data.stored_size import StoredSize, stored_size
 from core.wording import counted
 
 TINY = 10  # training images of a class
@@ -53,6 +54,7 @@ class Report:
     smallest: tuple[int, int]
     largest: tuple[int, int]
     num_sizes: int
+    stored: StoredSize | None
     num_pairs: dict[Between, int]
     pairs: list[Pair]
     leaking: np.ndarray
@@ -85,6 +87,7 @@ class Report:
             "unreadable": [without_kind(s) for s in self.unreadable],
             "skipped": [without_kind(s) for s in self.unreadable + self.skipped],
             "sizes": {"smallest": list(self.smallest), "largest": list(self.largest), "different": self.num_sizes},
+            "storage": self.stored.sentence("--size {px}") if self.stored else "",
             "imbalance": round(self.imbalance, 3),
             "duplicates": {
                 "pairs": {between.replace(" ", "_"): count for between, count in self.num_pairs.items()},
@@ -125,6 +128,7 @@ def report_on(store: ImageStore, edits: Edits) -> Report:
         smallest=tuple(by_area[0].tolist()),
         largest=tuple(by_area[-1].tolist()),
         num_sizes=len(sizes),
+        stored=stored_size(store),
         num_pairs=num_pairs,
         pairs=pairs,
         leaking=leaking,

@@ -132,7 +132,7 @@ def _store_of(
             code="dataset",
             hint="Import it again.",
         )
-    return build_store(path, source_of(listing, title, preprocessing), progress)
+    return build_store(path, source_of(listing, title, preprocessing, progress), progress)
 
 
 def import_set(

@@ -9,6 +9,7 @@ from core.data.imports import imported_sets, remove_import
 from core.data.sets import own_store
 from core.data.store.image_store import ImageStore
 from core.data.store.originals import original_image, stored_image
+from core.data.stored_size import stored_size
 from core.errors import InputError
 from core.serving.data_work import store_request
 from core.wording import counted, large
@@ -101,6 +102,8 @@ def one_set(name: str) -> None:
         f"{len(store.labels):,} images, {large(store.num_classes)} classes, stored at {width} × {height} pixels{fitted}, {colours}. "
         f"{escaped(store.meta.layout)}{edited}"
     )
+    if (stored := stored_size(store)) and (sentence := stored.sentence("Imported again with an image size of {px} px, they")):
+        st.caption(sentence)
     asked = st.query_params.get("view")
     st.session_state.setdefault("data-view", asked if asked in VIEWS else VIEWS[0])
     view = st.segmented_control("View", VIEWS, key="data-view", label_visibility="collapsed", required=True)

@@ -48,6 +48,10 @@ class Container(Protocol):
         """The contents of a file. Raises InputError or OSError with the reason why not."""
         ...
 
+    def head(self, name: str, at_least: int) -> bytes:
+        """How a file begins: at_least bytes of it, or all. Raises as `read` does."""
+        ...
+
 
 class ImageFolder:
     def __init__(self, path: Path) -> None:
@@ -90,6 +94,10 @@ class ImageFolder:
             raise _too_large(at_most)
         return content
 
+    def head(self, name: str, at_least: int) -> bytes:
+        with (self.path / name).open("rb") as file:
+            return file.read(at_least)
+
 
 class ImageZip:
     """Raises InputError on opening if anything about the zip could mislead (core/zips.py)."""
@@ -112,6 +120,10 @@ class ImageZip:
             raise _too_large(at_most)
         with self._lock:
             return b"".join(self._zip.pieces(name))
+
+    def head(self, name: str, at_least: int) -> bytes:
+        with self._lock:
+            return self._zip.head(name, at_least)
 
 
 def typed_path(text: str) -> Path:

@@ -14,15 +14,15 @@ import numpy as np
 from core.config import Preprocessing
 from core.data.sources.containers import Container, StoredFile, open_container, readable
 from core.data.sources.decoding import Decoded, decode
+from core.data.sources.headers import Seen, seen_in
 from core.data.sources.layout import Layout, arrange
 from core.data.splits import SPLITS
 from core.data.store.duplicates import perceptual_hash, pixel_digest
-from core.data.store.image_store import Block, Progress, Source
+from core.data.store.image_store import Block, Progress, Source, no_progress
 from core.data.transforms.preprocessing import image_to_array
 from core.errors import InputError
 
 DEFAULT_SIZE_PX = 64  # for photographs of varying size
-SAMPLED = 64
 BLOCK_SIZE = 512
 MAX_THREADS = 4  # each may hold an image of 25 megapixels
 
@@ -84,24 +84,36 @@ def read_image(container: Container, name: str) -> Decoded:
         raise InputError(f"The file can't be opened ({error.strerror or error}).", code="picture") from None
 
 
-def shape_of(listing: Listing, preprocessing: Preprocessing) -> tuple[int, int, int]:
-    """(C, H, W) of the store: as chosen, else as a sample of the images has it."""
-    names = [image.name for image in listing.layout.images]
-    sizes, modes = set(), set()
-    for name in names[:: max(1, len(names) // SAMPLED)]:
-        try:
-            decoded = read_image(listing.container, name)
-        except InputError:
-            continue  # reported when its turn comes
-        sizes.add(decoded.size[::-1])
-        modes.add(decoded.image.mode)
-    if not sizes:
-        raise InputError("None of the images looked at can be read.", code="dataset")
-    channels = {"grey": 1, "rgb": 3}.get(preprocessing.colour) or (1 if modes == {"L"} else 3)
-    if preprocessing.size_px:
-        return channels, preprocessing.size_px, preprocessing.size_px
-    height, width = sizes.pop() if len(sizes) == 1 else (DEFAULT_SIZE_PX, DEFAULT_SIZE_PX)
+def shape_of(listing: Listing, preprocessing: Preprocessing, progress: Progress = no_progress) -> tuple[int, int, int]:
+    """(C, H, W) of the store: as chosen, else by the headers of all images: in colour if any has it, of their size if all have one.
+
+    Raises InputError if none has a header.
+    """
+    channels, side = {"grey": 1, "rgb": 3}.get(preprocessing.colour), preprocessing.size_px
+    if channels and side:
+        return channels, side, side
+    seen = _seen(listing, by_size=not side, by_colour=not channels, progress=progress)
+    channels = channels or (1 if seen.is_grey else 3)
+    width, height = (side, side) if side else seen.size or (DEFAULT_SIZE_PX, DEFAULT_SIZE_PX)
     return channels, height, width
+
+
+_KEPT = 8
+_seen_before: dict[tuple[str, bool, bool], Seen] = {}
+
+
+def _seen(listing: Listing, by_size: bool, by_colour: bool, progress: Progress) -> Seen:
+    """A page asks at every click, and 60,000 headers take two seconds."""
+    key = (listing.fingerprint, by_size, by_colour)
+    if key not in _seen_before:
+        names = [image.name for image in listing.layout.images]
+        found = seen_in(listing.container, names, by_size, by_colour, progress)
+        if found is None:
+            raise InputError("None of the images can be read.", code="dataset")
+        if len(_seen_before) >= _KEPT:
+            _seen_before.clear()
+        _seen_before[key] = found
+    return _seen_before[key]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,9 +126,9 @@ class _Read:
     hash: np.ndarray
 
 
-def source_of(listing: Listing, title: str, preprocessing: Preprocessing) -> Source:
+def source_of(listing: Listing, title: str, preprocessing: Preprocessing, progress: Progress = no_progress) -> Source:
     """Decodes the listed images to one size; those that can't be read are added to `skipped`."""
-    shape = shape_of(listing, preprocessing)
+    shape = shape_of(listing, preprocessing, progress)
     images, class_names = listing.layout.images, listing.layout.class_names
     if len(class_names) < 2:
         raise InputError(f"Only one class was found: {class_names[0]!r}.", code="dataset", hint="Two are needed at least.")
