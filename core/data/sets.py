@@ -34,7 +34,7 @@ class DatasetInfo:
     """What a model and a configuration must fit: shape (C, H, W), number of classes, images by split.
 
     edits: what was changed about the set, in words. is_ready: whether the store is built; otherwise the figures are those
-    of the catalogue or of the files' names.
+    of the store at the set's own size, of the catalogue or of the files' names.
     """
 
     title: str
@@ -221,6 +221,13 @@ def dataset_info(workspace: Workspace, config: TrainConfig) -> DatasetInfo:
     """Shape, classes and split sizes of what this configuration would train on, without building anything."""
     if store := find_store(workspace, config.data.dataset, config.preprocessing, LISTING_S):
         return describe_dataset(workspace, config.data, store, divide(workspace, store, config.data))
+    own = own_preprocessing(workspace, config.data.dataset)
+    at_own_size = find_store(workspace, config.data.dataset, own, LISTING_S)
+    if at_own_size and (
+        config.preprocessing.size_px or not own.size_px
+    ):  # it knows what can't be read, and which classes that leaves
+        found = describe_dataset(workspace, config.data, at_own_size, divide(workspace, at_own_size, config.data))
+        return replace(found, shape=_fitted_shape(at_own_size.meta.shape, config.preprocessing), is_ready=False)
     edits = edits_at(workspace, config.data.dataset, config.data.edits)
     record = DATASETS.get(config.data.dataset)
     if record is None:
