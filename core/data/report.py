@@ -201,15 +201,15 @@ def _findings(report: Report) -> list[Finding]:
         add("contradicting-labels", f"{counted(count, 'image')} {_verb(count)} the same as others of another class.", "flag")
     if count := len(report.empty_classes):
         left_out = _verb(count, "It is", "They are")
-        add("no-pictures", f"{_classes(report.empty_classes)} no image that can be read. {left_out} left out.")
+        add("no-pictures", f"{classes_have(report.empty_classes)} no image that can be read. {left_out} left out.")
     if count := sum(1 for entry in report.skipped if entry.get("kind") == "unlabelled"):
         add("unlabelled", f"{counted(count, 'image')} could be given no class and {_verb(count)} left out.")
     train = report.counts["train"]
     for split, classes in report.counts.items():
         if empty := [name for name, count in classes.items() if not count]:
-            add("empty-classes", f"{_classes(empty)} no images in {split}.")
+            add("empty-classes", f"{classes_have(empty)} no images in {split}.")
     if tiny := [name for name, count in train.items() if 0 < count < TINY]:
-        add("tiny-classes", f"{_classes(tiny)} fewer than {TINY} training images.")
+        add("tiny-classes", f"{classes_have(tiny)} fewer than {TINY} training images.")
     if report.imbalance >= IMBALANCED:
         most, least = max(train, key=train.__getitem__), min((n for n in train if train[n]), key=train.__getitem__)
         add(
@@ -226,7 +226,8 @@ def _verb(count: int, one: str = "is", several: str = "are") -> str:
     return one if count == 1 else several
 
 
-def _classes(names: list[str]) -> str:
+def classes_have(names: list[str]) -> str:
+    """ "'a', 'b' have", with up to five of them."""
     shown = ", ".join(f"'{name}'" for name in names[:5])
     if len(names) == 1:
         return f"{shown} has"

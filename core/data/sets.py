@@ -16,6 +16,7 @@ from filelock import FileLock, Timeout
 
 from core.config import DataConfig, Fit, Preprocessing, TrainConfig
 from core.data.catalogue import DATASETS
+from core.data.drawn_splits import lacking
 from core.data.edits import Edits, applied, edits_at
 from core.data.imports import drop_uploads, imported_sets, new_import, put_entry
 from core.data.sources.containers import typed_path
@@ -183,7 +184,13 @@ def divide(workspace: Workspace, store: ImageStore, config: DataConfig) -> Divis
     """
     edits = edits_at(workspace, config.dataset, config.edits)
     labels, kept = store.edited(edits)
-    return Division(labels, split_indices(labels, store.meta.splits, config, kept, store.duplicates.groups))
+    splits = split_indices(labels, store.meta.splits, config, kept, store.duplicates.groups)
+    return Division(labels, splits, tuple(store.meta.class_names))
+
+
+def lacking_in(store: ImageStore, division: Division, config: DataConfig) -> list[str]:
+    """What a person should know of the splits of a division that are drawn, as sentences."""
+    return lacking(division, store.meta.splits if config.split_by == "delivered" else ())
 
 
 def suiting(workspace: Workspace, dataset: str) -> dict[str, Any]:

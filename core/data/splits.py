@@ -12,10 +12,12 @@ SPLITS = ("train", "validation", "test")
 
 @dataclass(frozen=True)
 class Division:
-    """labels: (N,) int64, the class of each image of the store. splits: indices into it; none stands in two."""
+    """labels: (N,) int64, the class of each image of the store, by its place in class_names. splits: indices into it; none stands
+    in two. class_names: empty where it is read back from a run, which knows them itself."""
 
     labels: np.ndarray
     splits: dict[str, np.ndarray]
+    class_names: tuple[str, ...] = ()
 
     def indices(self, name: str, dataset: str) -> np.ndarray:
         """The indices of one split. Raises InputError if the set has none of that name."""
