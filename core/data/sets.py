@@ -184,7 +184,7 @@ def divide(workspace: Workspace, store: ImageStore, config: DataConfig) -> Divis
     """
     edits = edits_at(workspace, config.dataset, config.edits)
     labels, kept = store.edited(edits)
-    splits = split_indices(labels, store.meta.splits, config, kept, store.duplicates.groups)
+    splits = split_indices(labels, store.meta.splits, config, kept, store.duplicates.groups, store.keys)
     return Division(labels, splits, tuple(store.meta.class_names))
 
 
@@ -277,7 +277,7 @@ def _unread_info(title: str, listing: Listing, config: TrainConfig, edits: Edits
     for split in SPLITS:  # the order of the listing
         delivered[split] = (first, first + counts[split])
         first += counts[split]
-    splits = split_indices(labels, delivered, config.data, kept)
+    splits = split_indices(labels, delivered, config.data, kept, keys=[image.name for image in images])
     shape = shape_of(listing, config.preprocessing)
     return DatasetInfo(
         title=title,

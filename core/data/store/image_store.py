@@ -136,9 +136,13 @@ class ImageStore:
         return len(self.meta.class_names)
 
     @cached_property
+    def keys(self) -> list[str]:
+        return self.files or [self.key(index) for index in range(len(self.labels))]
+
+    @cached_property
     def positions(self) -> dict[str, int]:
         """Index of each image by its key."""
-        return {self.key(index): index for index in range(len(self.labels))}
+        return {key: index for index, key in enumerate(self.keys)}
 
     def edited(self, edits: Edits) -> tuple[np.ndarray, np.ndarray]:
         """(labels (N,) int64 as corrected, kept (N,) bool: what is in use)."""
