@@ -49,6 +49,8 @@ class DataConfig(Section):
         "Delivered: the splits that the set brings; shares are held out only of what it lacks. Shares: all its "
         "images together, divided anew; both shares are then of all images.",
     )
+    # How they are drawn, which nobody chooses: files of before "by key" say nothing and mean the first (TrainConfig).
+    split_rule: Literal["drawn", "by key"] = "by key"
     edits: str = setting(
         "",
         "Edits",
@@ -405,6 +407,12 @@ class TrainConfig(Section):
         le=1024,
     )
     tensorboard: bool = setting(True, "TensorBoard files", "Also write the curves for TensorBoard.")
+
+    @field_validator("data", mode="before")
+    @classmethod
+    def _splits_stay_as_they_were_drawn(cls, given: Any) -> Any:
+        """A file of before images kept their side by their keys is of a run that was divided otherwise."""
+        return {"split_rule": "drawn", **given} if isinstance(given, dict) else given
 
 
 SECTIONS = {

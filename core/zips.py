@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from core.errors import InputError
+from core.name_encoding import IN_ZIPS, OF_TWO_BYTES, Reading, codec_of, is_utf_8, likeliest
 from core.wording import size
 
 PIECE_BYTES = 1 << 20
@@ -27,6 +28,7 @@ LOCAL_HEADER, CENTRAL_HEADER = b"PK\x03\x04", b"PK\x01\x02"
 END, END_64, END_64_LOCATOR = b"PK\x05\x06", b"PK\x06\x06", b"PK\x06\x07"
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 UNICODE_PATH = 0x7075
+UTF_8_FLAG = 0x800
 METHODS = {zipfile.ZIP_STORED: "stored", zipfile.ZIP_DEFLATED: "deflated"}
 
 
@@ -62,11 +64,15 @@ class ZipEntry:
 
 
 class CheckedZip:
-    """The files of a zip that has passed every check, by name, in the order of its directory. Close it, or use `with`."""
+    """The files of a zip that has passed every check, by name, in the order of its directory. Close it, or use `with`.
 
-    def __init__(self, file: BinaryIO, entries: dict[str, ZipEntry]) -> None:
+    reading: how names were read that the zip does not say to be UTF-8; None where there are none beyond ASCII.
+    """
+
+    def __init__(self, file: BinaryIO, entries: dict[str, ZipEntry], reading: Reading | None) -> None:
         self.file = file
         self.entries = entries
+        self.reading = reading
 
     def pieces(self, name: str) -> Iterator[bytes]:
         """The file's contents in pieces of a megabyte at most. Raises InputError where size or checksum are not as promised."""
@@ -82,6 +88,15 @@ class CheckedZip:
             raise _refusal(f"{shown(name)} in it is cut short: {count:,} of {entry.num_bytes:,} bytes")
         if crc != entry.crc:
             raise _refusal(f"{shown(name)} in it is damaged: its checksum is another", hint="Copy or download the file again.")
+
+    def head(self, name: str, at_least: int) -> bytes:
+        """How a file begins, unchecked. Raises InputError where it can't be unpacked."""
+        content = b""
+        for piece in _unpacked(self.file, self.entries[name], at_least):
+            content += piece
+            if len(content) >= at_least:
+                break
+        return content
 
     def read(self, name: str, at_most: int) -> bytes:
         """A small file whole. Raises InputError if it is larger than at_most bytes."""
@@ -101,11 +116,14 @@ class CheckedZip:
         self.close()
 
 
-def open_zip(path: Path, limits: ZipLimits) -> CheckedZip:
-    """The zip, its directory checked against limits; contents are checked as they are read. Raises InputError with the reason."""
+def open_zip(path: Path, limits: ZipLimits, encoding: str = "") -> CheckedZip:
+    """The zip, its directory checked against limits; contents are checked as they are read. Raises InputError with the reason.
+
+    encoding: of names that are not said to be UTF-8, one of core/name_encoding.py; found out where it is empty.
+    """
     file = path.open("rb")
     try:
-        return CheckedZip(file, _checked_entries(file, limits))
+        return CheckedZip(file, *_checked_entries(file, limits, encoding))
     except BaseException:
         file.close()
         raise
@@ -117,7 +135,7 @@ def shown(name: object, length: int = 80) -> str:
     return f"'{text if len(text) <= length else text[: length - 1] + '…'}'"
 
 
-def _checked_entries(file: BinaryIO, limits: ZipLimits) -> dict[str, ZipEntry]:
+def _checked_entries(file: BinaryIO, limits: ZipLimits, encoding: str) -> tuple[dict[str, ZipEntry], Reading | None]:
     start, directory_bytes, promised = _directory(file)
     num_headers = _count_headers(file, start, directory_bytes, limits)
     try:
@@ -133,7 +151,9 @@ def _checked_entries(file: BinaryIO, limits: ZipLimits) -> dict[str, ZipEntry]:
     folders: set[str] = set()
     spans = [(start, start + directory_bytes)]
     own_folder = ("./", ".\\") if limits.is_lenient else ()
-    named = [(info, _name_of(info, limits)) for info in infos if info.orig_filename not in own_folder]
+    infos = [info for info in infos if info.orig_filename not in own_folder]
+    names, reading = _names_of(infos, limits, encoding)
+    named = list(zip(infos, names, strict=True))
     for info, name in named:  # all of them before any is looked for in the file
         _check_name(name, limits)
         _check_kind(info, limits)
@@ -162,7 +182,7 @@ def _checked_entries(file: BinaryIO, limits: ZipLimits) -> dict[str, ZipEntry]:
     if any(end > following for (_, end), (following, _) in pairwise(spans)):
         raise _refusal("files in it overlap, as in a zip bomb")  # 14 KB can be read as 1 GB otherwise
     _check_sizes(list(entries.values()), limits)
-    return entries
+    return entries, reading
 
 
 def _directory(file: BinaryIO) -> tuple[int, int, int]:
@@ -210,17 +230,53 @@ def _count_headers(file: BinaryIO, start: int, directory_bytes: int, limits: Zip
     return count
 
 
-def _name_of(info: zipfile.ZipInfo, limits: ZipLimits) -> str:
-    """The name as text: UTF-8 where it is that, also where the zip does not say so, as those of macOS don't."""
+def _names_of(infos: list[zipfile.ZipInfo], limits: ZipLimits, encoding: str) -> tuple[list[str], Reading | None]:
+    """Their names as text: by the zip's own word (its flag, or a second name in UTF-8), else as they are likeliest written."""
+    names = [_said_name(info, limits) for info in infos]
+    raw = {n: infos[n].orig_filename.encode("cp437") for n, name in enumerate(names) if name is None}
+    reading, in_utf_8 = (Reading(encoding), set()) if encoding else _reading_of(raw, limits)
+    for n, content in raw.items():
+        names[n] = content.decode() if n in in_utf_8 else _decoded(content, reading.encoding)
+    full = [name or "" for name in names]
+    if limits.is_lenient:
+        full = [name.replace("\\", "/").removeprefix("./") for name in full]
+    return full, reading if raw else None
+
+
+def _said_name(info: zipfile.ZipInfo, limits: ZipLimits) -> str | None:
+    """None where the zip does not say how it is written."""
     name = info.orig_filename  # `filename` ends at the first zero byte
-    if not info.flag_bits & 0x800 and not name.isascii():
-        with suppress(UnicodeError):
-            name = name.encode("cp437").decode("utf-8")
-    return _full_name(info, name).replace("\\", "/").removeprefix("./") if limits.is_lenient else name
+    if limits.is_lenient and (second := _second_name(info)) is not None:
+        return second
+    return name if info.flag_bits & UTF_8_FLAG or name.isascii() else None
 
 
-def _full_name(info: zipfile.ZipInfo, name: str) -> str:
-    """The name, or the one in UTF-8 that WinZip and others put beside one that their code page can't spell.
+def _reading_of(names: dict[int, bytes], limits: ZipLimits) -> tuple[Reading, set[int]]:
+    """How names are written that nothing is said about, and which of them are UTF-8 whatever the others are, as those of macOS."""
+    in_utf_8 = {n for n, name in names.items() if is_utf_8(name)}
+    others = [name for n, name in names.items() if n not in in_utf_8]
+    if not others:
+        return Reading("UTF-8"), in_utf_8
+    if not limits.is_lenient:
+        return Reading("cp437"), in_utf_8
+    reading = likeliest(others, IN_ZIPS)
+    if reading.encoding in OF_TWO_BYTES and len(in_utf_8) < len(others):  # one character of two bytes may be UTF-8 by chance
+        return likeliest(names.values(), (*OF_TWO_BYTES, "cp437")), set()
+    return reading, in_utf_8
+
+
+def _decoded(name: bytes, encoding: str) -> str:
+    try:
+        return name.decode(codec_of(encoding))
+    except UnicodeDecodeError:
+        raise _refusal(
+            f"the name {shown(name.decode('cp437'))} in it is not written in {encoding}",
+            hint="Choose another encoding for the names, or leave it to be found out.",
+        ) from None
+
+
+def _second_name(info: zipfile.ZipInfo) -> str | None:
+    """The name in UTF-8 that WinZip and others put beside one that their code page can't spell; None where there is none.
 
     Info-ZIP Unicode Path: https://pkware.cachefly.net/webdocs/casestudies/APPNOTE.TXT, 4.6.9.
     """
@@ -232,7 +288,7 @@ def _full_name(info: zipfile.ZipInfo, name: str) -> str:
                 if crc == zlib.crc32(info.orig_filename.encode("cp437")):
                     return rest[9 : 4 + length].decode("utf-8")
         rest = rest[4 + length :]
-    return name
+    return None
 
 
 def _check_name(name: str, limits: ZipLimits) -> None:
@@ -276,7 +332,7 @@ def _located(file: BinaryIO, info: zipfile.ZipInfo, name: str, directory_start: 
     if len(header) < 30 or header[:4] != LOCAL_HEADER:
         raise _refusal(f"{shown(info.filename)} in it is not where the zip says")
     name_bytes, extra_bytes = struct.unpack("<HH", header[26:30])
-    second = file.read(name_bytes).decode("utf-8" if info.flag_bits & 0x800 else "cp437", errors="replace")
+    second = file.read(name_bytes).decode("utf-8" if info.flag_bits & UTF_8_FLAG else "cp437", errors="replace")
     if second != info.orig_filename:
         raise _refusal(f"{shown(name)} in it is called {shown(second)} in a second place")
     offset = info.header_offset + 30 + name_bytes + extra_bytes
@@ -305,12 +361,12 @@ def _check_sizes(entries: list[ZipEntry], limits: ZipLimits) -> None:
         raise _refusal(f"it would swell from {size(packed)} to {size(total)}, as a zip bomb does")
 
 
-def _unpacked(file: BinaryIO, entry: ZipEntry) -> Iterator[bytes]:
+def _unpacked(file: BinaryIO, entry: ZipEntry, piece_bytes: int = PIECE_BYTES) -> Iterator[bytes]:
     unpacker = zlib.decompressobj(-zlib.MAX_WBITS) if entry.is_deflated else None
     done = 0
     while done < entry.packed_bytes:
         file.seek(entry.offset + done)
-        packed = file.read(min(PIECE_BYTES, entry.packed_bytes - done))
+        packed = file.read(min(piece_bytes, entry.packed_bytes - done))
         if not packed:
             break
         done += len(packed)
@@ -319,11 +375,11 @@ def _unpacked(file: BinaryIO, entry: ZipEntry) -> Iterator[bytes]:
             continue
         try:
             while packed and not unpacker.eof:
-                yield unpacker.decompress(packed, PIECE_BYTES)
+                yield unpacker.decompress(packed, piece_bytes)
                 packed = unpacker.unconsumed_tail
         except zlib.error:
             raise _refusal(f"{shown(entry.name)} in it is damaged", hint="Copy or download the file again.") from None
-    while unpacker and (rest := unpacker.decompress(b"", PIECE_BYTES)):  # held back by the last limit
+    while unpacker and (rest := unpacker.decompress(b"", piece_bytes)):  # held back by the last limit
         yield rest
 
 

@@ -34,7 +34,7 @@ page = st.navigation(
         st.Page("predict/predict.py", title="Predict"),
         st.Page("runs/runs.py", title="Runs"),
         st.Page("activity/activity.py", title="Activity"),
-        st.Page("data/data.py", title="Data set", url_path="set", visibility="hidden"),
+        st.Page("data/one_set.py", title="Data set", url_path="set", visibility="hidden"),
         st.Page("run/run.py", title="Run", visibility="hidden"),
     ],
     position="top",

@@ -16,6 +16,8 @@ ROOMS = [
     "core.processes",
     "core.files",
     "core.wording",
+    "core.common_hanzi",
+    "core.name_encoding",
     "core.zips",
     "core.workspace",
     "core.sections",

@@ -16,7 +16,7 @@ def import_images(workspace: Workspace, options: argparse.Namespace) -> Result:
 
     chosen = {"size_px": options.size} if options.size is not None else {}
     chosen = config_from({"preprocessing": {**chosen, "fit": options.fit}}).preprocessing
-    name, store = import_set(workspace, options.path, options.name, chosen.size_px, chosen.fit, progress())
+    name, store = import_set(workspace, options.path, options.name, chosen.size_px, chosen.fit, progress(), names=options.names)
     return _report(workspace, name, store)
 
 
@@ -44,6 +44,8 @@ def show_report(result: Result) -> None:
     )
     if result["layout"]:
         print(f"  {result['layout']}")
+    if result["storage"]:
+        print(f"  {result['storage']}")
     for split, classes in result["splits"].items():
         print(f"  {split}: {sum(classes.values()):,} images")
     if result["edits"]:

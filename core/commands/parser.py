@@ -11,6 +11,7 @@ from core.commands import exchange, images, jobs, lists, results, training
 from core.config import CATALOGUES, CHANGEABLE, SECTIONS, TAGS, VARIANTS
 from core.errors import InputError
 from core.files import disk_error
+from core.name_encoding import ENCODINGS
 from core.settings import all_settings
 from core.workspace import open_workspace
 
@@ -121,6 +122,12 @@ def build_parser() -> argparse.ArgumentParser:
     sub.add_argument("--name", default="", help="the data set's name (default: the folder's)")
     sub.add_argument("--size", type=int, metavar="PX", help="side of the square that photographs are stored at")
     sub.add_argument("--fit", default="crop", choices=("crop", "pad", "stretch"), help="how they fill it (default: crop)")
+    sub.add_argument(
+        "--names",
+        default="",
+        metavar="ENCODING",
+        help=f"how names in a zip are written: {', '.join(ENCODINGS)}, or automatic (default: found out)",
+    )
 
     sub = add("report", images.report, images.show_report, "What is to be known about a data set before training on it.")
     sub.add_argument("dataset", metavar="DATASET", help="its name, or the path of a folder")

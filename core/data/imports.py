@@ -13,6 +13,7 @@ from core.data.sources.containers import readable, typed_path
 from core.data.sources.own_images import list_images
 from core.errors import InputError
 from core.files import replace_file, write_json_atomically
+from core.name_encoding import checked_encoding
 from core.workspace import Workspace
 
 MAX_NAME = 100
@@ -21,7 +22,8 @@ UPLOADS = "uploads"
 
 @dataclass(frozen=True, kw_only=True)
 class ImportedSet:
-    """fingerprint: of its images when it was imported. size_px: what photographs of varying size are brought to, by `fit`."""
+    """fingerprint: of its images when it was imported. size_px: what photographs of varying size are brought to, by `fit`.
+    names: how those in a zip are read, one of core/name_encoding.py; found out where it is empty."""
 
     name: str
     path: str
@@ -29,6 +31,7 @@ class ImportedSet:
     size_px: int | None = None
     fit: Fit = "crop"
     is_upload: bool = False
+    names: str = ""
 
 
 def imported_sets(workspace: Workspace) -> dict[str, ImportedSet]:
@@ -45,30 +48,45 @@ def imported_sets(workspace: Workspace) -> dict[str, ImportedSet]:
 
 
 def import_images(
-    workspace: Workspace, path: Path | str, name: str = "", size_px: int | None = None, fit: Fit = "crop", is_upload: bool = False
+    workspace: Workspace,
+    path: Path | str,
+    name: str = "",
+    size_px: int | None = None,
+    fit: Fit = "crop",
+    is_upload: bool = False,
+    names: str = "",
 ) -> ImportedSet:
     """Remembers a folder or a zip under a name, its own by default. Its images stay where they are and are not read yet."""
-    entry = new_import(workspace, path, name, size_px, fit, is_upload)
+    entry = new_import(workspace, path, name, size_px, fit, is_upload, names)
     if entry != imported_sets(workspace).get(entry.name):
         put_entry(workspace, entry)
     return entry
 
 
 def new_import(
-    workspace: Workspace, path: Path | str, name: str = "", size_px: int | None = None, fit: Fit = "crop", is_upload: bool = False
+    workspace: Workspace,
+    path: Path | str,
+    name: str = "",
+    size_px: int | None = None,
+    fit: Fit = "crop",
+    is_upload: bool = False,
+    names: str = "",
 ) -> ImportedSet:
     """What a folder or a zip would be as a set, which `put_entry` makes it.
 
-    An upload is moved into the workspace, where the same zip lies only once. Raises InputError if it holds no set.
+    An upload is moved into the workspace, where the same zip lies only once. names: "automatic", an encoding, or empty for
+    what it was before. Raises InputError if it holds no set.
     """
     path = typed_path(str(path))
-    listing = list_images(path)
-    name = checked_name(name.strip() or (path.name if path.is_dir() else path.stem))
+    name = name.strip() or (path.name if path.is_dir() else path.stem)
+    before = imported_sets(workspace).get(name)
+    names = checked_encoding(names) if names or not before else before.names
+    listing = list_images(path, names)
+    name = checked_name(name)
     place = path
     if is_upload:
         with path.open("rb") as zipped:
             place = workspace.datasets / UPLOADS / f"{hashlib.file_digest(zipped, 'sha256').hexdigest()[:16]}.zip"
-    before = imported_sets(workspace).get(name)
     if before and before.path != str(place):
         raise InputError(
             f"There is already a set called '{readable(name)}', from {readable(before.path)}.",
@@ -80,7 +98,9 @@ def new_import(
         replace_file(path, place)
     if before and size_px is None:  # imported again, to see what is new: not to be stored otherwise
         size_px, fit = before.size_px, before.fit
-    return ImportedSet(name=name, path=str(place), fingerprint=listing.fingerprint, size_px=size_px, fit=fit, is_upload=is_upload)
+    return ImportedSet(
+        name=name, path=str(place), fingerprint=listing.fingerprint, size_px=size_px, fit=fit, is_upload=is_upload, names=names
+    )
 
 
 def put_entry(workspace: Workspace, entry: ImportedSet) -> None:

@@ -10,6 +10,7 @@ from core.data.edits import Action, Edits
 from core.data.sources.containers import readable
 from core.data.splits import SPLITS
 from core.data.store.image_store import ImageStore
+from core.data.stored_size import StoredSize, stored_size
 from core.wording import counted
 
 TINY = 10  # training images of a class
@@ -53,6 +54,7 @@ class Report:
     smallest: tuple[int, int]
     largest: tuple[int, int]
     num_sizes: int
+    stored: StoredSize | None
     num_pairs: dict[Between, int]
     pairs: list[Pair]
     leaking: np.ndarray
@@ -85,6 +87,7 @@ class Report:
             "unreadable": [without_kind(s) for s in self.unreadable],
             "skipped": [without_kind(s) for s in self.unreadable + self.skipped],
             "sizes": {"smallest": list(self.smallest), "largest": list(self.largest), "different": self.num_sizes},
+            "storage": self.stored.sentence("--size {px}") if self.stored else "",
             "imbalance": round(self.imbalance, 3),
             "duplicates": {
                 "pairs": {between.replace(" ", "_"): count for between, count in self.num_pairs.items()},
@@ -125,6 +128,7 @@ def report_on(store: ImageStore, edits: Edits) -> Report:
         smallest=tuple(by_area[0].tolist()),
         largest=tuple(by_area[-1].tolist()),
         num_sizes=len(sizes),
+        stored=stored_size(store),
         num_pairs=num_pairs,
         pairs=pairs,
         leaking=leaking,
@@ -197,15 +201,15 @@ def _findings(report: Report) -> list[Finding]:
         add("contradicting-labels", f"{counted(count, 'image')} {_verb(count)} the same as others of another class.", "flag")
     if count := len(report.empty_classes):
         left_out = _verb(count, "It is", "They are")
-        add("no-pictures", f"{_classes(report.empty_classes)} no image that can be read. {left_out} left out.")
+        add("no-pictures", f"{classes_have(report.empty_classes)} no image that can be read. {left_out} left out.")
     if count := sum(1 for entry in report.skipped if entry.get("kind") == "unlabelled"):
         add("unlabelled", f"{counted(count, 'image')} could be given no class and {_verb(count)} left out.")
     train = report.counts["train"]
     for split, classes in report.counts.items():
         if empty := [name for name, count in classes.items() if not count]:
-            add("empty-classes", f"{_classes(empty)} no images in {split}.")
+            add("empty-classes", f"{classes_have(empty)} no images in {split}.")
     if tiny := [name for name, count in train.items() if 0 < count < TINY]:
-        add("tiny-classes", f"{_classes(tiny)} fewer than {TINY} training images.")
+        add("tiny-classes", f"{classes_have(tiny)} fewer than {TINY} training images.")
     if report.imbalance >= IMBALANCED:
         most, least = max(train, key=train.__getitem__), min((n for n in train if train[n]), key=train.__getitem__)
         add(
@@ -222,7 +226,8 @@ def _verb(count: int, one: str = "is", several: str = "are") -> str:
     return one if count == 1 else several
 
 
-def _classes(names: list[str]) -> str:
+def classes_have(names: list[str]) -> str:
+    """ "'a', 'b' have", with up to five of them."""
     shown = ", ".join(f"'{name}'" for name in names[:5])
     if len(names) == 1:
         return f"{shown} has"

@@ -16,6 +16,7 @@ from filelock import FileLock, Timeout
 
 from core.config import DataConfig, Fit, Preprocessing, TrainConfig
 from core.data.catalogue import DATASETS
+from core.data.drawn_splits import lacking
 from core.data.edits import Edits, applied, edits_at
 from core.data.imports import drop_uploads, imported_sets, new_import, put_entry
 from core.data.sources.containers import typed_path
@@ -34,7 +35,7 @@ class DatasetInfo:
     """What a model and a configuration must fit: shape (C, H, W), number of classes, images by split.
 
     edits: what was changed about the set, in words. is_ready: whether the store is built; otherwise the figures are those
-    of the catalogue or of the files' names.
+    of the store at the set's own size, of the catalogue or of the files' names.
     """
 
     title: str
@@ -62,17 +63,28 @@ def place_of(workspace: Workspace, dataset: str) -> Path | None:
     )
 
 
-def _own_place(workspace: Workspace, dataset: str) -> Path:
+def _own_listing(workspace: Workspace, dataset: str) -> Listing:
+    """What a set of one's own holds, seen some seconds ago at most."""
     place = place_of(workspace, dataset)
     assert place, "a set of one's own"
-    return place
+    return _listing(place, _names_in(workspace, dataset), LISTING_S)
+
+
+def _names_in(workspace: Workspace, dataset: str) -> str:
+    """How its names are read where a person has chosen it."""
+    entry = imported_sets(workspace).get(dataset)
+    return entry.names if entry else ""
 
 
 def title_of(workspace: Workspace, dataset: str) -> str:
     """What people call a set."""
     if record := DATASETS.get(dataset):
         return record.title
-    return dataset if dataset in imported_sets(workspace) else _own_place(workspace, dataset).name
+    if dataset in imported_sets(workspace):
+        return dataset
+    place = place_of(workspace, dataset)
+    assert place, "a set of one's own"
+    return place.name
 
 
 def find_store(workspace: Workspace, dataset: str, preprocessing: Preprocessing, max_age_s: float = 0) -> ImageStore | None:
@@ -99,7 +111,8 @@ def prepare_store(
     place = place_of(workspace, dataset)
     fingerprint = _fingerprint(workspace, dataset, place, 0)
     if place is not None:
-        return _store_of(workspace, place, fingerprint, title_of(workspace, dataset), preprocessing, progress)
+        names = _names_in(workspace, dataset)
+        return _store_of(workspace, place, names, fingerprint, title_of(workspace, dataset), preprocessing, progress)
     path = _store_path(workspace, dataset, None, fingerprint, preprocessing)
     if store := open_store(path):
         return store
@@ -107,20 +120,20 @@ def prepare_store(
 
 
 def _store_of(
-    workspace: Workspace, place: Path, fingerprint: str, title: str, preprocessing: Preprocessing, progress: Progress
+    workspace: Workspace, place: Path, names: str, fingerprint: str, title: str, preprocessing: Preprocessing, progress: Progress
 ) -> ImageStore:
     """That of a person's own images, as they were when they had this fingerprint."""
     path = _store_path(workspace, title, place, fingerprint, preprocessing)
     if store := open_store(path):
         return store
-    listing = _listing(place)  # what is read now must be what the store is named after
+    listing = _listing(place, names)  # what is read now must be what the store is named after
     if listing.fingerprint != fingerprint:
         raise InputError(
             f"The images in {place} are not those that '{title}' was read from: files were added, removed or changed.",
             code="dataset",
             hint="Import it again.",
         )
-    return build_store(path, source_of(listing, title, preprocessing), progress)
+    return build_store(path, source_of(listing, title, preprocessing, progress), progress)
 
 
 def import_set(
@@ -131,6 +144,7 @@ def import_set(
     fit: Fit = "crop",
     progress: Progress = no_progress,
     is_upload: bool = False,
+    names: str = "",
 ) -> tuple[str, ImageStore]:
     """A folder or zip as a set: its name and its store. The set is there once all of it is read; what can't be read leaves
     everything as it was before. One import at a time.
@@ -138,9 +152,9 @@ def import_set(
     with _alone(workspace, progress):
         progress("Looking at what it holds", 0, 0)
         try:
-            entry = new_import(workspace, path, name, size_px, fit, is_upload)
+            entry = new_import(workspace, path, name, size_px, fit, is_upload, names)
             fitted = Preprocessing(size_px=entry.size_px, fit=entry.fit)
-            store = _store_of(workspace, Path(entry.path), entry.fingerprint, entry.name, fitted, progress)
+            store = _store_of(workspace, Path(entry.path), entry.names, entry.fingerprint, entry.name, fitted, progress)
             put_entry(workspace, entry)
             return entry.name, store
         except BaseException:
@@ -170,7 +184,13 @@ def divide(workspace: Workspace, store: ImageStore, config: DataConfig) -> Divis
     """
     edits = edits_at(workspace, config.dataset, config.edits)
     labels, kept = store.edited(edits)
-    return Division(labels, split_indices(labels, store.meta.splits, config, kept, store.duplicates.groups))
+    splits = split_indices(labels, store.meta.splits, config, kept, store.duplicates.groups, store.keys)
+    return Division(labels, splits, tuple(store.meta.class_names))
+
+
+def lacking_in(store: ImageStore, division: Division, config: DataConfig) -> list[str]:
+    """What a person should know of the splits of a division that are drawn, as sentences."""
+    return lacking(division, store.meta.splits if config.split_by == "delivered" else ())
 
 
 def suiting(workspace: Workspace, dataset: str) -> dict[str, Any]:
@@ -200,7 +220,7 @@ def splits_of(workspace: Workspace, dataset: str) -> list[str]:
         return ["train", "test"] if record.num_test else ["train"]
     if store := own_store(workspace, dataset):
         return list(store.meta.splits)
-    brought = {image.split for image in _listing(_own_place(workspace, dataset), LISTING_S).layout.images}
+    brought = {image.split for image in _own_listing(workspace, dataset).layout.images}
     return [split for split in SPLITS if split in brought]
 
 
@@ -208,10 +228,17 @@ def dataset_info(workspace: Workspace, config: TrainConfig) -> DatasetInfo:
     """Shape, classes and split sizes of what this configuration would train on, without building anything."""
     if store := find_store(workspace, config.data.dataset, config.preprocessing, LISTING_S):
         return describe_dataset(workspace, config.data, store, divide(workspace, store, config.data))
+    own = own_preprocessing(workspace, config.data.dataset)
+    at_own_size = find_store(workspace, config.data.dataset, own, LISTING_S)
+    if at_own_size and (
+        config.preprocessing.size_px or not own.size_px
+    ):  # it knows what can't be read, and which classes that leaves
+        found = describe_dataset(workspace, config.data, at_own_size, divide(workspace, at_own_size, config.data))
+        return replace(found, shape=_fitted_shape(at_own_size.meta.shape, config.preprocessing), is_ready=False)
     edits = edits_at(workspace, config.data.dataset, config.data.edits)
     record = DATASETS.get(config.data.dataset)
     if record is None:
-        listing = _listing(_own_place(workspace, config.data.dataset), LISTING_S)
+        listing = _own_listing(workspace, config.data.dataset)
         return _unread_info(title_of(workspace, config.data.dataset), listing, config, edits)
     counts = {"train": record.num_train, "test": record.num_test}
     for name, fraction in (("test", config.data.test_fraction), ("validation", config.data.validation_fraction)):
@@ -250,7 +277,7 @@ def _unread_info(title: str, listing: Listing, config: TrainConfig, edits: Edits
     for split in SPLITS:  # the order of the listing
         delivered[split] = (first, first + counts[split])
         first += counts[split]
-    splits = split_indices(labels, delivered, config.data, kept)
+    splits = split_indices(labels, delivered, config.data, kept, keys=[image.name for image in images])
     shape = shape_of(listing, config.preprocessing)
     return DatasetInfo(
         title=title,
@@ -277,20 +304,20 @@ def _fingerprint(workspace: Workspace, dataset: str, place: Path | None, max_age
     if place is None:
         return "built-in"
     entry = imported_sets(workspace).get(dataset)
-    return entry.fingerprint if entry and entry.fingerprint else _listing(place, max_age_s).fingerprint
+    return entry.fingerprint if entry and entry.fingerprint else _listing(place, "", max_age_s).fingerprint
 
 
 LISTING_S = 5.0
-_listings: dict[Path, tuple[float, Listing]] = {}
+_listings: dict[tuple[Path, str], tuple[float, Listing]] = {}
 
 
-def _listing(place: Path, max_age_s: float = 0) -> Listing:
-    """What lies in a folder. A page asks at every click, and 100,000 files take half a second: then it may be some seconds old."""
-    made, listing = _listings.get(place, (0.0, None))
+def _listing(place: Path, names: str, max_age_s: float = 0) -> Listing:
+    """What lies in a folder or zip. A page asks at every click, and 100,000 files take half a second: then it may be some seconds old."""
+    made, listing = _listings.get((place, names), (0.0, None))
     if listing is None or time.monotonic() - made > max_age_s:
-        listing = list_images(place)
+        listing = list_images(place, names)
         _listings.clear()  # one folder at a time is looked at
-        _listings[place] = (time.monotonic(), listing)
+        _listings[place, names] = (time.monotonic(), listing)
     return listing
 
 

@@ -1,5 +1,7 @@
 """Which images train, validate and test: as the set delivers them, or held out class by class with a seed."""
 
+import hashlib
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,10 +14,12 @@ SPLITS = ("train", "validation", "test")
 
 @dataclass(frozen=True)
 class Division:
-    """labels: (N,) int64, the class of each image of the store. splits: indices into it; none stands in two."""
+    """labels: (N,) int64, the class of each image of the store, by its place in class_names. splits: indices into it; none stands
+    in two. class_names: empty where it is read back from a run, which knows them itself."""
 
     labels: np.ndarray
     splits: dict[str, np.ndarray]
+    class_names: tuple[str, ...] = ()
 
     def indices(self, name: str, dataset: str) -> np.ndarray:
         """The indices of one split. Raises InputError if the set has none of that name."""
@@ -40,11 +44,13 @@ def split_indices(
     config: DataConfig,
     kept: np.ndarray | None = None,
     groups: np.ndarray | None = None,
+    keys: Sequence[str] | None = None,
 ) -> dict[str, np.ndarray]:
     """Indices into the store, by split; none stands in two. A split without images is left out.
 
     labels: (N,) class of each image. delivered: first and past-the-last index of each split that the set brings.
-    kept: (N,) bool, images to use at all. groups: (N,) the same number for duplicates, which are never drawn apart.
+    kept: (N,) bool, images to use at all. groups: (N,) the smallest index among the duplicates of each, never drawn apart.
+    keys: of the images, by default their numbers as a set without files has them.
     Test is drawn before validation, so that another validation share leaves the test split as it was.
     """
     if config.split_by == "shares":
@@ -58,20 +64,42 @@ def split_indices(
         validation /= 1 - config.test_fraction  # of what the test share leaves
     for name, fraction in (("test", config.test_fraction), ("validation", validation)):
         if name not in splits and fraction > 0 and "train" in splits:
-            random = np.random.default_rng([config.split_seed, SPLITS.index(name)])
-            rest, held = hold_out(splits["train"], labels, fraction, random, groups)
+            if config.split_rule == "drawn":
+                order = in_drawn_order(config.split_seed, name)
+            else:
+                order = in_order_of_keys(config.split_seed, name, keys or [f"#{n}" for n in range(len(labels))])
+            rest, held = hold_out(splits["train"], labels, fraction, order, groups)
             if len(held):
                 splits["train"], splits[name] = rest, held
     return splits
 
 
+Order = Callable[
+    [np.ndarray], np.ndarray
+]  # (M,) smallest indices of groups of one class to (M,) places, the first held out first
+
+
+def in_order_of_keys(seed: int, split: str, keys: Sequence[str]) -> Order:
+    """By a number that each image has of its own, so that what is changed about others leaves it on its side."""
+    salt = f"{seed} {split}".encode()
+    digests = b"".join(hashlib.blake2b(key.encode(errors="surrogateescape"), digest_size=8, key=salt).digest() for key in keys)
+    numbers = np.frombuffer(digests, ">u8")
+    return lambda units: np.argsort(numbers[units], kind="stable")
+
+
+def in_drawn_order(seed: int, split: str) -> Order:
+    """As runs were divided before images kept their side by their keys: drawn class by class, so that one image moves others."""
+    random = np.random.default_rng([seed, SPLITS.index(split)])
+    return lambda units: random.permutation(len(units))
+
+
 def hold_out(
-    indices: np.ndarray, labels: np.ndarray, fraction: float, random: np.random.Generator, groups: np.ndarray | None = None
+    indices: np.ndarray, labels: np.ndarray, fraction: float, order: Order, groups: np.ndarray | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
     """(kept, held): of each class the fraction, rounded; a class of two or more keeps one image at least on each side, one of a
     single image stays.
 
-    Duplicates go to one side together, as part of the class of the first of them.
+    Duplicates go to one side together, as part of the class of the first of them that is in use.
     """
     groups = np.arange(len(labels)) if groups is None else groups
     units, first, unit_of = np.unique(groups[indices], return_index=True, return_inverse=True)
@@ -81,7 +109,7 @@ def hold_out(
     for label in np.unique(unit_labels):
         members = np.flatnonzero(unit_labels == label)
         num_kept, room = len(members), max(round(int(sizes[members].sum()) * fraction), int(sizes[members].min()))
-        for unit in random.permutation(members).tolist():
+        for unit in members[order(units[members])].tolist():
             if num_kept > 1 and sizes[unit] <= room:
                 is_held[unit] = True
                 num_kept, room = num_kept - 1, room - sizes[unit]

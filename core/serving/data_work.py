@@ -15,10 +15,15 @@ from core.workspace import Workspace
 
 
 def import_request(
-    path: Path | str, name: str = "", size_px: int | None = None, fit: str = "crop", is_upload: bool = False
+    path: Path | str,
+    name: str = "",
+    size_px: int | None = None,
+    fit: str = "crop",
+    is_upload: bool = False,
+    names: str = "",
 ) -> Request:
     """A folder or zip as a set. An upload lies in a folder of its own, which goes with the end of the work."""
-    inputs = {"path": str(path), "name": name, "size_px": size_px, "fit": fit, "is_upload": is_upload}
+    inputs = {"path": str(path), "name": name, "size_px": size_px, "fit": fit, "is_upload": is_upload, "names": names}
     return Request("import", f"Import of {name or Path(path).name}", inputs)
 
 
@@ -26,7 +31,8 @@ def import_work(workspace: Workspace, inputs: dict[str, Any], progress: Progress
     """Says the name of the set."""
     path, is_upload = Path(inputs["path"]), inputs["is_upload"]
     try:
-        name, _ = import_set(workspace, path, inputs["name"], inputs["size_px"], inputs["fit"], progress, is_upload)
+        chosen = inputs["name"], inputs["size_px"], inputs["fit"]
+        name, _ = import_set(workspace, path, *chosen, progress, is_upload, inputs.get("names", ""))
         return {"dataset": name}
     finally:
         if is_upload:

@@ -15,7 +15,7 @@ from pages.shared.thumbnails import thumbnails
 
 SIDE_PX = 44
 SHOWN = 6
-ONE_SET = "data/data.py"
+ONE_SET = "data/one_set.py"
 
 
 def catalogue() -> None:

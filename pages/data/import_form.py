@@ -6,6 +6,7 @@ from pathlib import Path
 import streamlit as st
 
 from core.files import write_new
+from core.name_encoding import ENCODINGS
 from core.serving.data_work import import_request
 from pages.shared.actions import do
 from pages.shared.session import launcher, workspace
@@ -39,7 +40,7 @@ def import_form() -> str | None:
         return done
     if file is None and not path.strip():
         return None
-    name, size, fit = st.columns(3)
+    name, size, fit, names = st.columns(4)
     suggested = (
         Path(file.name).stem if file else Path(path.strip()).stem if path.strip().endswith(".zip") else Path(path.strip()).name
     )
@@ -61,18 +62,25 @@ def import_form() -> str | None:
         key=f"set-fit-{number}",
         help="How an image fills the square: its middle cut out, black bars added, or stretched.",
     )
+    chosen_names = names.selectbox(
+        "Names in the zip",
+        ["automatic", *ENCODINGS],
+        key=f"set-names-{number}",
+        help="In which letters the names in a zip, or in a table, are written where they don't say so themselves. "
+        "Choose it where the names of classes come out wrong.",
+    )
     if st.button("Import", type="primary", key=f"import-{number}"):
-        do(lambda: _begin(file, path, chosen_name, chosen_size, chosen_fit))
+        do(lambda: _begin(file, path, chosen_name, chosen_size, chosen_fit, chosen_names))
     return None
 
 
-def _begin(file, path: str, name: str, size_px: int | None, fit: str) -> None:
+def _begin(file, path: str, name: str, size_px: int | None, fit: str, names: str) -> None:
     """An upload is put into a folder of its own first, for the process that reads it."""
     place = Path(path.strip())
     if file is not None:
         place = Path(tempfile.mkdtemp(prefix="upload-", dir=workspace().home)) / "upload.zip"
         write_new(place, file.getbuffer())
-    begin(request := import_request(place, name, size_px, fit, is_upload=file is not None))
+    begin(request := import_request(place, name, size_px, fit, is_upload=file is not None, names=names))
     st.session_state["importing"] = {"key": request.key, **request.inputs}
 
 

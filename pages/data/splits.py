@@ -5,9 +5,10 @@ import streamlit as st
 
 from core.config import DataConfig
 from core.data.browse import Browser
-from core.data.sets import divide
+from core.data.sets import divide, lacking_in
 from core.figures import sets as figures
 from pages.shared.session import workspace
+from pages.shared.text import escaped
 from pages.train.settings_form import begin_with_set
 
 WAYS = {"delivered": "As delivered", "shares": "By shares, all images divided anew"}
@@ -69,7 +70,11 @@ def set_splits(name: str, browser: Browser) -> None:
         for split, indices in division.splits.items()
     }
     st.markdown(", ".join(f"**{len(indices):,}** {split}" for split, indices in division.splits.items()) + ".")
-    st.caption("Every class keeps its share. Duplicates stay in the same split. Each run keeps its own division.")
+    missing = lacking_in(store, division, config)
+    for sentence in missing:
+        st.warning(escaped(sentence))
+    shares = "Other classes keep their share." if missing else "Every class keeps its share."
+    st.caption(f"{shares} Duplicates stay in the same split. Each run keeps its own division.")
     st.plotly_chart(figures.class_histogram(counts), key="split-classes", config={"displayModeBar": False})
     evaluation_splits = [split for split in ("validation", "test") if split in division.splits]
     if not evaluation_splits:

@@ -26,6 +26,12 @@ THINGS = (
     "M2 15H22L19 21H5ZM6 14V9H18V14ZM10 8V4H13V8Z",
     "M5 4L9 8H15L19 4V14A7 7 0 0 1 5 14Z",
 )
+KANA = (
+    "M13 5C6 6 4 13 6 17 9 20 13 12 13 5 20 6 22 16 14 20",
+    "M9 3V15C9 20 15 21 19 15",
+    "M3 9C10 5 20 5 20 12 20 17 14 19 9 19",
+    "M16 3L8 12 16 21",
+)
 CLOTHES = (
     "M8 3L3 6 5 10 7 9V21H17V9L19 10 21 6 16 3A4 3 0 0 1 8 3Z",
     "M7 3H17L18 21H13.5L12 9 10.5 21H6Z",
@@ -48,7 +54,7 @@ FILES = (
 DRAWN = {
     "digits": DIGITS,
     "mnist": DIGITS,
-    "kmnist": DIGITS[1::-1],
+    "kmnist": KANA,
     "fashion-mnist": CLOTHES,
     "cifar10": THINGS,
     "cifar100": THINGS[::-1],
@@ -80,7 +86,7 @@ def some_of(store: ImageStore, count: int) -> list[int]:
 
 def drawn(path: str, number: int, dataset: str) -> str:
     """A drawing as an address."""
-    is_stroke = DRAWN.get(dataset) is not None and path in DIGITS
+    is_stroke = path in DIGITS or path in KANA
     field = "#000" if is_stroke else FIELDS[number % len(FIELDS)]
     look = "fill='none' stroke='#fff' stroke-width='2.4' stroke-linecap='round'" if is_stroke else "fill='#fff'"
     svg = (

@@ -9,7 +9,7 @@ from core.data.browse import Browser
 from core.data.catalogue import DATASETS
 from core.data.edits import edits_at
 from core.data.imports import imported_sets
-from core.data.sets import find_store, own_store
+from core.data.sets import divide, find_store, lacking_in, own_store
 from core.data.transforms.doubts import doubts_about
 from core.errors import InputError
 from core.figures import runs as figures
@@ -149,7 +149,7 @@ def about_the_set(config: TrainConfig) -> None:
     name = config.data.dataset
     if name not in DATASETS and name not in imported_sets(workspace()):
         return
-    doubts = []
+    sentences = []
     with st.container(horizontal=True, vertical_alignment="center", key="about-the-set"):
         try:
             store = find_store(workspace(), name, config.preprocessing) or own_store(workspace(), name)
@@ -157,13 +157,14 @@ def about_the_set(config: TrainConfig) -> None:
                 browser = Browser(store, edits_at(workspace(), name, config.data.edits))
                 is_delivered = config.data.split_by == "delivered"  # else copies are drawn to one side together
                 st.caption(escaped(report_of(browser).headline(with_leaks=is_delivered)), width="stretch")
-                doubts = doubts_about(config, store)
+                missing = lacking_in(store, divide(workspace(), store, config.data), config.data)
+                sentences = missing + [doubt.sentence for doubt in doubts_about(config, store)]
         except InputError as error:
             st.caption(escaped(str(error)), width="stretch")
         if st.button("Explore data", key="look-at-data"):
-            st.switch_page("data/data.py", query_params={"set": name})
-    for doubt in doubts:
-        st.warning(escaped(in_words(doubt.sentence)))
+            st.switch_page("data/one_set.py", query_params={"set": name})
+    for sentence in sentences:
+        st.warning(escaped(in_words(sentence)))
 
 
 if run := run_to_watch():

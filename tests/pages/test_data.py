@@ -46,7 +46,7 @@ def imported(tmp_path: Path) -> AppTest:
     until(lambda: app.run().title[0].value != "Data", 30)  # a page of AppTest does not run again by itself
     assert not app.exception
     assert app.segmented_control(key="data-view").value == "Report"
-    return app.switch_page("data/data.py").run()  # where the page has led by now, which AppTest does not know
+    return app.switch_page("data/one_set.py").run()  # where the page has led by now, which AppTest does not know
 
 
 def test_folder_is_imported_and_its_report_names_what_was_left_out(workspace: Workspace, tmp_path: Path) -> None:
@@ -216,3 +216,21 @@ def test_a_removed_set_leaves_the_list_and_its_folder_stays(workspace: Workspace
     assert imported_sets(workspace) == {}
     assert (tmp_path / "mine" / "colours" / "train" / "*red*" / "0.png").is_file()
     assert app.title[0].value == "Data"
+
+
+def test_class_that_a_drawn_split_lacks_is_told_where_it_is_drawn_and_where_it_is_trained_with(
+    workspace: Workspace, tmp_path: Path
+) -> None:
+    """Found by hand: "every class keeps its share" beside a class with no image in validation."""
+    for name, count in (("forest", 8), ("sea", 1), ("street", 8)):
+        (tmp_path / "scenes" / name).mkdir(parents=True)
+        for n in range(count):
+            Image.new("RGB", (20, 20), (10 * n, len(name) * 20, 99)).save(tmp_path / "scenes" / name / f"{n}.png")
+    import_set(workspace, tmp_path / "scenes")
+    app = visit("data", set="scenes", view="Splits")
+    words = "'sea' has no images in the drawn validation split"
+    assert any(words in warning.value.replace("\\", "") for warning in app.warning)
+    assert "Every class keeps its share" not in texts(app)
+    app.button(key="train-with-splits").click().run()
+    app.switch_page("train/train.py").run()
+    assert any(words in warning.value.replace("\\", "") for warning in app.warning)

@@ -47,7 +47,8 @@ def visit(page: str, **query: str) -> AppTest:
         app.query_params[name] = value
     app.run()
     if page != "home":
-        app.switch_page("data/catalogue.py" if page == "data" and "set" not in query else f"{page}/{page}.py").run()
+        data = "data/one_set.py" if "set" in query else "data/catalogue.py"
+        app.switch_page(data if page == "data" else f"{page}/{page}.py").run()
     assert not app.exception
     return app
 

@@ -10,6 +10,7 @@ from typing import Protocol
 
 from core.data.sources.decoding import MAX_FILE_BYTES
 from core.errors import InputError
+from core.name_encoding import Reading
 from core.zips import ZipLimits, open_zip
 
 # Images hardly compress, but a blank bitmap does: what one file swells to is bounded by its size, the whole by the ratio.
@@ -33,10 +34,12 @@ class StoredFile:
 
 
 class Container(Protocol):
-    """empty_folders: those in which nothing lies, known once the files were listed."""
+    """empty_folders: those in which nothing lies, known once the files were listed. about_names: how names were read, as
+    sentences; empty where there is nothing to say."""
 
     path: Path
     empty_folders: list[str]
+    about_names: str
 
     def files(self, skipped: list[dict[str, str]]) -> Iterable[StoredFile]:
         """Every file; what can't be looked at is added to `skipped`."""
@@ -46,11 +49,16 @@ class Container(Protocol):
         """The contents of a file. Raises InputError or OSError with the reason why not."""
         ...
 
+    def head(self, name: str, at_least: int) -> bytes:
+        """How a file begins: at_least bytes of it, or all. Raises as `read` does."""
+        ...
+
 
 class ImageFolder:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.empty_folders: list[str] = []
+        self.about_names = ""
 
     def files(self, skipped: list[dict[str, str]]) -> Iterable[StoredFile]:
         cut = len(str(self.path).rstrip(os.sep)) + 1
@@ -87,14 +95,19 @@ class ImageFolder:
             raise _too_large(at_most)
         return content
 
+    def head(self, name: str, at_least: int) -> bytes:
+        with (self.path / name).open("rb") as file:
+            return file.read(at_least)
+
 
 class ImageZip:
     """Raises InputError on opening if anything about the zip could mislead (core/zips.py)."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, encoding: str = "") -> None:
         self.path = path
-        self._zip = open_zip(path, IMAGE_ZIP)
+        self._zip = open_zip(path, IMAGE_ZIP, encoding)
         self.empty_folders: list[str] = []
+        self.about_names = _about_names(self._zip.reading, is_chosen=bool(encoding))
         self._lock = threading.Lock()  # one place in the file is read at a time
 
     def files(self, skipped: list[dict[str, str]]) -> Iterable[StoredFile]:
@@ -108,6 +121,10 @@ class ImageZip:
             raise _too_large(at_most)
         with self._lock:
             return b"".join(self._zip.pieces(name))
+
+    def head(self, name: str, at_least: int) -> bytes:
+        with self._lock:
+            return self._zip.head(name, at_least)
 
 
 def typed_path(text: str) -> Path:
@@ -127,8 +144,17 @@ def typed_path(text: str) -> Path:
     return path
 
 
-def open_container(path: Path) -> Container:
-    """The folder or the zip at this path. Raises InputError if it is neither."""
+def _about_names(reading: Reading | None, is_chosen: bool) -> str:
+    if reading is None or (reading.encoding == "UTF-8" and not is_chosen):
+        return ""
+    said = f"The names in the zip are read as {reading.encoding}"
+    if not reading.others:
+        return f"{said}."
+    return f"{said}, but may be {' or '.join(reading.others)}: if they look wrong, import it again and choose how they are read."
+
+
+def open_container(path: Path, encoding: str = "") -> Container:
+    """The folder or the zip at this path; encoding: of names in a zip, as `open_zip` takes it. Raises InputError if it is neither."""
     if path.is_dir():
         return ImageFolder(path)
     if not path.is_file():
@@ -138,7 +164,7 @@ def open_container(path: Path) -> Container:
             hint="Give the full path of a folder or a zip on this machine.",
         )
     try:
-        return ImageZip(path)
+        return ImageZip(path, encoding)
     except OSError as error:
         raise InputError(f"{readable(str(path))} can't be read ({error.strerror}).", code="dataset") from None
 

@@ -1,4 +1,5 @@
-"""Image files from anywhere, hostile ones included, to PIL images in mode L or RGB. Sizes and values stay as they are.
+"""Image files from anywhere, hostile ones included, to PIL images in mode L or RGB. Sizes and values stay as they are, but for
+photographs of more than 25 megapixels: of these every second, fourth or eighth pixel's mean is taken.
 
 Import of folders and prediction both come through here, so that the network sees the same image in both.
 """
@@ -8,17 +9,24 @@ import io
 import logging
 import warnings
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL.JpegImagePlugin import JpegImageFile
 
 from core.errors import InputError
 
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF", "PPM")
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".jpe", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm", ".pbm"})
-MAX_PIXELS = 25_000_000
+MAX_PIXELS = 25_000_000  # in memory
+MAX_JPEG_PIXELS = 250_000_000  # in the file, if it can be decoded at a half, a quarter or an eighth
+MAX_WHOLE_JPEG_PIXELS = 50_000_000  # where the decoder holds the whole file's coefficients: 6 bytes a pixel
+Image.MAX_IMAGE_PIXELS = MAX_JPEG_PIXELS  # Pillow refuses on opening what has more than twice as many
 MAX_FILE_BYTES = 100_000_000
+ORIENTATION = 0x0112
+SEQUENTIAL, TABLES, START_OF_SCAN = (0xC0, 0xC1, 0xC9), (0xC4, 0xC8, 0xCC), 0xDA  # a JPEG's markers
 
 
 # Pillow tells of what is odd in a file; what is broken we say ourselves. For good: filters set for a while are not safe in threads.
@@ -28,11 +36,25 @@ with suppress(OSError, AttributeError):  # libtiff writes what it finds to the t
     ctypes.CDLL(Image.core.__file__).TIFFSetErrorHandler(None)
 
 
-def decode_image(source: bytes | Path) -> Image.Image:
-    """The image upright, its first frame only, alpha laid over white, in mode "L" or "RGB".
+@dataclass(frozen=True)
+class Decoded:
+    """size: width and height of the image in the file, upright; the image itself is smaller if it had too many pixels."""
 
-    16-bit images are scaled to 8 bits, not clipped. Raises InputError for what is no image, broken or too large.
+    image: Image.Image
+    size: tuple[int, int]
+
+
+def decode_image(source: bytes | Path) -> Image.Image:
+    """The image upright, its first frame only, alpha laid over white, in mode "L" or "RGB", of at most 25 megapixels.
+
+    A JPEG of more is decoded smaller. 16-bit images are scaled to 8 bits, not clipped. Raises InputError for what is no image,
+    broken or too large.
     """
+    return decode(source).image
+
+
+def decode(source: bytes | Path) -> Decoded:
+    """The same with the size that the image has in its file."""
     try:
         if isinstance(source, Path):
             if source.stat().st_size > MAX_FILE_BYTES:
@@ -46,17 +68,19 @@ def decode_image(source: bytes | Path) -> Image.Image:
         image = Image.open(io.BytesIO(source), formats=FORMATS)
         width, height = image.size
         if width * height > MAX_PIXELS:
-            raise _too_many_pixels(f"{width} × {height}")
+            _decode_smaller(image, source)
         layout = str(image.tile[0][3]) if image.format == "PNG" and image.tile else ""
         image.load()
         _tell_transparent_colour(image, layout)
-        return _as_grey_or_rgb(ImageOps.exif_transpose(image), has_16_bits=image.format in ("PNG", "PPM"))
+        is_on_its_side = image.getexif().get(ORIENTATION, 1) in (5, 6, 7, 8)
+        upright = _as_grey_or_rgb(ImageOps.exif_transpose(image), has_16_bits=image.format in ("PNG", "PPM"))
+        return Decoded(upright, (height, width) if is_on_its_side else (width, height))
     except InputError:
         raise
     except UnidentifiedImageError:
         raise InputError(f"This is not an image in a format we read ({', '.join(FORMATS)}).", code="picture") from None
     except Image.DecompressionBombError:
-        raise _too_many_pixels("hundreds of millions of") from None
+        raise _too_many_pixels("hundreds of millions of", MAX_JPEG_PIXELS, of_what="of a JPEG ") from None
     except FileNotFoundError:
         raise InputError("There is no such file.", code="picture") from None
     except MemoryError:
@@ -66,11 +90,56 @@ def decode_image(source: bytes | Path) -> Image.Image:
         raise InputError(f"The image can't be read ({_reason(error)}).", code="picture") from None
 
 
-def _too_many_pixels(number: str) -> InputError:
+def _decode_smaller(image: Image.Image, content: bytes) -> None:
+    """Has a JPEG decoded at the first of a half, a quarter and an eighth that is no larger than is held in memory.
+
+    Raises InputError for other formats, whose decoders know no such way, and for JPEGs that would fill the memory all the same.
+    """
+    width, height = image.size
+    has = f"{width} × {height}"
+    if not isinstance(image, JpegImageFile):
+        raise _too_many_pixels(has, MAX_PIXELS, "Make it smaller first, or save it as a JPEG.")
+    if width * height > MAX_JPEG_PIXELS:
+        raise _too_many_pixels(has, MAX_JPEG_PIXELS)
+    if width * height > MAX_WHOLE_JPEG_PIXELS and not _comes_row_by_row(content):
+        raise _too_many_pixels(
+            has,
+            MAX_WHOLE_JPEG_PIXELS,
+            "Save it as a baseline JPEG (not progressive), or make it smaller.",
+            "of a progressive JPEG ",
+        )
+    scale = next(s for s in (2, 4, 8) if -(-width // s) * -(-height // s) <= MAX_PIXELS)
+    image.draft(None, (width // scale, height // scale))
+    if image.width * image.height > MAX_PIXELS:
+        raise _too_many_pixels(has, MAX_PIXELS)
+
+
+def _comes_row_by_row(content: bytes) -> bool:
+    """Whether a JPEG is sequential and has all its colours in one scan, so that its decoder holds a few rows at a time.
+
+    Markers: ITU-T T.81, B.1 and B.2.
+    """
+    at, num_colours = 2, 0
+    while at + 10 <= len(content) and content[at] == 0xFF:
+        marker, length = content[at + 1], int.from_bytes(content[at + 2 : at + 4], "big")
+        if marker == 0xFF:  # fill
+            at += 1
+            continue
+        if marker in SEQUENTIAL:
+            num_colours = content[at + 9]
+        elif marker == START_OF_SCAN:
+            return 0 < num_colours == content[at + 4]
+        elif 0xC0 <= marker <= 0xCF and marker not in TABLES:
+            return False
+        at += 2 + length
+    return False
+
+
+def _too_many_pixels(number: str, at_most: int, hint: str = "Make it smaller first.", of_what: str = "") -> InputError:
     return InputError(
-        f"The image has {number} pixels, at most {MAX_PIXELS // 1_000_000} megapixels are read.",
+        f"The image has {number} pixels, at most {at_most // 1_000_000} megapixels {of_what}are read.",
         code="picture",
-        hint="Make it smaller first.",
+        hint=hint,
     )
 
 

@@ -3,10 +3,13 @@
 import codecs
 import csv
 import io
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import islice
 
 from core.errors import InputError
+from core.name_encoding import IN_TABLES, codec_of, likeliest
 
 FILE_COLUMNS = (
     "file",
@@ -38,19 +41,28 @@ class Row:
     split: str
 
 
-def as_text(content: bytes) -> str:
-    """A text file of any system: UTF-8, UTF-16 if it begins so (PowerShell, Excel), else Windows' western code page."""
+def as_text(content: bytes, encoding: str = "") -> str:
+    """A text file of any system: UTF-8, UTF-16 if it begins so (PowerShell, Excel), else as it is likeliest written: in GBK, Big5,
+    Shift-JIS, or Windows' western code page. encoding: one of core/name_encoding.py, where a person has said it."""
     if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return content.decode("utf-16", errors="replace")
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError:
-        return content.decode("cp1252", errors="replace")
+        if encoding not in IN_TABLES:  # the code pages of DOS are of names in zips
+            encoding = encoding_of([content])
+        return content.decode(codec_of(encoding), errors="replace")
 
 
-def read_table(content: bytes, max_rows: int = MAX_ROWS) -> list[Row]:
+def encoding_of(contents: Iterable[bytes]) -> str:
+    """The one in which all cells of these texts are likeliest written that are not UTF-8: one of IN_TABLES."""
+    cells = (cell for content in contents for cell in re.split(rb"[,;\t\r\n/]", content))
+    return likeliest(dict.fromkeys(cell for cell in cells if not cell.isascii()), IN_TABLES).encoding
+
+
+def read_table(content: bytes, max_rows: int = MAX_ROWS, encoding: str = "") -> list[Row]:
     """The rows of a table. Raises InputError, short enough for a list of skipped files, if it has no files and labels."""
-    text = as_text(content).replace("\r\n", "\n").replace("\r", "\n").lstrip("\n")
+    text = as_text(content, encoding).replace("\r\n", "\n").replace("\r", "\n").lstrip("\n")
     first = text.split("\n", 1)[0]
     delimiter = max(",;\t", key=first.count)
     try:

@@ -14,9 +14,10 @@ from typing import TypeVar
 
 from core.data.sources.containers import readable
 from core.data.sources.decoding import SUFFIXES
-from core.data.sources.label_table import MAX_ROWS, Row, as_text, read_table
+from core.data.sources.label_table import MAX_ROWS, Row, as_text, encoding_of, read_table
 from core.data.splits import SPLITS
 from core.errors import InputError
+from core.name_encoding import IN_TABLES, is_utf_8
 from core.wording import counted
 
 SPLIT_FOLDERS = {
@@ -88,8 +89,11 @@ class Layout:
         return sorted(found - set(self.class_names))
 
 
-def arrange(names: Sequence[str], read: Read) -> Layout:
-    """Images with split and class, by whichever layout the names fit. Raises InputError if they fit none."""
+def arrange(names: Sequence[str], read: Read, encoding: str = "") -> Layout:
+    """Images with split and class, by whichever layout the names fit. Raises InputError if they fit none.
+
+    encoding: of tables and label files that are not UTF-8, where a person has said it.
+    """
     layout = Layout(summary="", images=[])
     images, texts, tables = [], [], []
     for name in names:
@@ -108,9 +112,9 @@ def arrange(names: Sequence[str], read: Read) -> Layout:
         else:
             layout.skip(name, "not an image by its ending")
     wrapper = _wrapper(images)
-    found = _by_tables(images, tables, read, layout)
+    found = _by_tables(images, tables, read, layout, encoding)
     if not found:
-        found = _by_label_files(images, texts, wrapper, read, layout)
+        found = _by_label_files(images, texts, wrapper, read, layout, encoding)
         texts = [] if found else texts
     for name in texts:
         layout.skip(name, "not an image by its ending")
@@ -173,12 +177,15 @@ def _by_folders(images: list[str], wrapper: str, layout: Layout) -> list[Image]:
     return found
 
 
-def _by_label_files(images: list[str], texts: list[str], wrapper: str, read: Read, layout: Layout) -> list[Image]:
+def _by_label_files(images: list[str], texts: list[str], wrapper: str, read: Read, layout: Layout, encoding: str) -> list[Image]:
     """The class from the text file of the same stem; empty unless at least half of the images have one."""
     chosen = _label_files(images, texts, wrapper) if texts else {}
     if 2 * len(chosen) < max(1, len(images)):
         return []
-    labels = {text: _label_in(text, read) for text in set(chosen.values())}  # (class, "") or ("", why there is none)
+    contents = {text: _content_of(text, read) for text in set(chosen.values())}
+    if encoding not in IN_TABLES:  # one for all of them: a single word tells little
+        encoding = encoding_of(content for content in contents.values() if content and not is_utf_8(content))
+    labels = {text: _label_in(content, encoding) for text, content in contents.items()}  # (class, "") or ("", why not)
     named = [name for name, text in chosen.items() if labels[text][0]]
     num_classes = len({labels[chosen[name]][0] for name in named})
     if 2 * len(named) < len(images) or 2 * num_classes > len(named) > FEW:  # captions, if hardly two are the same
@@ -220,12 +227,17 @@ def _split_around(name: str, wrapper: str) -> str:
     return next((SPLIT_FOLDERS[part.lower()] for part in folders[:2] if _is_split(part)), "")
 
 
-def _label_in(text: str, read: Read) -> tuple[str, str]:
+def _content_of(text: str, read: Read) -> bytes | None:
     try:
-        lines = [line.strip() for line in as_text(read(text, MAX_LABEL_BYTES)).splitlines()]
+        return read(text, MAX_LABEL_BYTES)
     except (InputError, OSError):
+        return None
+
+
+def _label_in(content: bytes | None, encoding: str) -> tuple[str, str]:
+    if content is None:
         return "", "its label file can't be read"
-    lines = [line for line in lines if line]
+    lines = [line for line in map(str.strip, as_text(content, encoding).splitlines()) if line]
     if not lines:
         return "", "its label file is empty"
     if len(lines) > 1 or len(lines[0]) > MAX_NAME or re.fullmatch(r"\S+( [\d.]+){4,}", lines[0]):
@@ -249,7 +261,7 @@ class _Said:
         return "its rows put it into different splits" if len(self.splits) > 1 else ""
 
 
-def _by_tables(images: list[str], tables: list[str], read: Read, layout: Layout) -> list[Image]:
+def _by_tables(images: list[str], tables: list[str], read: Read, layout: Layout, encoding: str) -> list[Image]:
     """By tables of file names and labels; empty unless they name at least half of the images. Lists the tables it does not use."""
     if not tables:
         return []
@@ -261,7 +273,7 @@ def _by_tables(images: list[str], tables: list[str], read: Read, layout: Layout)
     for name in tables:
         try:
             content = read(name, room)
-            table = read_table(content, num_rows)
+            table = read_table(content, num_rows, encoding)
         except (InputError, OSError) as error:
             problems[name] = error.message if isinstance(error, InputError) else "can't be read"
             continue

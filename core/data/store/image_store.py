@@ -53,7 +53,7 @@ class Block:
 class Source:
     """What a store is built from. counts: images of each split, at most; blocks come split by split in their order.
 
-    layout: how the files were understood, as a sentence.
+    layout: how the files were understood, as a sentence. names: how names in a zip are read where a person has chosen it.
     """
 
     title: str
@@ -66,6 +66,7 @@ class Source:
     skipped: list[dict[str, str]] = field(default_factory=list)  # {"file", "reason"}; grows while blocks are read
     layout: str = ""
     empty_classes: list[str] = field(default_factory=list)  # named by a folder in which no image lies
+    names: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,6 +87,7 @@ class StoreMeta:
     checksums: dict[str, str]
     layout: str = ""
     empty_classes: list[str] = field(default_factory=list)
+    names: str = ""
     format: int = FORMAT
 
 
@@ -135,9 +137,13 @@ class ImageStore:
         return len(self.meta.class_names)
 
     @cached_property
+    def keys(self) -> list[str]:
+        return self.files or [self.key(index) for index in range(len(self.labels))]
+
+    @cached_property
     def positions(self) -> dict[str, int]:
         """Index of each image by its key."""
-        return {self.key(index): index for index in range(len(self.labels))}
+        return {key: index for index, key in enumerate(self.keys)}
 
     def edited(self, edits: Edits) -> tuple[np.ndarray, np.ndarray]:
         """(labels (N,) int64 as corrected, kept (N,) bool: what is in use)."""
@@ -276,6 +282,7 @@ def _write(folder: Path, source: Source, progress: Progress) -> StoreMeta:
         checksums=checksums,
         layout=source.layout,
         empty_classes=[*source.empty_classes, *(name for name in source.class_names if name not in names)],
+        names=source.names,
     )
 
 

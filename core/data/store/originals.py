@@ -29,7 +29,9 @@ def original_image(store: ImageStore, index: int) -> Image.Image:
     if store.files is None:
         return image
     path = Path(store.meta.origin)
-    original = read_image(_container(path, path.stat().st_mtime_ns if path.exists() else 0), store.files[index])
+    original = read_image(
+        _container(path, store.meta.names, path.stat().st_mtime_ns if path.exists() else 0), store.files[index]
+    ).image
     if pixel_digest(original) != store.digests[index].tobytes():
         raise InputError("The file holds another image than when it was read.", code="picture")
     return original
@@ -44,5 +46,5 @@ def as_png(image: Image.Image) -> bytes:
 
 
 @lru_cache(maxsize=4)
-def _container(path: Path, mtime_ns: int) -> Container:
-    return open_container(path)
+def _container(path: Path, names: str, mtime_ns: int) -> Container:
+    return open_container(path, names)

@@ -4,6 +4,8 @@ import io
 import random
 import resource
 import struct
+import subprocess
+import sys
 import time
 import zlib
 
@@ -243,3 +245,99 @@ def test_empty_file_is_called_empty(tmp_path):
     for source in (b"", tmp_path / "a.png"):
         with pytest.raises(InputError, match=r"^The file is empty\. Copy or download it again\.$"):
             decode_image(source)
+
+
+# --- photographs of large cameras
+
+
+def photograph(width: int, height: int, **options) -> bytes:
+    """A JPEG of four quarters of one colour each, made without holding it in memory as more than a palette."""
+    small = Image.new("RGB", (2, 2))
+    for x, y, colour in ((0, 0, "red"), (1, 0, "lime"), (0, 1, "blue"), (1, 1, "white")):
+        small.paste(Image.new("RGB", (1, 1), colour), (x, y))
+    return encoded(small.resize((width, height), Image.Resampling.NEAREST), "JPEG", **options)
+
+
+@pytest.mark.parametrize(("size", "scale"), [((6240, 4160), 2), ((8000, 6000), 2), ((12_000, 9000), 4)])
+def test_photograph_of_any_camera_is_read_at_a_half_or_a_quarter_and_keeps_its_own_size(size, scale):
+    decoded = decoding.decode(photograph(*size))
+    assert decoded.size == size
+    assert decoded.image.size == tuple(-(-side // scale) for side in size)
+    values = np.asarray(decoded.image)
+    height, width = values.shape[:2]
+    for y, x, colour in (
+        (0.25, 0.25, (254, 0, 0)),
+        (0.25, 0.75, (0, 255, 1)),
+        (0.75, 0.25, (0, 0, 254)),
+        (0.75, 0.75, (255,) * 3),
+    ):
+        np.testing.assert_allclose(values[int(y * height), int(x * width)].astype(int), colour, atol=3)
+
+
+def test_large_photograph_on_its_side_is_turned_and_so_is_its_size():
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    decoded = decoding.decode(photograph(6240, 4160, exif=exif))
+    assert decoded.size == (4160, 6240)
+    assert decoded.image.size == (2080, 3120)
+    np.testing.assert_allclose(np.asarray(decoded.image)[100, 100].astype(int), (0, 0, 254), atol=3)  # what was below left
+
+
+def test_photograph_at_the_limit_is_decoded_whole():
+    decoded = decoding.decode(photograph(5000, 5000))
+    assert decoded.image.size == decoded.size == (5000, 5000)
+
+
+def test_photograph_with_a_second_image_beside_it_is_read_too():
+    """As many telephones write them (MPO)."""
+    first, second = Image.new("RGB", (6240, 4160), "red"), Image.new("RGB", (16, 8), "blue")
+    decoded = decoding.decode(encoded(first, "MPO", save_all=True, append_images=[second]))
+    assert decoded.size == (6240, 4160)
+    assert decoded.image.size == (3120, 2080)
+
+
+def test_progressive_photographs_are_read_to_50_megapixels_and_refused_above_with_what_to_do():
+    assert decoding.decode(photograph(8000, 6000, progressive=True)).image.size == (4000, 3000)
+    with pytest.raises(InputError, match="12000 × 9000 pixels, at most 50 megapixels of a progressive JPEG") as refusal:
+        decode_image(photograph(12_000, 9000, progressive=True))
+    assert "baseline JPEG" in refusal.value.hint
+
+
+def test_sequential_jpeg_whose_colours_come_one_after_the_other_counts_as_progressive():
+    """Its decoder holds the whole image's coefficients too."""
+    content = photograph(64, 64)
+    scan = content.index(b"\xff\xda")
+    assert decoding._comes_row_by_row(content)
+    assert not decoding._comes_row_by_row(content[: scan + 4] + b"\x01" + content[scan + 5 :])
+    assert not decoding._comes_row_by_row(photograph(64, 64, progressive=True))
+    assert not decoding._comes_row_by_row(b"\xff\xd8" + b"\xff" * 100)
+    assert not decoding._comes_row_by_row(b"\xff\xd8\xff\xe0")
+
+
+def test_jpeg_above_250_megapixels_and_other_formats_above_25_are_refused():
+    header = photograph(64, 64)
+    at = header.index(b"\xff\xc0") + 5
+    with pytest.raises(InputError, match="20000 × 13000 pixels, at most 250 megapixels"):
+        decode_image(header[:at] + struct.pack(">HH", 13_000, 20_000) + header[at + 4 :])
+    with pytest.raises(InputError, match="save it as a JPEG"):
+        decode_image(BOMBS["PNG just above the limit"])
+
+
+MEMORY_OF = """
+import resource, sys
+from core.data.sources.decoding import decode
+content = open(sys.argv[1], "rb").read()
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+decoded = decode(content)
+print(*decoded.size, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+"""
+
+
+@pytest.mark.parametrize("subsampling", ["4:2:0", "4:4:4"])
+def test_108_megapixels_take_little_memory(tmp_path, subsampling):
+    """Whole, they take 324 MB, and the coefficients as much again. A quarter of each side is 6.75 megapixels, 20 MB; turned once."""
+    (tmp_path / "a.jpg").write_bytes(photograph(12_000, 9000, subsampling=subsampling))
+    said = subprocess.run([sys.executable, "-c", MEMORY_OF, tmp_path / "a.jpg"], capture_output=True, text=True, check=True)
+    width, height, grown_kb = map(int, said.stdout.split())
+    assert (width, height) == (12_000, 9000)
+    assert grown_kb * 1024 < 100e6

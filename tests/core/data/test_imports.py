@@ -224,3 +224,18 @@ def test_picture_that_vanishes_between_listing_and_reading_is_listed(workspace, 
 def test_set_that_was_never_built_is_not_found(workspace, pets):
     import_images(workspace, pets)
     assert find_store(workspace, "pets", Preprocessing()) is None
+
+
+def test_another_size_counts_neither_unreadable_images_nor_the_classes_they_leave_empty(workspace, tmp_path):
+    """Found by hand: "learns 6 classes from 488 images", and then it were 3 and 480."""
+    content = {f"train/{name}/{n}.png": png(10 * n + i) for i, name in enumerate("abc") for n in range(1, 9)}
+    broken = {"train/a/broken.png": b"", "train/d/broken.png": b"\x89PNG", "train/e/broken.png": b"no"}
+    unpacked_to(tmp_path / "pets", content | broken)
+    name, store = sets.import_set(workspace, tmp_path / "pets")
+    before = dataset_info(workspace, config_on(name, **{"preprocessing.size_px": 12, "data.validation_fraction": 0.25}))
+    assert (before.num_classes, before.splits, before.is_ready) == (3, {"train": 18, "validation": 6}, False)
+    assert before.shape == (3, 12, 12)
+    assert dataset_info(workspace, config_on(name, **{"preprocessing.colour": "grey"})).shape == (1, *store.meta.shape[1:])
+    built(workspace, name, size_px=12)
+    after = dataset_info(workspace, config_on(name, **{"preprocessing.size_px": 12, "data.validation_fraction": 0.25}))
+    assert (after.num_classes, after.splits, after.shape, after.is_ready) == (3, before.splits, before.shape, True)

@@ -172,7 +172,7 @@ def test_copies_planted_across_splits_of_a_real_set_are_found_and_removed(worksp
         (root / name.replace("train/", "test/")).parent.mkdir(parents=True, exist_ok=True)
         (root / name.replace("train/", "test/")).write_bytes((real / name).read_bytes())
     for number, name in enumerate(changed):
-        image = read_image(originals.container, name)
+        image = read_image(originals.container, name).image
         scale = (0.5, 0.7, 1.3)[number % 3]
         image = image.resize((round(image.width * scale), round(image.height * scale)), Image.Resampling.BICUBIC)
         image.save(root / name.replace("train/", "test/").replace(".jpg", "-changed.jpg"), quality=(40, 60, 80)[number % 3])

@@ -1,5 +1,6 @@
 """A run learns from the set as it was edited when it began, says so, keeps which image was used for what, and goes on with the same."""
 
+import json
 import shutil
 import threading
 from pathlib import Path
@@ -14,6 +15,7 @@ from core.config import Preprocessing, TrainConfig
 from core.data.edits import Action, current_edits, edit, undo
 from core.data.imports import imported_sets
 from core.data.sets import dataset_info, divide, import_set, prepare_store
+from core.data.splits import is_same
 from core.errors import InputError
 from core.insight.run_results import is_still_its_set, samples, store_of
 from core.running import session
@@ -119,6 +121,36 @@ def test_results_find_the_pictures_of_an_edited_run(workspace):
     _, labels = evaluated_images(run)
     assert {sample.true for sample in found} <= set(labels.tolist())
     assert len(found) == 6
+
+
+@pytest.mark.parametrize("rule", ["drawn", "by key"])
+def test_run_goes_on_with_its_own_division_whatever_rule_it_was_divided_by(workspace, rule):
+    """Files of before there were two rules say nothing of it."""
+    data = {"dataset": "digits", "validation_fraction": 0.2, "evaluate_on": "validation", "split_rule": rule}
+    whole, half = finished(workspace, tiny(epochs=2, data=data)), create_run(workspace, tiny(epochs=2, data=data))
+    asked = iter(range(10**6))
+    run_session(workspace, half, should_pause=lambda: next(asked) > 3)
+    before = load_division(half)
+    if rule == "drawn":
+        file = half.path / "config.json"
+        content = json.loads(file.read_text())
+        assert content["data"].pop("split_rule") == "drawn"
+        file.write_text(json.dumps(content))
+        half = Run(half.path)
+    assert half.config.data.split_rule == rule
+    assert is_same(before, divide(workspace, prepare_store(workspace, "digits", Preprocessing()), half.config.data))
+    assert run_session(workspace, half).reason == "finished"
+    assert history_of(half).last_evaluation.loss == history_of(whole).last_evaluation.loss
+
+
+def test_network_trained_again_after_edits_is_evaluated_on_the_same_images(workspace):
+    data = {"dataset": "digits", "validation_fraction": 0.2, "evaluate_on": "validation", "split_rule": "by key"}
+    before = load_division(finished(workspace, tiny(data=data)))
+    edit(workspace, "digits", Action(kind="relabel", images=("#3",), label="7"))
+    edit(workspace, "digits", Action(kind="exclude", images=("#10", "#200")))
+    after = load_division(finished(workspace, tiny(data=data)))
+    same = np.intersect1d(before.splits["validation"], after.splits["validation"])
+    assert len(same) >= 0.97 * len(before.splits["validation"])
 
 
 # --- imbalance

@@ -8,6 +8,7 @@ from core.data.edits import current_edits
 from core.data.imports import imported_sets, remove_import
 from core.data.sets import own_store
 from core.data.store.originals import original_image, stored_image
+from core.data.stored_size import stored_size
 from core.errors import InputError
 from core.serving.data_work import store_request
 from core.wording import large
@@ -62,9 +63,10 @@ def one_set(name: str) -> None:
         f"{len(store.labels):,} images, {large(store.num_classes)} classes, stored at {width} × {height} pixels{fitted}, {colours}. "
         f"{escaped(store.meta.layout)}{edited}"
     )
-    asked = {"Pictures": "Images"}.get(
-        st.query_params.get("view", ""), st.query_params.get("view")
-    )  # its name in older addresses
+    if (stored := stored_size(store)) and (sentence := stored.sentence("Imported again with an image size of {px} px, they")):
+        st.caption(sentence)
+    asked = st.query_params.get("view", "")
+    asked = "Images" if asked == "Pictures" else asked  # in addresses of earlier versions
     if st.session_state.get("data-view-of") != name:  # another set is opened on its images
         st.session_state.pop("data-view", None)
         st.session_state["data-view-of"] = name
