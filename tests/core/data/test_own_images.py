@@ -258,7 +258,7 @@ def test_path_in_a_configuration_is_made_absolute(workspace, tmp_path, monkeypat
 
 def test_folder_is_planned_by_its_files_names_before_its_pictures_are_read(workspace, tmp_path):
     root = make(tmp_path / "pets", *[f"{name}/{i}.png" for name in ("cat", "dog") for i in range(4)])
-    config = changed(recipe_named("cifar10-quick").config, {"data.dataset": str(root), "data.test_fraction": 0.5})
+    config = changed(recipe_named("cifar10-blitz").config, {"data.dataset": str(root), "data.test_fraction": 0.5})
     for is_ready in (False, True):
         spec = dataset_info(workspace, config)
         assert (spec.splits, spec.shape, spec.num_classes) == ({"train": 4, "test": 4}, (3, 6, 8), 2)
