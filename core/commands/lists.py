@@ -1,8 +1,11 @@
 """datasets, models, recipes, runs."""
 
 import argparse
+from collections.abc import Sequence
+from typing import get_args
 
 from core.commands.output import Result, say
+from core.errors import InputError
 from core.wording import duration, percent
 from core.workspace import Workspace
 
@@ -75,10 +78,14 @@ def show_recipes(result: Result) -> None:
 
 
 def list_all_runs(workspace: Workspace, options: argparse.Namespace) -> Result:
-    from core.runs.index import DAMAGED, entries
+    from core.runs.index import DAMAGED, SORTS, entries, select
+    from core.runs.status import State
 
+    _check("--sort", [options.sort], list(SORTS))
+    _check("--state", options.state, get_args(State))
+    listed = entries(workspace)
     rows = []
-    for entry in entries(workspace):
+    for entry in select(listed, options.search, options.state, options.sort):
         if entry.dataset == DAMAGED["dataset"]:
             say(f"{entry.run.id} is left out: its configuration can't be read.")
             continue
@@ -98,11 +105,19 @@ def list_all_runs(workspace: Workspace, options: argparse.Namespace) -> Result:
                 "seconds": entry.seconds,
             }
         )
-    return {"runs": rows}
+    return {"runs": rows, "total": len(listed)}
+
+
+def _check(option: str, found: Sequence[str], expected: Sequence[str]) -> None:
+    for name in found:
+        if name not in expected:
+            raise InputError(f"{option}: found {name[:100]!r}, expected one of {', '.join(expected)}.", code="arguments")
 
 
 def show_runs(result: Result) -> None:
-    if not result["runs"]:
+    if result["total"] and not result["runs"]:
+        print("No run has all of that. Fewer words or states find more.")
+    elif not result["runs"]:
         print("There are no runs yet. A first one: python -m core train --recipe digits-quickstart")
     for row in result["runs"]:
         print(

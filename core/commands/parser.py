@@ -7,7 +7,7 @@ import textwrap
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from core.commands import exchange, images, jobs, lists, results, training
+from core.commands import evaluation, exchange, images, jobs, lists, results, tensorboard, training
 from core.config import CATALOGUES, CHANGEABLE, SECTIONS, TAGS, VARIANTS
 from core.errors import InputError
 from core.files import disk_error
@@ -109,7 +109,15 @@ def build_parser() -> argparse.ArgumentParser:
     add("datasets", lists.list_datasets, lists.show_datasets, "List the data sets: built-in ones and imported folders.")
     add("models", lists.list_models, lists.show_models, "List the networks.")
     add("recipes", lists.list_recipes, lists.show_recipes, "List the recipes: complete configurations to start from.")
-    add("runs", lists.list_all_runs, lists.show_runs, "List the runs, the newest first.")
+    sub = add("runs", lists.list_all_runs, lists.show_runs, "List the runs, the newest first.")
+    sub.add_argument(
+        "--search",
+        default="",
+        metavar="TEXT",
+        help="only those in which all of these words occur: name, tag, note, data, model, date or setting, such as lr=0.01",
+    )
+    sub.add_argument("--state", action="append", default=[], metavar="STATE", help="only those in this state; may be repeated")
+    sub.add_argument("--sort", default="newest", metavar="ORDER", help="newest (default), oldest, accuracy, time or name")
 
     sub = add(
         "import",
@@ -202,8 +210,8 @@ def build_parser() -> argparse.ArgumentParser:
 
     sub = add_for_run(
         "evaluate",
-        results.evaluate,
-        results.show_evaluation,
+        evaluation.evaluate,
+        evaluation.show_evaluation,
         "Evaluate a checkpoint on a split of its own set or of another one.",
     )
     sub.add_argument("--checkpoint", default="last", metavar="NAME", help="best, last (default) or one such as epoch-0003")
@@ -211,6 +219,14 @@ def build_parser() -> argparse.ArgumentParser:
     sub.add_argument(
         "--dataset", default="", metavar="NAME", help="another set, whose classes the network knows (default: the run's own)"
     )
+
+    sub = add(
+        "tensorboard",
+        tensorboard.tensorboard,
+        tensorboard.show_tensorboard,
+        "Say where the runs' TensorBoard files are, and open TensorBoard over them; with --json only the former.",
+    )
+    sub.add_argument("runs", metavar="RUN", nargs="*", help="only these (default: all, and those that come meanwhile)")
 
     sub = add_for_run("predict", results.predict, results.show_predictions, "Classify image files.")
     sub.add_argument("files", metavar="FILE", nargs="+")

@@ -1,42 +1,17 @@
-"""evaluate, predict."""
+"""predict, and the figures by class that a training and an evaluation share."""
 
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from core.commands.output import Result, progress
+from core.commands.output import Result
 from core.errors import InputError
 from core.wording import percent
 from core.workspace import Workspace
 
 if TYPE_CHECKING:
     from core.training.events import Evaluated
-
-
-def evaluate(workspace: Workspace, options: argparse.Namespace) -> Result:
-    from core.inference.evaluation import evaluate_checkpoint, to_evaluate
-    from core.runs.checkpoints import find_checkpoint
-    from core.runs.directory import find_run
-
-    run = find_run(workspace, options.run)
-    checkpoint = find_checkpoint(run, options.checkpoint)
-    split = options.split or run.config.data.evaluate_on
-    of = to_evaluate(workspace, run, checkpoint, split, progress(), options.dataset)
-    evaluation = evaluate_checkpoint(of, progress())
-    return {
-        "run": run.id,
-        "checkpoint": checkpoint.name,
-        "dataset": of.store.meta.title,
-        "left_out": of.left_out,
-        **figures_by_class(evaluation.result, of.spec.class_names),
-    }
-
-
-def show_evaluation(result: Result) -> None:
-    what = f"{result['run']} {result['checkpoint']} on {result['dataset']}"
-    print(f"{what}: {result['split']} accuracy {percent(result['accuracy'], 2)}, loss {result['loss']:.4f}")
-    show_classes(result)
 
 
 def predict(workspace: Workspace, options: argparse.Namespace) -> Result:

@@ -18,7 +18,16 @@ from typing import Any
 import numpy as np
 
 from core.errors import InputError
-from core.files import flush_folder, move_folder, remove_folder, remove_quietly, sealed, unsealed, write_bytes_atomically
+from core.files import (
+    flush_folder,
+    is_in_use,
+    move_folder,
+    remove_folder,
+    remove_quietly,
+    sealed,
+    unsealed,
+    write_bytes_atomically,
+)
 from core.runs.directory import Run
 
 ASIDE = ".tmp-"
@@ -173,7 +182,11 @@ def _put(aside: Path, path: Path) -> None:
 def _prune(run: Run, kind: ArtifactKind) -> None:
     if kind.most is not None:
         for artifact in list_kept(run, kind)[kind.most :]:
-            remove_kept(artifact)
+            try:
+                remove_kept(artifact)
+            except OSError as error:
+                if not is_in_use(error):  # else it is being sent, and goes with the next one that is made
+                    raise
 
 
 def _sweep(folder: Path) -> None:

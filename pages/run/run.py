@@ -11,6 +11,7 @@ from core.runs.history import History, history_of
 from core.runs.index import label_of
 from core.runs.notes import Notes, read_notes, tags_from, write_notes
 from core.runs.status import Status, status_of
+from core.runs.tensorboard_files import has_tensorboard_files, opening_command
 from core.runs.timeline import exactness, timeline
 from core.settings import get, sections
 from core.wording import duration, percent, size
@@ -43,6 +44,7 @@ def sheet(run: Run) -> None:
     settings_of_run(run, history)
     checkpoints(run, status, history)
     downloads(run)
+    tensorboard(run)
     family = family_of(workspace(), [run.id])
     if family.members:
         st.subheader("Lineage")
@@ -241,6 +243,16 @@ def downloads(run: Run) -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
         run_export(run)
         st.caption("Curves, records and checkpoints in one zip, which opens in another installation.", width="content")
+
+
+def tensorboard(run: Run) -> None:
+    st.subheader("TensorBoard")
+    if not has_tensorboard_files(run):
+        st.caption("This run has no files for it: TensorBoard is turned off in its settings, or it has not begun yet.")
+        return
+    st.markdown(f"Its files lie in `{run.tensorboard}`. To open them, in Trainscope's folder:")
+    st.code(opening_command(workspace(), run), language=None, wrap_lines=True)
+    st.caption("Without the run's id it opens all runs. TensorBoard has a page of its own, whose address it says.")
 
 
 if run := chosen_run():

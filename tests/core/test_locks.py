@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -13,6 +14,7 @@ from filelock import FileLock
 from core import locks
 from core.jobs.executor import PROJECT
 from core.locks import is_locked
+from core.runs.directory import Run
 
 OTHER_SYSTEM = PROJECT / "tests" / "fixtures" / "other_system"
 HOLDER = "import sys; from filelock import FileLock; lock = FileLock(sys.argv[1]); lock.acquire(); print('held', flush=True); sys.stdin.read()"
@@ -73,6 +75,23 @@ def test_those_who_ask_don_t_take_one_another_for_holders(tmp_path: Path) -> Non
     (tmp_path / "lock").touch()
     with ThreadPoolExecutor(8) as pool:
         assert not any(pool.map(is_locked, [tmp_path / "lock"] * 400))
+
+
+def test_run_is_taken_while_others_ask(tmp_path: Path) -> None:
+    """Without a pause between two questions. Whoever trains a run waits for its lock as long as here."""
+    run, is_over = Run(tmp_path), threading.Event()
+
+    def ask() -> None:
+        while not is_over.is_set():
+            run.is_held()
+
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(ask)
+        try:
+            for _ in range(20):
+                run.hold(timeout_s=2).release()
+        finally:
+            is_over.set()
 
 
 def test_lock_where_there_is_no_fcntl_is_held_until_its_process_is_killed(tmp_path: Path) -> None:

@@ -1,10 +1,12 @@
 """The pages about runs without a browser: the list searched and sorted, a run's sheet, going on, branching, notes, checkpoints."""
 
 import re
+import shlex
 
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from core.commands.parser import build_parser
 from core.jobs.queue import Queue
 from core.recipes import recipe_named
 from core.running.session import run_session
@@ -219,3 +221,15 @@ def test_what_trains_stands_above_what_waits(workspace: Workspace) -> None:  # n
         app = visit("home")
         opened = [button.key for button in app.button if button.key.startswith("active-open-")]
     assert opened == [f"active-open-{first.id}", f"active-open-{second.id}"]
+
+
+def test_sheet_says_where_tensorboard_s_files_are_and_how_to_open_them(finished: Run, workspace: Workspace) -> None:  # noqa: F811
+    assert any("no files for it" in caption.value for caption in visit("run", run=finished.id).caption)
+    finished.tensorboard.mkdir(exist_ok=True)
+    (finished.tensorboard / "events.out.tfevents.1.box.2.0").touch()
+    shown = visit("run", run=finished.id)
+    assert any(f"`{finished.tensorboard}`" in text.value for text in shown.markdown)
+    line = next(code.value for code in shown.code)
+    assert line.startswith("python -m core ")
+    options = build_parser().parse_args(shlex.split(line)[3:])
+    assert (options.runs, options.home) == ([finished.id], str(workspace.home))

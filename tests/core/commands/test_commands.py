@@ -25,10 +25,12 @@ from sklearn.datasets import load_digits
 from core.commands import parser
 from core.commands.training import training_result
 from core.data.catalogue import DATASETS
+from core.inference import evaluation
 from core.jobs.job import JobProgress, JobStarted, Request, create_job, server_lock
 from core.models.catalogue import MODELS
 from core.recipes import RECIPES
 from core.running.session import run_session
+from core.runs.calibration import PLAIN, Calibration, save_calibration
 from core.runs.checkpoints import find_checkpoint
 from core.runs.directory import Run, create_run, find_run
 from core.runs.event_log import EventReader, append_event
@@ -128,7 +130,7 @@ def test_lists_name_what_the_catalogues_hold(home):
     assert [row["name"] for row in home.run("datasets")["datasets"]] == list(DATASETS)
     assert [row["name"] for row in home.run("models")["models"]] == list(MODELS)
     assert [row["name"] for row in home.run("recipes")["recipes"]] == list(RECIPES)
-    assert home.run("runs") == {"runs": []}
+    assert home.run("runs") == {"runs": [], "total": 0}
 
 
 def test_recipe_from_the_list_can_be_trained_as_a_config_file(home):
@@ -159,7 +161,7 @@ def test_evaluation_of_the_last_checkpoint_repeats_the_training_s_final_figures(
     assert evaluated["checkpoint"] == "epoch-0002"
     assert evaluated["accuracy"] == final["accuracy"]
     assert evaluated["loss"] == pytest.approx(final["loss"], rel=1e-5)
-    assert evaluated["per_class"] == final["per_class"]
+    assert [{name: row[name] for name in final["per_class"][0]} for row in evaluated["per_class"]] == final["per_class"]
 
 
 def test_evaluation_on_another_split_judges_those_pictures(trained):
@@ -497,6 +499,18 @@ def _inside(row: dict, path: str, kinds: dict[str, str]) -> Iterator[tuple[str, 
         yield from walk(inner, f"{path}.{key}", kinds)
 
 
+def evaluations_with_little_to_say(home: Home, run_id: str, folder: Path) -> None:
+    """Of classes that don't occur and are not predicted, by a network that is sure of nothing, its outputs kept and not kept."""
+    home.run("import", image_folder(folder, {"3": 2, "5": 2}))
+    checkpoint = find_checkpoint(find_run(open_workspace(home.path), run_id), "last")
+    save_calibration(checkpoint, Calibration(50.0, 1.0, "nothing"))
+    home.run("evaluate", run_id, "--dataset", "few", "--split", "all")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(evaluation, "MAX_LOGIT_BYTES", 0)
+        home.run("evaluate", run_id)
+    save_calibration(checkpoint, PLAIN)
+
+
 @pytest.fixture(scope="module")
 def answers(tmp_path_factory) -> dict[str, list[dict]]:
     """Every command run for real, so that each of its fields comes up at least once."""
@@ -536,6 +550,10 @@ def answers(tmp_path_factory) -> dict[str, list[dict]]:
         result = home.run("train", *TINY, "--set", "epochs=1")
         home.run("evaluate", result["run"])
         home.run("evaluate", home.answers["train"][0]["run"], "--split", "test")
+        evaluations_with_little_to_say(home, result["run"], root / "few")
+        home.run("tensorboard", result["run"])
+        home.run("train", *TINY, "--set", "epochs=1", "--set", "tensorboard=true")
+        home.run("tensorboard")
         Image.new("L", (8, 8)).save(root / "black.png")
         home.run("predict", result["run"], root / "black.png", root / "none.png")
         for name in ("datasets", "models", "recipes", "runs"):
