@@ -10,10 +10,12 @@ import time
 from calendar import month_abbr
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from core.runs.directory import Run, list_runs
 from core.runs.event_log import decode_line, from_row
+from core.runs.history import story_of
 from core.runs.notes import read_notes
 from core.runs.status import Status, status_of, status_told
 from core.runs.summary import Summary
@@ -41,6 +43,8 @@ class ListedRun:
     recipe: str
     dataset: str
     model: str
+    optimizer: str
+    lr: float | None
     epoch: int
     epochs: int | None
     accuracy: float | None
@@ -92,6 +96,8 @@ def _entry(run: Run, before: _Kept | None) -> _Kept:
         recipe=config["recipe"],
         dataset=config["dataset"],
         model=config["model"],
+        optimizer=config["optimizer"],
+        lr=config["lr"],
         epoch=status.epoch,
         epochs=config["epochs"] if status.epochs is None else status.epochs,
         accuracy=status.accuracy,
@@ -115,7 +121,16 @@ def _changed(path: str) -> tuple[int, int] | None:
     return found.st_mtime_ns, found.st_size
 
 
-DAMAGED = {"recipe": "", "dataset": "damaged", "model": "damaged", "epochs": None, "parent": "", "settings": ""}
+DAMAGED = {
+    "recipe": "",
+    "dataset": "damaged",
+    "model": "damaged",
+    "optimizer": "",
+    "lr": None,
+    "epochs": None,
+    "parent": "",
+    "settings": "",
+}
 
 
 def _config(run: Run) -> dict[str, Any]:
@@ -128,6 +143,8 @@ def _config(run: Run) -> dict[str, Any]:
             "recipe": str(config["recipe"]),
             "dataset": str(config["data"]["dataset"]),
             "model": str(config["model"]["name"]),
+            "optimizer": str(config["optimizer"]["name"]),
+            "lr": float(config["optimizer"]["lr"]),
             "epochs": int(config["epochs"]),
             "parent": str(origin["name"]) if origin.get("kind") == "run" else "",
             "settings": " ".join(_flat(config)).casefold(),
@@ -170,17 +187,41 @@ SORTS: dict[str, tuple[str, Callable[[ListedRun], Any], bool]] = {
     "accuracy": ("Most accurate first", lambda e: -1.0 if e.accuracy is None else e.accuracy, True),
     "time": ("Longest training first", lambda e: e.seconds, True),
     "name": ("By name", lambda e: e.title.casefold(), False),
+    "model": ("By model", lambda e: e.model, False),
+    "data": ("By data set", lambda e: e.dataset, False),
+    "optimizer": ("By optimizer", lambda e: e.optimizer, False),
+    "lr": ("Highest learning rate first", lambda e: -1.0 if e.lr is None else e.lr, True),
+    "epochs": ("Most epochs first", lambda e: e.epochs or 0, True),
 }
 
 
-def select(listed: Sequence[ListedRun], text: str = "", states: Sequence[str] = (), sort: str = "newest") -> list[ListedRun]:
-    """Those in one of the states (all if none is given) in which every word of the text occurs: in title, tags, note, id or settings."""
+def select(
+    listed: Sequence[ListedRun],
+    text: str = "",
+    states: Sequence[str] = (),
+    sort: str = "newest",
+    is_reversed: bool = False,
+) -> list[ListedRun]:
+    """Those in one of the states (all if none is given) in which every word of the text occurs: in title, tags, note, id or settings.
+
+    is_reversed: in the opposite order.
+    """
     words = text.casefold().split()
     found = [entry for entry in listed if not states or entry.state in states]
     if words:
         found = [entry for entry in found if all(word in _text(entry) for word in words)]
     _, key, is_descending = SORTS[sort]
-    return sorted(found, key=key, reverse=is_descending)
+    return sorted(found, key=key, reverse=is_descending != is_reversed)
+
+
+def accuracies_of(entry: ListedRun) -> tuple[float, ...]:
+    """After each evaluation, as far as it has got; read again when there are more."""
+    return _accuracies(entry.run, _changed(f"{entry.run.path}/events.jsonl"))
+
+
+@lru_cache(maxsize=2_000)
+def _accuracies(run: Run, signature: tuple[int, int] | None) -> tuple[float, ...]:
+    return tuple(row.accuracy for row in story_of(run).evaluations)
 
 
 def _text(entry: ListedRun) -> str:

@@ -2,7 +2,7 @@
 
 from calendar import month_abbr
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import streamlit as st
 
@@ -52,17 +52,14 @@ def badge(status: Status) -> str:
     return f":{COLOURS[status.state]}-badge[{status.state}]"
 
 
-def run_row(
-    run: Run, *, key: str, actions: Callable[[Status], None] = lambda status: None, mark: Callable[[], None] = lambda: None
-) -> None:
-    """Shows the row. Its first button opens the run; `actions` may add others, `mark` something before the row's words."""
+def run_row(run: Run, *, key: str) -> None:
+    """Shows the row, with a button that opens the run."""
     status = status_of(run)
     try:
         _ = run.config
     except (InputError, OSError) as error:
         with st.container(border=True, key=f"{key}-{run.id}"), st.container(horizontal=True, vertical_alignment="center"):
             st.markdown(f"**{escaped(title_of(run))}** &nbsp; damaged: {escaped(str(error)[:200])}", width="stretch")
-            actions(status)
         return
     facts = [
         subject_of(run),
@@ -75,11 +72,9 @@ def run_row(
         facts.append(status.message)
     tags = " ".join(f":gray-badge[{escaped(tag)}]" for tag in read_notes(run).tags)
     with st.container(border=True, key=f"{key}-{run.id}"), st.container(horizontal=True, vertical_alignment="center"):
-        mark()
         st.markdown(
             f"**{escaped(title_of(run))}** &nbsp; {badge(status)} {tags}  \n:small[:gray[{escaped(' · '.join(facts))}]]",
             width="stretch",
         )
         if st.button("Open", key=f"{key}-open-{run.id}"):
             go_to("train/train.py" if status.is_active else "results/results.py", run)
-        actions(status)

@@ -36,7 +36,7 @@ def test_two_runs_marked_on_the_runs_page_are_compared_picture_by_picture(
 ) -> None:
     page.goto("/runs")
     for run in two:
-        page.locator(f".st-key-mark-{run.id} label").click()
+        page.locator(f"[data-run='{run.id}'] input").click()
     page.get_by_role("button", name="Compare 2 runs").click()
     expect(page).to_have_url(re.compile(f"compare\\?runs={two[0].id}(,|%2C){two[1].id}"))
     expect(page.get_by_text("B is better than A, beyond chance.")).to_be_visible()
@@ -72,7 +72,7 @@ def test_two_runs_marked_on_the_runs_page_are_compared_picture_by_picture(
 def test_runs_are_marked_and_compared_by_keyboard(page: Page, two: list[Run]) -> None:
     page.goto("/runs")
     for run in two:
-        box = page.locator(f".st-key-mark-{run.id} input")
+        box = page.locator(f"[data-run='{run.id}'] input")
         box.focus()
         page.keyboard.press("Space")
         expect(box).to_be_checked()

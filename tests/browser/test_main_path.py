@@ -181,6 +181,7 @@ def test_other_widgets_answer_within_half_a_second_while_training(page: Page, tr
 def test_a_run_is_deleted_only_after_a_second_question(page: Page, training: Run) -> None:
     stop(page, training)
     page.goto("/runs")
+    page.locator(f"[data-run='{training.id}'] input").click()
     page.locator(f".st-key-delete-{training.id} button").click()
     expect(page.get_by_text("will be gone for good")).to_be_visible()
     page.keyboard.press("Escape")
@@ -189,7 +190,7 @@ def test_a_run_is_deleted_only_after_a_second_question(page: Page, training: Run
     page.locator(f".st-key-delete-{training.id} button").click()
     page.get_by_role("button", name="Delete it").click()
     until(lambda: not training.path.exists())
-    expect(page.locator(f".st-key-run-{training.id}")).to_have_count(0)
+    expect(page.locator(f"[data-run='{training.id}']")).to_have_count(0)
 
 
 def test_charts_follow_the_theme_while_the_page_is_open(page: Page, server: Server) -> None:

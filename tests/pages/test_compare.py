@@ -175,13 +175,13 @@ def test_run_that_still_trains_is_compared_so_far(two: list[Run], workspace: Wor
 def test_runs_are_marked_on_the_runs_page_and_sent_here(two: list[Run]) -> None:
     app = visit("runs")
     assert app.button(key="compare-marked").disabled
-    for run in two:
-        app.checkbox(key=f"mark-{run.id}").check().run()
+    app.session_state["to-compare"] = [run.id for run in two]
+    app.run()
     assert app.button(key="compare-marked").label == "Compare 2 runs"
     app.button(key="unmark-all").click().run()
     assert app.button(key="compare-marked").disabled
-    for run in two:
-        app.checkbox(key=f"mark-{run.id}").check().run()
+    app.session_state["to-compare"] = [run.id for run in two]
+    app.run()
     app.button(key="compare-marked").click().run()
     assert not app.exception
     assert ",".join(run.id for run in two) in app.query_params["runs"]

@@ -21,7 +21,7 @@ from core.training.events import Preparing, Queued
 from core.workspace import Workspace
 from pages.train.live import FAST_S, _pace
 from tests.core.serving.test_launcher import tiny
-from tests.pages.test_pages import texts, visit, workspace  # noqa: F401 a fixture
+from tests.pages.test_pages import run_rows, texts, visit, workspace  # noqa: F401 a fixture
 
 
 @pytest.fixture
@@ -45,7 +45,7 @@ def paused(workspace: Workspace) -> Run:  # noqa: F811
 
 
 def rows(app: AppTest) -> list[str]:
-    return [b.key.removeprefix("details-") for b in app.button if b.key and b.key.startswith("details-")]
+    return [row["id"] for row in run_rows(app)]
 
 
 def test_runs_are_found_by_words_and_states_and_sorted(finished: Run, workspace: Workspace) -> None:  # noqa: F811
@@ -210,7 +210,7 @@ def test_new_run_begins_with_the_settings_of_the_one_shown(finished: Run, worksp
 def test_runs_are_searched_by_any_setting(finished: Run, text: str, found: bool) -> None:
     app = visit("runs")
     app.text_input(key="runs-search").set_value(text).run()
-    assert (f"run-open-{finished.id}" in [button.key for button in app.button]) == found
+    assert (finished.id in rows(app)) == found
 
 
 def test_what_trains_stands_above_what_waits(workspace: Workspace) -> None:  # noqa: F811
@@ -233,3 +233,30 @@ def test_sheet_says_where_tensorboard_s_files_are_and_how_to_open_them(finished:
     assert line.startswith("python -m core ")
     options = build_parser().parse_args(shlex.split(line)[3:])
     assert (options.runs, options.home) == ([finished.id], str(workspace.home))
+
+
+def test_a_header_sorts_and_sorts_the_other_way_round(finished: Run, workspace: Workspace) -> None:  # noqa: F811
+    lower = create_run(workspace, tiny(epochs=1, optimizer={"name": "adam", "lr": 0.001}))
+    app = visit("runs")
+    assert rows(app) == [lower.id, finished.id]
+    for expected in ([finished.id, lower.id], [lower.id, finished.id]):
+        app.session_state["runs-sorted"] = "lr"  # as a click on the header does it
+        app.run()
+        assert rows(app) == expected
+    cells = {row["id"]: row["cells"] for row in run_rows(app)}
+    assert (cells[lower.id][3:5], cells[finished.id][3:5]) == (["0.001", "adam"], ["0.01", "sgd"])
+
+
+def test_one_marked_run_can_be_repeated_resumed_or_deleted(finished: Run, workspace: Workspace) -> None:  # noqa: F811
+    stopped = paused(workspace)
+    app = visit("runs")
+    app.session_state["to-compare"] = [stopped.id]
+    app.run()
+    keys = {button.key for button in app.button}
+    assert {f"resume-{stopped.id}", f"again-{stopped.id}", f"delete-for-good-{stopped.id}"} <= keys
+    app.session_state["to-compare"] = [finished.id]
+    app.run()
+    assert f"resume-{finished.id}" not in {button.key for button in app.button}
+    app.button(key=f"again-{finished.id}").click().run()
+    app.switch_page("train/train.py").run()
+    assert "Has the settings of" in texts(app)

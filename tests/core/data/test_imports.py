@@ -51,7 +51,7 @@ def built(workspace: Workspace, name: str, **preprocessing):
 
 
 def config_on(name: str, **changes):
-    return changed(recipe_named("cifar10-quick").config, {"data.dataset": name, **changes})
+    return changed(recipe_named("cifar10-blitz").config, {"data.dataset": name, **changes})
 
 
 @pytest.mark.parametrize("kind", ["folder", "zip", "upload"])
