@@ -24,7 +24,7 @@ def listing() -> None:
     for activity in active:
         row(activity)
     if ended:
-        st.subheader("Ended lately")
+        st.header("Ended lately")
         for activity in ended:
             row(activity)
 

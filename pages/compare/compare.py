@@ -22,7 +22,7 @@ def comparison(contenders: list[Contender]) -> None:
     if len(contenders) > 1:
         setting_differences(contenders)
         pair(contenders, updates_s)
-    st.subheader("Lineage")
+    st.header("Lineage")
     family = family_of(workspace(), [contender.run.id for contender in contenders])
     if family.members:
         family_tree(family, {contender.run.id: contender.letter for contender in contenders})

@@ -36,7 +36,7 @@ def overview(contenders: Sequence[Contender], shown_states: Sequence[str]) -> No
         width="stretch",
         key="compare-figures",
         column_config={
-            "": st.column_config.TextColumn(width=36, pinned=True),
+            "Mark": st.column_config.TextColumn(width=52, pinned=True),
             "Run": st.column_config.TextColumn(width=170),
             "Accuracy": st.column_config.TextColumn(alignment="right", help="Of the evaluated split, after the last epoch."),
             "Between": st.column_config.TextColumn(
@@ -91,7 +91,7 @@ def overview(contenders: Sequence[Contender], shown_states: Sequence[str]) -> No
 def _row(contender: Contender, found: RunSummary) -> dict[str, str | float | None]:
     share = found.accuracy
     return {
-        "": contender.letter,
+        "Mark": contender.letter,
         "Run": contender.name,
         "Accuracy": percent(share.value if share else None, 2),
         "Between": f"{100 * share.low:.1f} to {100 * share.high:.1f} %" if share else "–",
@@ -112,7 +112,7 @@ def _row(contender: Contender, found: RunSummary) -> dict[str, str | float | Non
 
 def setting_differences(contenders: Sequence[Contender]) -> None:
     """A row for each setting that is not the same in all of them."""
-    st.subheader("Settings that differ")
+    st.header("Settings that differ")
     try:
         setups = [setup_of(workspace(), c.run, history_of(c.run)) for c in contenders]
     except InputError as error:

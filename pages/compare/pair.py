@@ -25,7 +25,7 @@ CHANCE_HELP = (
 @st.fragment
 def pair(contenders: Sequence[Contender], updates_s: float | None) -> None:
     """The images stay as they are while runs go on; figures follow them."""
-    st.subheader("Two of them, image by image")
+    st.header("Two of them, image by image")
     by_letter = {contender.letter: contender for contender in contenders}
     letters, key = list(by_letter), "-".join(c.run.id[-4:] for c in contenders)
     left, right = st.columns(2)

@@ -21,11 +21,11 @@ ONE_SET = "data/one_set.py"
 def catalogue() -> None:
     imported = imported_sets(workspace())
     if imported:
-        st.subheader("Yours")
+        st.header("Yours")
         for entry in imported.values():
             origin = "An uploaded zip." if entry.is_upload else f"From {entry.path}."
             set_row(entry.name, entry.name, origin, own_store(workspace(), entry.name), "built in")
-    st.subheader("Built in")
+    st.header("Built in")
     for record in DATASETS.values():
         is_near = not record.download_mb or (workspace().datasets / record.folder).is_dir()
         state = "built in" if is_near else f"{record.download_mb} MB to download"

@@ -45,7 +45,7 @@ def set_report(name: str, browser: Browser, report: Report) -> None:
         with st.container(border=True, horizontal=True, vertical_alignment="center", key=f"finding-{finding.code}"):
             st.markdown(escaped(finding.message), width="stretch")
             remedy(name, browser, report, finding.remedy)
-    st.subheader("Images by class and split")
+    st.header("Images by class and split")
     st.plotly_chart(figures.class_histogram(report.counts), key="report-classes", config={"displayModeBar": False})
     rows = [
         {"Class": cls, **{split.capitalize(): report.counts[split][cls] for split in SPLITS if split in report.counts}}
@@ -94,7 +94,7 @@ def duplicates(name: str, browser: Browser, report: Report) -> None:
     total = sum(report.num_pairs.values())
     if not total:
         return
-    st.subheader("Duplicates")
+    st.header("Duplicates")
     kinds = [kind for kind in BETWEEN if report.num_pairs[kind]]
     kind = (
         st.segmented_control(

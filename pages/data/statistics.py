@@ -14,7 +14,7 @@ MOST_MEANS = 60  # classes
 def set_figures(browser: Browser) -> None:
     store = browser.store
     channels = ("grey",) if store.meta.shape[0] == 1 else ("red", "green", "blue")
-    st.subheader("Channels")
+    st.header("Channels")
     rows = [
         {"Channel": channel, "Mean": mean, "Standard deviation": std}
         for channel, mean, std in zip(channels, store.meta.mean, store.meta.std, strict=True)
@@ -28,19 +28,19 @@ def set_figures(browser: Browser) -> None:
     )
     sizes, aspects = st.columns(2)
     with sizes:
-        st.subheader("Sizes as they came")
+        st.header("Sizes as they came")
         st.plotly_chart(figures.size_scatter(store.sizes), key="sizes", config={"displayModeBar": False})
     with aspects:
-        st.subheader("Shapes")
+        st.header("Shapes")
         st.plotly_chart(figures.aspect_histogram(store.sizes), key="aspects", config={"displayModeBar": False})
-    st.subheader("Mean image of each class")
+    st.header("Mean image of each class")
     st.caption(f"Of up to {MEAN_OF:,} training images of the class. What stays sharp is the same in most of them.")
     with st.container(horizontal=True, gap="medium", key="class-means"):
         for label, name in list(enumerate(store.meta.class_names))[:MOST_MEANS]:
             mean = _mean(store.path.name, browser.edits.revision, label, browser)
             if mean is not None:
                 with st.container(width=140, gap="small"):
-                    st.image(enlarged(array_to_image(mean)), width=132, output_format="PNG")
+                    st.image(enlarged(array_to_image(mean)), width=132, output_format="PNG", alt="The mean image of the class")
                     st.caption(escaped(name))
     if store.num_classes > MOST_MEANS:
         st.caption(f"The first {MOST_MEANS} of {store.num_classes:,} classes.")

@@ -177,7 +177,7 @@ def _keep(dataset: str, start: Composition, composition: Composition | None) -> 
 
 
 def _transforms(stages: list[Stage]) -> None:
-    st.markdown("#### Step by step")
+    st.markdown("## Step by step")
     if any(stage.transform.is_random for stage in stages):
         with st.container(horizontal=True, vertical_alignment="center"):
             st.caption(
@@ -197,9 +197,9 @@ def _stage(stage: Stage) -> None:
     with st.container(border=True, key=f"lab-step-{stage.transform.name}"):
         images, words = st.columns([5, 6], vertical_alignment="center")
         with images, st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="left"):
-            st.image(_for_screen(stage.before.shown), width="content", output_format="PNG")
+            st.image(_for_screen(stage.before.shown), width="content", output_format="PNG", alt="The image before this step")
             st.markdown("→", width="content")
-            st.image(_for_screen(stage.after.shown), width="content", output_format="PNG")
+            st.image(_for_screen(stage.after.shown), width="content", output_format="PNG", alt="The image after this step")
         with words:
             drawn = f" :gray-badge[at random] {stage.drawn}" if stage.transform.is_random else ""
             st.markdown(f"**{stage.transform.title}**{drawn}", help=stage.transform.explanation)
@@ -238,7 +238,7 @@ def _numbers(look: Look, values: Any) -> str:
 
 def _ten_draws(examined: Specimen, transforms: list[Transform]) -> None:
     titles = {transform.name: transform.short_title for transform in transforms}
-    st.markdown("#### Ten draws")
+    st.markdown("## Ten draws")
     name = st.pills(
         "Of which change",
         list(titles),
@@ -258,13 +258,14 @@ def _ten_draws(examined: Specimen, transforms: list[Transform]) -> None:
 
 def _batch(store: ImageStore, plain: Preprocessing, examined: Specimen) -> None:
     composition = examined.composition
-    st.markdown("#### As the network gets it")
+    st.markdown("## As the network gets it")
     st.caption("Training images from all over the set, with all of the above.")
     wanted = composition.preprocessing
     images = _sample_once(store.path.name, _form(wanted), store, plain, wanted)
     batch = as_trained(images, composition.augmentation, examined.mean, examined.std, st.session_state["lab"]["seed"])
     with st.container(key="lab-batch"):
-        st.image([_for_screen(array, SMALL_PX) for array in batch], width="content", output_format="PNG")
+        shown = [_for_screen(array, SMALL_PX) for array in batch]
+        st.image(shown, width="content", output_format="PNG", alt=[f"Image {n} of the batch" for n in range(1, len(shown) + 1)])
     if composition.augmentation.is_active:
         first, end = store.meta.splits["train"]
         changes = composition.augmentation

@@ -37,12 +37,12 @@ def activity() -> None:
     active = [run for run in latest if status_of(run).is_active]
     active.sort(key=lambda run: status_of(run).state == "queued")  # what trains stands above what waits
     if active:
-        st.subheader("Running now")
+        st.header("Running now")
         for run in active:
             run_row(run, key="active")
     ended = [run for run in latest if run not in active][:RECENT]
     if ended:
-        st.subheader("Recent runs")
+        st.header("Recent runs")
         for column, run in zip(st.columns(RECENT), ended, strict=False):
             with column:
                 run_card(run)

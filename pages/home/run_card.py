@@ -12,6 +12,7 @@ from core.wording import duration, percent
 from pages.results.strip import strip
 from pages.shared.run_row import badge, subject_of, title_of
 from pages.shared.session import go_to
+from pages.shared.sparkline import sparkline
 from pages.shared.text import escaped
 
 MISTAKES = 3
@@ -26,9 +27,10 @@ def run_card(run: Run) -> None:
         except (InputError, OSError) as error:
             st.caption(f"damaged: {escaped(str(error)[:200])}")
             return
-        shown = [row.accuracy for row in history.evaluations]
         label = f"{run.config.data.evaluate_on.capitalize()} accuracy, {duration(status.seconds)}"
-        st.metric(label, percent(status.accuracy), chart_data=shown if len(shown) > 1 else None, chart_type="line")
+        st.metric(label, percent(status.accuracy))
+        if len(history.evaluations) > 1:
+            sparkline([row.accuracy for row in history.evaluations], run.config.data.evaluate_on)
         _mistakes(run)
         if st.button("Open", key=f"recent-open-{run.id}"):
             go_to("results/results.py", run)

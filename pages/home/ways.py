@@ -35,7 +35,7 @@ NAMES = [way.recipe for way in WAYS if way.recipe]
 
 
 def ways_to_begin() -> None:
-    st.subheader("Ways to begin")
+    st.header("Ways to begin")
     is_timing = not are_known(NAMES)
     st.fragment(_cards, run_every=EVERY_S if is_timing else None)(is_timing)
 

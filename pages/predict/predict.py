@@ -165,7 +165,7 @@ def answer(checkpoint: Checkpoint, image: Image.Image, key: str) -> None:
     top = prediction.top(TOP_K)
     said = f"{escaped(top[0][0])} &nbsp; {percent(top[0][1])}"
     with st.container(key=f"answer-{key}"):
-        st.markdown(f"## {said}" if prediction.is_sure else f"### Not sure\nThe likeliest is {said}.")
+        st.markdown(f"## {said}" if prediction.is_sure else f"## Not sure\nThe likeliest is {said}.")
     if prediction.calibration != PLAIN:
         st.caption(escaped(in_use(prediction.calibration)))
     with st.container(horizontal=True, gap="medium"):

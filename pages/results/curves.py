@@ -31,11 +31,11 @@ def sample_images(run: Run, epoch: int, names: list[str]) -> None:
     found = samples(workspace(), run, epoch)
     if not found:
         return
-    st.subheader("Images it was evaluated on")
+    st.header("Images it was evaluated on")
     with st.container(horizontal=True, gap="medium"):
         for sample in found:
             with st.container(width=150, gap="small"):
-                st.image(enlarged(sample.image), width=132, output_format="PNG")
+                st.image(enlarged(sample.image), width=132, output_format="PNG", alt=f"An image of class {names[sample.true]}")
                 mark = "✓" if sample.predicted == sample.true else "✗"
                 st.caption(
                     f"{mark} {escaped(names[sample.predicted])} ({percent(sample.confidence, 0)})  \ntrue class: {escaped(names[sample.true])}"

@@ -76,7 +76,7 @@ def first_layer(run: Run, evaluated: EvaluatedImages) -> None:
     if filters is None:
         st.caption("Its filters were not kept after this epoch; under Explain those of every checkpoint are seen.")
         return
-    st.image(filters_montage(filters), output_format="PNG")
+    st.image(filters_montage(filters), output_format="PNG", alt="Filters of the first layer")
     st.caption(f"{len(filters)} filters of {filters.shape[3]} × {filters.shape[2]} pixels; grey is 0, all share one scale.")
 
 

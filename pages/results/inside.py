@@ -115,7 +115,7 @@ def evidence(
     run: Run, checkpoint: Checkpoint, model: object, spec: NetworkSpec, layers: Sequence[Layer], said: Prediction
 ) -> None:
     """Grad-CAM and occlusion for one class."""
-    st.subheader("Saliency: where it looks")
+    st.header("Saliency: where it looks")
     predicted = int(said.probabilities.argmax())
     with st.container(horizontal=True, vertical_alignment="bottom"):
         chosen = st.selectbox(
@@ -234,7 +234,7 @@ def show(image: Image.Image, alt: str, caption: str) -> None:
 
 def what_a_layer_does(model: object, spec: NetworkSpec, layers: Sequence[Layer], said: Prediction) -> None:
     """Activations and filters of any layer."""
-    st.subheader("Layer by layer")
+    st.header("Layer by layer")
     place = st.selectbox(
         "Layer",
         range(len(layers)),

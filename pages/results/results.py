@@ -166,7 +166,8 @@ def figures_line(run: Run, history: History, status: Status, epoch: int) -> None
             percent(shown.accuracy, 2),
             width="content",
         )
-        st.caption(f"{badge(status)} &nbsp; {' · '.join(fact for fact in facts if fact)}", width="stretch")
+        st.markdown(badge(status), width="content")
+        st.caption(" · ".join(fact for fact in facts if fact), width="stretch")
         again_button(run)
     words = edits_of_run(run)
     if status.state != "finished":

@@ -79,7 +79,7 @@ def robustness(run: Run, evaluated: EvaluatedImages, names: list[str]) -> None:
                 )
                 with st.container(horizontal=True, gap="small"):
                     for image in worse_and_worse(store, index, name):
-                        st.image(enlarged(image, 44), width=44, output_format="PNG")
+                        st.image(enlarged(image, 44), width=44, output_format="PNG", alt="An image so changed")
 
 
 def say(measured: Robustness) -> None:

@@ -47,9 +47,9 @@ def sheet(run: Run) -> None:
     tensorboard(run)
     family = family_of(workspace(), [run.id])
     if family.members:
-        st.subheader("Lineage")
+        st.header("Lineage")
         family_tree(family, {run.id: "→"}, here=run.id)
-    st.subheader("History")
+    st.header("History")
     st.dataframe(
         timeline(history),
         hide_index=True,
@@ -143,7 +143,7 @@ def follow(run: Run, shown: tuple[str, int]) -> None:
 
 
 def while_it_trains(run: Run) -> None:
-    st.subheader("While it trains")
+    st.header("While it trains")
     with st.container(horizontal=True):
         if st.button("Stop", key="stop"):
             do(lambda: launcher().stop(run))
@@ -155,7 +155,7 @@ def while_it_trains(run: Run) -> None:
 def going_on(run: Run, status: Status) -> None:
     """Resume, or train longer: with more epochs, another learning rate, another patience, from another checkpoint."""
     label = "Train longer" if status.state == "finished" else "Resume"
-    st.subheader(label)
+    st.header(label)
     names = ["last", *reversed([checkpoint.name for checkpoint in list_checkpoints(run)])]
     with st.form(f"going-on-{run.id}"):
         changes = go_on_fields(run)
@@ -171,7 +171,7 @@ def going_on(run: Run, status: Status) -> None:
 
 def notes_form(run: Run) -> None:
     notes = read_notes(run)
-    st.subheader("Name and notes")
+    st.header("Name and notes")
     with st.form(f"notes-{run.id}"):
         name = st.text_input("Name", notes.name, key=f"notes-name-{run.id}", placeholder="As the recipe")
         tags = st.text_input("Tags", ", ".join(notes.tags), key=f"notes-tags-{run.id}", placeholder="baseline, for the paper")
@@ -182,7 +182,7 @@ def notes_form(run: Run) -> None:
 
 def checkpoints(run: Run, status: Status, history: History) -> None:
     there = {checkpoint.name: disk_use(checkpoint.path) for checkpoint in list_checkpoints(run)}
-    st.subheader("Checkpoints")
+    st.header("Checkpoints")
     if not there:
         st.info("None yet. The first is saved after the first epoch, or after half a minute.")
         return
@@ -246,7 +246,7 @@ def downloads(run: Run) -> None:
 
 
 def tensorboard(run: Run) -> None:
-    st.subheader("TensorBoard")
+    st.header("TensorBoard")
     if not has_tensorboard_files(run):
         st.caption("This run has no files for it: TensorBoard is turned off in its settings, or it has not begun yet.")
         return

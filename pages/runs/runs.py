@@ -45,7 +45,7 @@ def waiting_line() -> None:
     line = launcher().line()
     if not line:
         return
-    st.subheader("Queue")
+    st.header("Queue")
     for place, run in enumerate(line, start=1):
         with st.container(horizontal=True, vertical_alignment="center", key=f"line-{run.id}"):
             st.markdown(f"**{place}** &nbsp; {escaped(title_of(run))}", width="stretch")

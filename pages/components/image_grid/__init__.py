@@ -55,6 +55,7 @@ def image_grid(
             "label": label,
             "side": side_px,
             "ratio": ratio,
+            "canOpen": on_open is not None,
             "canMark": can_mark,
             "isStrip": is_strip,
             "chosen": chosen,

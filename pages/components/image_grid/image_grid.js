@@ -6,6 +6,7 @@ const CSS = `
 .tile { position: relative; min-width: 0; }
 .tile button { all: unset; box-sizing: border-box; display: block; width: 100%; cursor: pointer; border-radius: 0.4rem;
   scroll-margin: 8.5rem 0 1rem; }
+.tile button:disabled { cursor: default; }
 .tile button:focus-visible { outline: 2px solid var(--st-primary-color); outline-offset: 2px; }
 .tile .images { display: flex; gap: 0.25rem; }
 .tile img { display: block; flex: 1; width: 100%; min-width: 0; aspect-ratio: var(--ratio); object-fit: contain; image-rendering: pixelated;
@@ -105,6 +106,8 @@ function update(grid, node, tile) {
       }),
     );
   }
+  button.disabled = !grid.data.canOpen;
+  if (!tile.lines.length) button.setAttribute("aria-label", `${grid.data.label}, number ${grid.data.tiles.indexOf(tile) + 1}`);
   for (const image of images.children) image.alt = urls.length > 1 ? "" : tile.lines.join(", ");
   const lines = [...node.querySelectorAll(".line")];
   while (lines.length > tile.lines.length) lines.pop().remove();
