@@ -9,6 +9,8 @@ import threading
 from collections.abc import Sequence
 from pathlib import Path
 
+import psutil
+
 from core.processes import end_all
 
 try:
@@ -37,8 +39,6 @@ class Watch:
         self._thread = threading.Thread(target=self._watch, name="watching a reader", daemon=True)
 
     def _watch(self) -> None:
-        import psutil
-
         try:
             of = psutil.Process(self.process.pid)
             while not self._is_over.wait(LOOK_S):
