@@ -13,6 +13,7 @@ from core.data.stored_size import stored_size
 from core.errors import InputError
 from core.serving.data_work import store_request
 from core.wording import counted, large
+from pages.data.classes import set_classes
 from pages.data.images import set_images
 from pages.data.import_form import FITTED, import_form
 from pages.data.report import report_of, set_report
@@ -25,7 +26,7 @@ from pages.shared.text import escaped
 from pages.shared.work import begin, work_on
 from pages.train.settings_form import begin_with_set
 
-VIEWS = ("Report", "Images", "Statistics", "Splits", "Transforms")
+VIEWS = ("Report", "Images", "Classes", "Statistics", "Splits", "Transforms")
 
 
 def catalogue() -> None:
@@ -99,7 +100,7 @@ def one_set(name: str) -> None:
     fitted = f" ({FITTED[entry.fit]})" if entry and (store.sizes != store.meta.shape[2:0:-1]).any() else ""
     edited = f" Edited: {browser.edits.summary}; new runs use it so." if browser.edits.summary else ""
     st.caption(
-        f"{len(store.labels):,} images, {large(store.num_classes)} classes, stored at {width} × {height} pixels{fitted}, {colours}. "
+        f"{len(store.labels):,} images, {large(len(browser.class_names))} classes, stored at {width} × {height} pixels{fitted}, {colours}. "
         f"{escaped(store.meta.layout)}{edited}"
     )
     if (stored := stored_size(store)) and (sentence := stored.sentence("Imported again with an image size of {px} px, they")):
@@ -113,6 +114,8 @@ def one_set(name: str) -> None:
             set_report(name, browser, report_of(browser))
         case "Images":
             set_images(name, browser)
+        case "Classes":
+            set_classes(name, browser)
         case "Statistics":
             set_figures(browser)
         case "Splits":
