@@ -116,6 +116,17 @@ class Browser:
         classes = tuple(known for name in sources for known in self.delivered_as(name))
         return Action(kind=kind, images=(), label=label, sources=sources, classes=classes)
 
+    def keep_only(self, names: Sequence[str]) -> Action | None:
+        """The action that drops all other classes; None where there are no others. Raises InputError for a class that is not here."""
+        if unknown := [name for name in names if name not in self.class_names]:
+            more = " and more" if len(self.class_names) > 10 else ""
+            raise InputError(
+                f"'{readable(self.store.meta.title)}' has no class '{readable(unknown[0])}'.",
+                code="dataset",
+                hint=f"It has {', '.join(self.class_names[:10])}{more}.",
+            )
+        return self.change_classes("drop", [name for name in self.class_names if name not in names])
+
     def delivered_as(self, name: str) -> list[str]:
         """What a class was called as delivered: several names where classes were merged."""
         return [known for known in self.store.meta.class_names if self.edits.renamed.get(known, known) == name]

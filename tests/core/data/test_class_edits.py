@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from core.commands.parser import main
 from core.config import DataConfig
 from core.data.browse import Browser, Filter
 from core.data.edits import Action, actions_on, applied, current_edits, edit, edits_at, edits_of, keep_revision, undo
@@ -187,3 +188,20 @@ def test_many_changes_of_classes_are_summed_up():
         edits.summary
         == "class c00 dropped, class c01 dropped, class c02 dropped, class c03 dropped, class c04 dropped, 7 more classes changed"
     )
+
+
+def test_classes_are_chosen_at_import_on_the_command_line(workspace, tmp_path, flowers, capsys):
+    def imported(*chosen: str) -> tuple[int, dict]:
+        options = [option for name in chosen for option in ("--class", name)]
+        status = main(["--home", str(workspace.home), "import", str(tmp_path / "flowers"), *options, "--json"])
+        return status, json.loads(capsys.readouterr().out)
+
+    status, said = imported("rose", "lily")
+    assert status == 2
+    assert said["error"]["message"] == "'flowers' has no class 'lily'."
+    assert "daisy, rose, sea, tulip" in said["error"]["hint"]
+    status, said = imported("rose", "tulip")
+    assert (status, said["class_names"], said["edits"]) == (0, ["rose", "tulip"], "class daisy dropped, class sea dropped")
+    assert imported("rose", "tulip")[1]["class_names"] == ["rose", "tulip"]
+    assert imported("rose")[0] == 2
+    assert imported()[1]["class_names"] == ["rose", "tulip"], "imported again without a word, it stays as it was"
