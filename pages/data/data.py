@@ -98,7 +98,7 @@ def one_set(name: str) -> None:
     height, width = store.meta.shape[1:]
     colours = "grey" if store.meta.shape[0] == 1 else "colour"
     fitted = f" ({FITTED[entry.fit]})" if entry and (store.sizes != store.meta.shape[2:0:-1]).any() else ""
-    edited = f" Edited: {browser.edits.summary}; new runs use it so." if browser.edits.summary else ""
+    edited = f" Edited: {escaped(browser.edits.summary)}; new runs use it so." if browser.edits.summary else ""
     st.caption(
         f"{len(store.labels):,} images, {large(len(browser.class_names))} classes, stored at {width} × {height} pixels{fitted}, {colours}. "
         f"{escaped(store.meta.layout)}{edited}"

@@ -147,7 +147,7 @@ def edits_of_run(run: Run) -> str:
         summary = edits_at(workspace(), data.dataset, data.edits).summary
     except InputError:  # made in another workspace
         summary = f"revision {data.edits}"
-    return f" The set was used as edited: {summary}." if summary else ""
+    return f" The set was used as edited: {escaped(summary)}." if summary else ""
 
 
 st.title("Results")

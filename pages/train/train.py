@@ -113,7 +113,7 @@ def what_will_happen(plan: Plan, is_busy: bool) -> str:
         f"After each epoch it is evaluated on {plan.num_evaluated:,} images of the **{config.data.evaluate_on}** split.",
     ]
     if spec.edits:
-        words.append(f"The set is used **as you edited it**: {spec.edits}.")
+        words.append(f"The set is used **as you edited it**: {escaped(spec.edits)}.")
     if not spec.is_ready:
         words.append("The images are downloaded or read at this size first.")
     if is_busy:

@@ -116,3 +116,15 @@ def test_edits_from_elsewhere_that_leave_one_class_are_told_in_every_view(worksp
         app = view(name)
         assert not app.exception
         assert bool(app.error) == (name == "Splits")
+
+
+def test_names_of_edited_classes_are_shown_and_do_nothing(workspace: Workspace) -> None:
+    hostile = "![x](http://evil.example/p.png) **b**"
+    edit(workspace, "scenes", Action(kind="rename", images=(), sources=("sea",), classes=("sea",), label=hostile))
+    app = view("Classes")
+    shown = [element.value for element in [*app.caption, *app.markdown]]
+    assert any("evil" in text for text in shown)
+    app.button(key="train-on-set").click().run()
+    app.switch_page("train/train.py").run()
+    shown += [element.value for element in [*app.caption, *app.markdown]]
+    assert not any("](http" in text or "**b**" in text for text in shown)
