@@ -17,6 +17,12 @@ def import_images(workspace: Workspace, options: argparse.Namespace) -> Result:
     chosen = {"size_px": options.size} if options.size is not None else {}
     chosen = config_from({"preprocessing": {**chosen, "fit": options.fit}}).preprocessing
     name, store = import_set(workspace, options.path, options.name, chosen.size_px, chosen.fit, progress(), names=options.names)
+    if options.classes:
+        from core.data.browse import Browser
+        from core.data.edits import current_edits, edit
+
+        if others := Browser(store, current_edits(workspace, name)).keep_only(options.classes):
+            edit(workspace, name, others)
     return _report(workspace, name, store)
 
 

@@ -2,7 +2,7 @@
 
 import argparse
 from collections.abc import Sequence
-from typing import get_args
+from typing import Any, get_args
 
 from core.commands.output import Result, say
 from core.errors import InputError
@@ -32,16 +32,31 @@ def list_datasets(workspace: Workspace, options: argparse.Namespace) -> Result:
         for r in DATASETS.values()
     ]
     rows += [{"name": name, "kind": "folder", "path": entry.path} for name, entry in imported_sets(workspace).items()]
-    return {"datasets": rows}
+    return {"datasets": [{**row, "edits": _edits_of(workspace, row["name"])} for row in rows]}
+
+
+def _edits_of(workspace: Workspace, dataset: str) -> dict[str, Any]:
+    from core.data.edits import current_edits
+
+    edits = current_edits(workspace, dataset)
+    return {
+        "summary": edits.summary,
+        "relabelled": len(edits.relabelled),
+        "left_out": len(edits.excluded),
+        "flagged": len(edits.flagged),
+        "renamed": [{"from": before, "to": now} for before, now in sorted(edits.renamed.items())],
+        "dropped": sorted(edits.dropped),
+    }
 
 
 def show_datasets(result: Result) -> None:
     for row in result["datasets"]:
+        edited = f"; edited: {row['edits']['summary']}" if row["edits"]["summary"] else ""
         if row["kind"] == "folder":
-            print(f"{row['name']:16} a folder: {row['path']}")
+            print(f"{row['name']:16} a folder: {row['path']}{edited}")
         else:
             there = "here" if row["is_ready"] or not row["download_mb"] else f"{row['download_mb']} MB to download"
-            print(f"{row['name']:16} {row['summary']} ({there})")
+            print(f"{row['name']:16} {row['summary']} ({there}{edited})")
 
 
 def list_models(workspace: Workspace, options: argparse.Namespace) -> Result:

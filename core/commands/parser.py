@@ -137,6 +137,15 @@ def build_parser() -> argparse.ArgumentParser:
         help=f"how names in a zip are written: {', '.join(ENCODINGS)}, or automatic (default: found out)",
     )
 
+    sub.add_argument(
+        "--class",
+        dest="classes",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="take this class, and of the others none that is not named so too; may be repeated. The others can be kept again",
+    )
+
     sub = add("report", images.report, images.show_report, "What is to be known about a data set before training on it.")
     sub.add_argument("dataset", metavar="DATASET", help="its name, or the path of a folder")
 

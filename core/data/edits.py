@@ -1,4 +1,5 @@
-"""What a person has changed about a set without touching its files: labels corrected, images left out or flagged.
+"""What a person has changed about a set without touching its files: labels corrected, images left out or flagged, classes renamed,
+merged or dropped.
 
 Kept as a list of actions, the last of which can be undone. What they come to is a revision, kept under its own checksum,
 so that a run that used it can always be repeated.
@@ -7,7 +8,7 @@ so that a run that used it can always be repeated.
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -19,9 +20,12 @@ from core.errors import InputError
 from core.files import remove_quietly, write_bytes_atomically
 from core.workspace import Workspace
 
-Kind = Literal["relabel", "exclude", "include", "flag", "unflag"]
+Kind = Literal["relabel", "exclude", "include", "flag", "unflag", "rename", "drop", "keep"]
+MAX_CLASS_NAME = 200
+MOST_NAMED = 5  # classes in a summary
 AS_DELIVERED = "none"  # as a revision: no edits, whatever there are
 WORDS = {"relabel": "relabelled", "exclude": "left out", "include": "taken back in", "flag": "flagged", "unflag": "unflagged"}
+CLASS_WORDS = {"rename": "renamed to", "drop": "dropped", "keep": "kept again"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,30 +33,42 @@ class Action:
     """images: by their keys in the store. label: the new class.
 
     as_delivered: those of the images that came with this label, so that they are no longer relabelled.
+    sources: the classes that are renamed, dropped or kept, as they are called now; classes: those as delivered that are called so.
     """
 
     kind: Kind
     images: tuple[str, ...]
     label: str = ""
     as_delivered: tuple[str, ...] = ()
+    sources: tuple[str, ...] = ()
+    classes: tuple[str, ...] = ()
 
     @property
     def summary(self) -> str:
-        """In words: "12 relabelled to cat"."""
+        """In words: "12 relabelled to cat", "class sea dropped"."""
+        if self.kind in CLASS_WORDS:
+            which = f"class {self.sources[0]}" if len(self.sources) == 1 else f"{len(self.sources):,} classes"
+            return f"{which} {CLASS_WORDS[self.kind]}" + (f" {self.label}" if self.label else "")
         return f"{len(self.images):,} {WORDS[self.kind]}" + (f" to {self.label}" if self.label else "")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Edits:
-    """What all actions come to. relabelled: image to class name; the same image may be relabelled and left out."""
+    """What all actions come to. relabelled: image to class name; the same image may be relabelled and left out.
 
-    relabelled: dict[str, str]
-    excluded: frozenset[str]
+    renamed: what classes as delivered are called now, where that is something else; several may be called alike.
+    dropped: classes, as they are called now, that are none of the set; their images are left out with them.
+    """
+
+    relabelled: dict[str, str] = field(default_factory=dict)
+    excluded: frozenset[str] = frozenset()
     flagged: frozenset[str] = frozenset()
+    renamed: dict[str, str] = field(default_factory=dict)
+    dropped: frozenset[str] = frozenset()
 
     @property
     def is_empty(self) -> bool:
-        return not self.relabelled and not self.excluded
+        return not (self.relabelled or self.excluded or self.renamed or self.dropped)
 
     @cached_property
     def revision(self) -> str:
@@ -62,22 +78,35 @@ class Edits:
         return hashlib.sha256(json.dumps(self._content(), sort_keys=True).encode()).hexdigest()[:16]
 
     def _content(self) -> dict[str, Any]:
-        return {"relabelled": self.relabelled, "excluded": sorted(self.excluded)}
+        content: dict[str, Any] = {"relabelled": self.relabelled, "excluded": sorted(self.excluded)}
+        if self.renamed:  # what has no edits of classes keeps the revision it always had
+            content["renamed"] = self.renamed
+        if self.dropped:
+            content["dropped"] = sorted(self.dropped)
+        return content
 
     @property
     def summary(self) -> str:
-        """In words: "3 relabelled, 12 left out"."""
+        """In words: "3 relabelled, 12 left out, class sea dropped, rose → tulip"."""
         parts = [(len(self.relabelled), "relabelled"), (len(self.excluded), "left out")]
-        return ", ".join(f"{count:,} {word}" for count, word in parts if count)
+        words = [f"{count:,} {word}" for count, word in parts if count]
+        for_classes = [f"class {name} dropped" for name in sorted(self.dropped)]
+        for_classes += [f"{before} → {now}" for before, now in sorted(self.renamed.items())]
+        words += for_classes[:MOST_NAMED]
+        if more := len(for_classes[MOST_NAMED:]):
+            words.append(f"{more:,} more classes changed")
+        return ", ".join(words)
 
 
-NO_EDITS = Edits({}, frozenset())
+NO_EDITS = Edits()
 
 
 def edits_of(actions: Sequence[Action]) -> Edits:
     relabelled: dict[str, str] = {}
     excluded: set[str] = set()
     flagged: set[str] = set()
+    renamed: dict[str, str] = {}
+    dropped: set[str] = set()
     for action in actions:
         match action.kind:
             case "relabel":
@@ -92,7 +121,21 @@ def edits_of(actions: Sequence[Action]) -> Edits:
                 flagged.update(action.images)
             case "unflag":
                 flagged.difference_update(action.images)
-    return Edits(relabelled, frozenset(excluded), frozenset(flagged))
+            case "rename":
+                renamed.update(dict.fromkeys(action.classes, action.label))
+                relabelled = {image: action.label if name in action.sources else name for image, name in relabelled.items()}
+            case "drop":
+                dropped.update(action.sources)
+            case "keep":
+                dropped.difference_update(action.sources)
+    renamed = {before: now for before, now in renamed.items() if now != before}
+    return Edits(
+        relabelled=relabelled,
+        excluded=frozenset(excluded),
+        flagged=frozenset(flagged),
+        renamed=renamed,
+        dropped=frozenset(dropped),
+    )
 
 
 def actions_on(workspace: Workspace, dataset: str) -> list[Action]:
@@ -100,7 +143,14 @@ def actions_on(workspace: Workspace, dataset: str) -> list[Action]:
     try:
         content = json.loads((_folder(workspace, dataset) / "actions.json").read_bytes())
         return [
-            Action(kind=a["kind"], images=tuple(a["pictures"]), label=a["label"], as_delivered=tuple(a.get("as_delivered", ())))
+            Action(
+                kind=a["kind"],
+                images=tuple(a["pictures"]),
+                label=a["label"],
+                as_delivered=tuple(a.get("as_delivered", ())),
+                sources=tuple(a.get("sources", ())),
+                classes=tuple(a.get("classes", ())),
+            )
             for a in content["actions"]
         ]
     except FileNotFoundError:
@@ -178,7 +228,12 @@ def edits_at(workspace: Workspace, dataset: str, revision: str) -> Edits:
         return NO_EDITS
     try:
         content = json.loads((_folder(workspace, dataset) / f"{revision}.json").read_bytes())
-        edits = Edits(dict(content["relabelled"]), frozenset(content["excluded"]))
+        edits = Edits(
+            relabelled=dict(content["relabelled"]),
+            excluded=frozenset(content["excluded"]),
+            renamed=dict(content.get("renamed", {})),
+            dropped=frozenset(content.get("dropped", ())),
+        )
     except (OSError, ValueError, KeyError, TypeError):
         edits = current_edits(workspace, dataset)
     if edits.revision != revision:
@@ -190,17 +245,48 @@ def edits_at(workspace: Workspace, dataset: str, revision: str) -> Edits:
     return edits
 
 
-def applied(
-    edits: Edits, positions: Mapping[str, int], labels: np.ndarray, class_names: Sequence[str]
-) -> tuple[np.ndarray, np.ndarray]:
-    """(labels (N,) int64 as corrected, kept (N,) bool). positions: of the images by key; edits of those that are gone are passed over."""
-    labels, kept = labels.copy(), np.ones(len(labels), bool)
-    number = {name: index for index, name in enumerate(class_names)}
-    kept[[positions[key] for key in edits.excluded if key in positions]] = False
+def check_class_name(name: str) -> None:
+    """Raises InputError if a class can't be called so."""
+    if not name or len(name) > MAX_CLASS_NAME or not name.isprintable():
+        raise InputError(
+            f"{name[:MAX_CLASS_NAME]!r} can't be the name of a class.",
+            code="dataset",
+            hint=f"Use 1 to {MAX_CLASS_NAME} printable characters.",
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Edited:
+    """A set as its edits have it. labels: (N,) int64, the class of each image by its place in class_names, or beyond them in dropped.
+    kept: (N,) bool, what is in use; images of dropped classes are not."""
+
+    labels: np.ndarray
+    kept: np.ndarray
+    class_names: list[str]
+    dropped: list[str]
+
+    @property
+    def all_names(self) -> list[str]:
+        """By which every label can be read."""
+        return self.class_names + self.dropped
+
+
+def applied(edits: Edits, positions: Mapping[str, int], labels: np.ndarray, class_names: Sequence[str]) -> Edited:
+    """The set as it is with these edits. positions: of the images by key; edits of those that are gone are passed over.
+
+    labels, class_names: as delivered. Classes keep their order; one that others are merged into stands where the first of them was.
+    """
+    now = [edits.renamed.get(name, name) for name in class_names]
+    names = list(dict.fromkeys(now))
+    used, dropped = [n for n in names if n not in edits.dropped], [n for n in names if n in edits.dropped]
+    number = {name: index for index, name in enumerate(used + dropped)}
+    labels = np.array([number[name] for name in now], np.int64)[labels]
     for key, name in edits.relabelled.items():
         if key in positions and name in number:
             labels[positions[key]] = number[name]
-    return labels, kept
+    kept = labels < len(used)
+    kept[[positions[key] for key in edits.excluded if key in positions]] = False
+    return Edited(labels=labels, kept=kept, class_names=used, dropped=dropped)
 
 
 def _folder(workspace: Workspace, dataset: str) -> Path:
@@ -212,7 +298,11 @@ def _locked(workspace: Workspace, dataset: str) -> FileLock:
 
 
 def _save(workspace: Workspace, dataset: str, actions: list[Action]) -> None:
-    rows = [{"kind": a.kind, "pictures": list(a.images), "label": a.label, "as_delivered": list(a.as_delivered)} for a in actions]
+    rows = []
+    for a in actions:
+        about_classes = {"sources": list(a.sources), "classes": list(a.classes)} if a.sources else {}
+        about_images = {"pictures": list(a.images), "as_delivered": list(a.as_delivered)}
+        rows.append({"kind": a.kind, "label": a.label, **about_images, **about_classes})
     _write(_folder(workspace, dataset) / "actions.json", {"dataset": dataset, "actions": rows})
 
 

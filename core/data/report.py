@@ -31,7 +31,7 @@ class Pair:
 
 @dataclass(frozen=True)
 class Finding:
-    """code: "unreadable", "duplicates-between-splits", …; remedy: "separate", "flag", "balance" or an empty string."""
+    """code: "unreadable", "duplicates-between-splits", …; remedy: "separate", "flag", "balance", "drop" or an empty string."""
 
     code: str
     message: str
@@ -62,6 +62,11 @@ class Report:
     imbalance: float
     empty_classes: list[str] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
+
+    @property
+    def untaught(self) -> list[str]:
+        """Classes of which there is nothing to learn from."""
+        return [name for name, count in self.counts["train"].items() if not count]
 
     def headline(self, with_leaks: bool = True) -> str:
         """In one line. with_leaks: whether the delivered splits are used, between which copies stand."""
@@ -103,9 +108,9 @@ class Report:
 
 def report_on(store: ImageStore, edits: Edits) -> Report:
     """The report on a set as it is with these edits."""
-    labels, kept = store.edited(edits)
+    edited = store.edited(edits)
+    labels, kept, names = edited.labels, edited.kept, edited.class_names
     splits = split_codes(store)
-    names = store.meta.class_names
     counts = {}
     for code, split in enumerate(SPLITS):
         if split in store.meta.splits:
@@ -207,7 +212,7 @@ def _findings(report: Report) -> list[Finding]:
     train = report.counts["train"]
     for split, classes in report.counts.items():
         if empty := [name for name, count in classes.items() if not count]:
-            add("empty-classes", f"{classes_have(empty)} no images in {split}.")
+            add("empty-classes", f"{classes_have(empty)} no images in {split}.", "drop" if split == "train" else "")
     if tiny := [name for name, count in train.items() if 0 < count < TINY]:
         add("tiny-classes", f"{classes_have(tiny)} fewer than {TINY} training images.")
     if report.imbalance >= IMBALANCED:

@@ -180,12 +180,21 @@ def _alone(workspace: Workspace, progress: Progress) -> Iterator[None]:
 def divide(workspace: Workspace, store: ImageStore, config: DataConfig) -> Division:
     """The set's labels and splits as this configuration has them: edited, duplicates kept together where splits are drawn.
 
-    Raises InputError if the edits it names are not here.
+    Raises InputError if the edits it names are not here, or leave fewer than two classes.
     """
     edits = edits_at(workspace, config.dataset, config.edits)
-    labels, kept = store.edited(edits)
-    splits = split_indices(labels, store.meta.splits, config, kept, store.duplicates.groups, store.keys)
-    return Division(labels, splits, tuple(store.meta.class_names))
+    edited = store.edited(edits)
+    if len(edited.class_names) < 2:
+        raise InputError(
+            f"The edits of '{store.meta.title}' leave fewer than two classes.",
+            code="dataset",
+            hint="Keep another one again: Data page, Classes.",
+        )
+    splits = split_indices(edited.labels, store.meta.splits, config, edited.kept, store.duplicates.groups, store.keys)
+    labels = np.where(
+        edited.labels < len(edited.class_names), edited.labels, 0
+    )  # dropped classes have no number; no split has them
+    return Division(labels, splits, tuple(edited.class_names))
 
 
 def lacking_in(store: ImageStore, division: Division, config: DataConfig) -> list[str]:
@@ -259,7 +268,7 @@ def describe_dataset(workspace: Workspace, config: DataConfig, store: ImageStore
     return DatasetInfo(
         title=title_of(workspace, config.dataset),
         shape=store.meta.shape,
-        num_classes=store.num_classes,
+        num_classes=len(division.class_names),
         splits=counts,
         is_ready=True,
         edits=summary,
@@ -271,18 +280,18 @@ def _unread_info(title: str, listing: Listing, config: TrainConfig, edits: Edits
     images, class_names = listing.layout.images, listing.layout.class_names
     number = {name: index for index, name in enumerate(class_names)}
     labels = np.array([number[image.class_name] for image in images])
-    labels, kept = applied(edits, {image.name: n for n, image in enumerate(images)}, labels, class_names)
+    edited = applied(edits, {image.name: n for n, image in enumerate(images)}, labels, class_names)
     counts = Counter(image.split for image in images)
     delivered, first = {}, 0
     for split in SPLITS:  # the order of the listing
         delivered[split] = (first, first + counts[split])
         first += counts[split]
-    splits = split_indices(labels, delivered, config.data, kept, keys=[image.name for image in images])
+    splits = split_indices(edited.labels, delivered, config.data, edited.kept, keys=[image.name for image in images])
     shape = shape_of(listing, config.preprocessing)
     return DatasetInfo(
         title=title,
         shape=shape,
-        num_classes=len(number),
+        num_classes=len(edited.class_names),
         splits={name: len(indices) for name, indices in splits.items()},
         is_ready=False,
         edits=edits.summary,

@@ -1,5 +1,6 @@
 """Any checkpoint of a run evaluated on any split of the set it was trained on, or of another one whose classes it knows."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import count
 
@@ -64,8 +65,8 @@ def to_evaluate(
             f"The network takes images of {_size(spec.shape)}, those of '{store.meta.title}' are {_size(store.meta.shape)}.",
             code="dataset",
         )
-    labels, chosen = _images_of(workspace, run, store, split, dataset, is_own)
-    labels, known = _as_numbered(labels, store, spec)
+    labels, names, chosen = _images_of(workspace, run, store, split, dataset, is_own)
+    labels, known = _as_numbered(labels, names, store, spec)
     return ToEvaluate(
         model=model.to(memory_format=torch.channels_last),
         spec=spec,
@@ -110,26 +111,27 @@ def fitted_to(spec: NetworkSpec) -> Preprocessing:
 
 def _images_of(
     workspace: Workspace, run: Run, store: ImageStore, split: str, dataset: str, is_own: bool
-) -> tuple[np.ndarray, np.ndarray]:
-    """(labels (N,) as the set has them now, indices of the split's images)."""
+) -> tuple[np.ndarray, Sequence[str], np.ndarray]:
+    """(labels (N,) as the set has them now, what they are called, indices of the split's images)."""
     if is_own:
         division = divide(workspace, store, run.config.data)
         if split != ALL:
-            return division.labels, division.indices(split, run.config.data.dataset)
-        return division.labels, np.sort(np.concatenate(list(division.splits.values())))
-    labels, kept = store.edited(current_edits(workspace, dataset))
+            return division.labels, division.class_names, division.indices(split, run.config.data.dataset)
+        return division.labels, division.class_names, np.sort(np.concatenate(list(division.splits.values())))
+    edited = store.edited(current_edits(workspace, dataset))
+    labels, kept = edited.labels, edited.kept
     if split not in (ALL, *store.meta.splits):
         raise InputError(
             f"'{store.meta.title}' has no {split} split.", code="split", hint=f"Use {', '.join([ALL, *store.meta.splits])}."
         )
     first, end = (0, len(labels)) if split == ALL else store.meta.splits[split]
-    return labels, first + np.flatnonzero(kept[first:end])
+    return labels, edited.all_names, first + np.flatnonzero(kept[first:end])
 
 
-def _as_numbered(labels: np.ndarray, store: ImageStore, spec: NetworkSpec) -> tuple[np.ndarray, np.ndarray]:
+def _as_numbered(labels: np.ndarray, names: Sequence[str], store: ImageStore, spec: NetworkSpec) -> tuple[np.ndarray, np.ndarray]:
     """(labels as the network numbers its classes, (N,) bool whether it knows them). Raises InputError if it knows none."""
     number = {name: index for index, name in enumerate(spec.class_names)}
-    places = np.array([number.get(name, -1) for name in store.meta.class_names])
+    places = np.array([number.get(name, -1) for name in names])
     if (places < 0).all():
         raise InputError(
             f"The network knows none of the classes of '{store.meta.title}'.",

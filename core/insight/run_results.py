@@ -10,6 +10,7 @@ import numpy as np
 from PIL import Image
 
 from core.data.catalogue import DATASETS
+from core.data.edits import AS_DELIVERED
 from core.data.imports import imported_sets
 from core.data.sets import find_store, own_store
 from core.data.sources.containers import readable
@@ -170,7 +171,7 @@ def evaluated_image(workspace: Workspace, run: Run, position: int) -> EvaluatedI
     store, (indices, labels) = store_of(workspace, run), evaluated_images(run)
     if store is None or not 0 <= position < len(indices):
         raise InputError("The images that this run was evaluated on are not here.", code="dataset")
-    return image_at(store, int(indices[position]), store.meta.class_names[labels[position]])
+    return image_at(store, int(indices[position]), class_names_of(run)[labels[position]])
 
 
 def image_at(store: ImageStore, index: int, true: str) -> EvaluatedImage:
@@ -198,7 +199,8 @@ def store_of(workspace: Workspace, run: Run) -> ImageStore | None:
 
 def _holds_the_images_of(store: ImageStore, run: Run, started: Started) -> bool:
     indices, labels = evaluated_images(run)
-    if store.meta.class_names != started.class_names or (indices >= len(store.labels)).any():
+    is_as_delivered = run.config.data.edits in ("", AS_DELIVERED)  # edits may rename and drop classes
+    if (is_as_delivered and store.meta.class_names != started.class_names) or (indices >= len(store.labels)).any():
         return False
     if checksum := started.pictures:
         return store.meta.checksums["images.npy"] == checksum

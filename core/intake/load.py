@@ -11,7 +11,7 @@ from typing import Literal
 
 from core.config import Origin, TrainConfig
 from core.data.catalogue import DATASETS
-from core.data.sets import DatasetInfo, dataset_info, find_store, prepare_store
+from core.data.sets import DatasetInfo, dataset_info, divide, find_store, prepare_store
 from core.data.store.image_store import Progress, no_progress
 from core.errors import InputError
 from core.files import unsealed
@@ -182,7 +182,8 @@ def _with_images(
         config = changed(config, {"preprocessing.drawing": drawing})
         shape, class_names = data.shape, record.class_names
     else:
-        config, shape, class_names = measured(config, store), store.meta.shape, tuple(store.meta.class_names)
+        class_names = divide(workspace, store, config.data).class_names
+        config, shape = measured(config, store), store.meta.shape
     return config, NetworkSpec(model=config.model, shape=shape, class_names=class_names, preprocessing=config.preprocessing)
 
 
@@ -253,11 +254,12 @@ def _check_classes(workspace: Workspace, config: TrainConfig, network: NetworkSp
     """Raises InputError if the data set is here and has other classes than the network."""
     try:
         store = find_store(workspace, config.data.dataset, config.preprocessing)
+        class_names = divide(workspace, store, config.data).class_names if store else ()
     except InputError:
-        return  # a folder of another machine: the network can still classify images
-    if store and tuple(store.meta.class_names) != network.class_names:
+        return  # a folder or edits of another machine: the network can still classify images
+    if store and class_names != network.class_names:
         raise InputError(
-            f"The checkpoint knows {len(network.class_names):,} classes, the data set '{store.meta.title}' has {store.num_classes:,}, "
+            f"The checkpoint knows {len(network.class_names):,} classes, the data set '{store.meta.title}' has {len(class_names):,}, "
             "or others.",
             code="misfit",
             hint="Choose the data it was trained on.",

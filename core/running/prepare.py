@@ -44,7 +44,7 @@ def prepare(workspace: Workspace, config: TrainConfig, progress: Progress = no_p
         network=NetworkSpec(
             model=config.model,
             shape=store.meta.shape,
-            class_names=tuple(store.meta.class_names),
+            class_names=division.class_names,
             preprocessing=config.preprocessing,
         ),
         plan=plan,

@@ -199,7 +199,7 @@ class Session:
         plan, meta, compute = prepared.plan, prepared.store.meta, prepared.plan.compute
         return Started(
             dataset=plan.dataset.title,
-            class_names=meta.class_names,
+            class_names=list(prepared.division.class_names),
             num_train=len(self.data.train),
             num_evaluated=len(self.data.evaluated),
             evaluated_split=prepared.config.data.evaluate_on,
@@ -236,7 +236,7 @@ class Session:
         self.saver.wait()
         self._replay()
         self.desk.listen_now(self._take)
-        for event in train(self.data, self.prepared.store.num_classes, state, compute):
+        for event in train(self.data, len(self.prepared.division.class_names), state, compute):
             match event:
                 case StepLogged():
                     self.desk.tell(event)

@@ -13,7 +13,7 @@ from core.data.store.image_store import ImageStore
 from core.errors import InputError
 from core.files import disk_error
 from pages._routes import image_url
-from pages.components.image_grid import Tile, clear_marks, image_grid, marks
+from pages.components.image_grid import Tile, clear_marks, image_grid, marks, set_marks
 from pages.components.large_image import begin_at, large_image, one_of
 from pages.shared.actions import do
 from pages.shared.session import workspace
@@ -34,11 +34,13 @@ def set_images(name: str, browser: Browser) -> None:
     store = browser.store
     wanted = filters(browser)
     found = browser.select(wanted)
+    grid = f"pictures-{store.path.name}"  # one for the set, whatever is shown: its tiles stay, and so do the marks
     with st.container(horizontal=True, vertical_alignment="center", key="pager"):
         page = pager(len(found), f"{name}-{wanted}")
+        if len(found):
+            st.button(f"Mark all {len(found):,} found", key="mark-all", on_click=set_marks, args=(grid, found.tolist()))
         last_action(name)
     shown = found[page * PAGE : (page + 1) * PAGE].tolist()
-    grid = f"pictures-{store.path.name}"  # one for the set, whatever is shown: its tiles stay, and so do the marks
     actions(name, browser, grid, shown)
     if not shown:
         st.info("No image fits. Choose another split or class, or clear the name.")
@@ -66,7 +68,7 @@ def filters(browser: Browser) -> Filter:
     )
     class_name = third.selectbox(
         "Class",
-        ["", *browser.store.meta.class_names],
+        ["", *browser.all_names],
         format_func=lambda c: c or "all classes",
         key="filter-class",
         persist_state="session",
@@ -103,7 +105,7 @@ def pager(total: int, key: str) -> int:
 
 def tile(browser: Browser, index: int) -> Tile:
     store = browser.store
-    label = store.meta.class_names[browser.labels[index]]
+    label = browser.all_names[browser.labels[index]]
     lines = (label, readable(store.key(index)).rpartition("/")[2], *edited(browser, index))
     return Tile(id=index, urls=(image_url(store.path.name, index),), lines=lines, dimmed=not browser.kept[index])
 
@@ -112,7 +114,7 @@ def edited(browser: Browser, index: int) -> list[str]:
     """What was done to an image, as a line under it; none if nothing was."""
     store = browser.store
     done = {
-        "relabelled": browser.labels[index] != store.labels[index],
+        "relabelled": browser.is_relabelled[index],
         "left out": not browser.kept[index],
         "flagged": store.key(index) in browser.edits.flagged,
     }
@@ -137,7 +139,7 @@ def last_action(name: str) -> None:
         if len(done) > 1:
             with st.popover("Undo all", key="undo-all"):
                 st.markdown(
-                    f"Takes back all {len(done):,} changes to this set: labels, images left out, flags. Its runs stay as they are."
+                    f"Takes back all {len(done):,} changes to this set: labels, images left out, flags, classes. Its runs stay as they are."
                 )
                 st.button(f"Undo {len(done):,} changes", key="undo-all-now", on_click=ask, args=(undo_all, done))
 
@@ -183,7 +185,7 @@ def edit_buttons(name: str, browser: Browser, indices: Sequence[int], key: str, 
 
     label = st.selectbox(
         "New class",
-        store.meta.class_names,
+        browser.class_names,
         index=None,
         key=f"new-class-{key}",
         placeholder="relabel to …",
@@ -216,9 +218,10 @@ def one_image(name: str, store: ImageStore, found: Sequence[int]) -> None:
 
 def described(browser: Browser, index: int) -> str:
     """Its class, split, size, number and file, as Markdown."""
-    store, names = browser.store, browser.store.meta.class_names
+    store, names = browser.store, browser.all_names
     width, height = store.sizes[index].tolist()
-    delivered = f" (delivered as {escaped(names[store.labels[index]])})" if browser.labels[index] != store.labels[index] else ""
+    as_delivered = store.meta.class_names[store.labels[index]]
+    delivered = f" (delivered as {escaped(as_delivered)})" if names[browser.labels[index]] != as_delivered else ""
     out = "" if browser.kept[index] else " It is left out."
     return (
         f"**{escaped(names[browser.labels[index]])}**{delivered}, {SPLITS[browser.splits[index]]}, {width} × {height} pixels, "

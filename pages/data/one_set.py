@@ -12,6 +12,7 @@ from core.data.stored_size import stored_size
 from core.errors import InputError
 from core.serving.data_work import store_request
 from core.wording import large
+from pages.data.classes import set_classes
 from pages.data.images import set_images
 from pages.data.import_form import FITTED
 from pages.data.report import report_of, set_report
@@ -25,7 +26,7 @@ from pages.shared.work import begin, work_on
 from pages.train.settings_form import begin_with_set
 
 CATALOGUE = "data/catalogue.py"
-VIEWS = ("Images", "Report", "Statistics", "Splits", "Transforms")
+VIEWS = ("Images", "Classes", "Report", "Statistics", "Splits", "Transforms")
 
 
 def one_set(name: str) -> None:
@@ -58,9 +59,9 @@ def one_set(name: str) -> None:
     height, width = store.meta.shape[1:]
     colours = "grey" if store.meta.shape[0] == 1 else "colour"
     fitted = f" ({FITTED[entry.fit]})" if entry and (store.sizes != store.meta.shape[2:0:-1]).any() else ""
-    edited = f" Edited: {browser.edits.summary}; new runs use it so." if browser.edits.summary else ""
+    edited = f" Edited: {escaped(browser.edits.summary)}; new runs use it so." if browser.edits.summary else ""
     st.caption(
-        f"{len(store.labels):,} images, {large(store.num_classes)} classes, stored at {width} × {height} pixels{fitted}, {colours}. "
+        f"{len(store.labels):,} images, {large(len(browser.class_names))} classes, stored at {width} × {height} pixels{fitted}, {colours}. "
         f"{escaped(store.meta.layout)}{edited}"
     )
     if (stored := stored_size(store)) and (sentence := stored.sentence("Imported again with an image size of {px} px, they")):
@@ -81,6 +82,8 @@ def one_set(name: str) -> None:
             set_report(name, browser, found)
         case "Images":
             set_images(name, browser)
+        case "Classes":
+            set_classes(name, browser)
         case "Statistics":
             set_figures(browser)
         case "Splits":

@@ -80,6 +80,11 @@ def remedy(name: str, browser: Browser, report: Report, kind: str) -> None:
             st.caption("All flagged", width="content")
         elif st.button("Flag them", key="flag-contradicting", help="To find them again under Images."):
             do(lambda: edit(workspace(), name, change), f"{change.summary}.")
+    elif kind == "drop":
+        label = "Drop it" if len(report.untaught) == 1 else f"Drop these {len(report.untaught):,}"
+        help_text = "They are no classes of the set then, and the network has no outputs for them. Undo stands under Classes."
+        if st.button(label, key="drop-untaught", help=help_text):
+            do(lambda: drop_untaught(name, browser, report), "Dropped.")
     elif kind == "balance":
         ways = {"class_weights": "with class weights", "sampling": "with a balanced sampler"}
         for setting, words in ways.items():
@@ -88,6 +93,11 @@ def remedy(name: str, browser: Browser, report: Report, kind: str) -> None:
                 path = "loss.class_weights" if setting == "class_weights" else "data.sampling"
                 st.session_state.changes[path] = "balanced"
                 st.switch_page("train/train.py")
+
+
+def drop_untaught(name: str, browser: Browser, report: Report) -> None:
+    if change := browser.change_classes("drop", report.untaught):
+        edit(workspace(), name, change)
 
 
 def duplicates(name: str, browser: Browser, report: Report) -> None:
@@ -128,7 +138,7 @@ def duplicates(name: str, browser: Browser, report: Report) -> None:
 
 def pair_tile(browser: Browser, number: int, pair: Pair) -> Tile:
     """The two images side by side; each says its class, its split and its file."""
-    store, names = browser.store, browser.store.meta.class_names
+    store, names = browser.store, browser.all_names
     both = (pair.first, pair.second)
     lines = [
         f"{side}: {names[browser.labels[i]]}, {SPLITS[browser.splits[i]]}, {readable(store.key(i))}"

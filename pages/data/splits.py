@@ -6,6 +6,7 @@ import streamlit as st
 from core.config import DataConfig
 from core.data.browse import Browser
 from core.data.sets import divide, lacking_in
+from core.errors import InputError
 from core.figures import sets as figures
 from pages.shared.session import workspace
 from pages.shared.text import escaped
@@ -64,9 +65,13 @@ def set_splits(name: str, browser: Browser) -> None:
     except ValueError:
         st.error(f"Validation and test share together take {validation + test} %: at most 90 % can be held out.")
         return
-    division = divide(workspace(), store, config)
+    try:
+        division = divide(workspace(), store, config)
+    except InputError as error:
+        st.error(escaped(str(error)))
+        return
     counts = {
-        split: dict(zip(store.meta.class_names, _counts(division.labels[indices], store.num_classes), strict=True))
+        split: dict(zip(division.class_names, _counts(division.labels[indices], len(division.class_names)), strict=True))
         for split, indices in division.splits.items()
     }
     st.markdown(", ".join(f"**{len(indices):,}** {split}" for split, indices in division.splits.items()) + ".")

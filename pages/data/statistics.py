@@ -36,14 +36,14 @@ def set_figures(browser: Browser) -> None:
     st.header("Mean image of each class")
     st.caption(f"Of up to {MEAN_OF:,} training images of the class. What stays sharp is the same in most of them.")
     with st.container(horizontal=True, gap="medium", key="class-means"):
-        for label, name in list(enumerate(store.meta.class_names))[:MOST_MEANS]:
+        for label, name in list(enumerate(browser.class_names))[:MOST_MEANS]:
             mean = _mean(store.path.name, browser.edits.revision, label, browser)
             if mean is not None:
                 with st.container(width=140, gap="small"):
                     st.image(enlarged(array_to_image(mean)), width=132, output_format="PNG", alt="The mean image of the class")
                     st.caption(escaped(name))
-    if store.num_classes > MOST_MEANS:
-        st.caption(f"The first {MOST_MEANS} of {store.num_classes:,} classes.")
+    if len(browser.class_names) > MOST_MEANS:
+        st.caption(f"The first {MOST_MEANS} of {len(browser.class_names):,} classes.")
 
 
 @st.cache_data(max_entries=2000, show_spinner=False)

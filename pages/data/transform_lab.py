@@ -249,11 +249,8 @@ def _ten_draws(examined: Specimen, transforms: list[Transform]) -> None:
     )
     transform = next((transform for transform in transforms if transform.name == name), transforms[0])
     with st.container(key="lab-ten"):
-        st.image(
-            [_for_screen(array, SMALL_PX) for array in draws_of(examined, transform, st.session_state["lab"]["seed"])],
-            width="content",
-            output_format="PNG",
-        )
+        drawn = [_for_screen(array, SMALL_PX) for array in draws_of(examined, transform, st.session_state["lab"]["seed"])]
+        st.image(drawn, width="content", output_format="PNG", alt=[f"Draw {n} of {len(drawn)}" for n in range(1, len(drawn) + 1)])
 
 
 def _batch(store: ImageStore, plain: Preprocessing, examined: Specimen) -> None:

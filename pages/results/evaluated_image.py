@@ -124,7 +124,9 @@ def train_again(run: Run, key: str) -> None:
     if data.edits == AS_DELIVERED or edits.revision == data.edits:
         return
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.markdown(f"The set was edited since this run began: {edits.summary or 'as delivered again'}.", width="content")
+        st.markdown(
+            f"The set was edited since this run began: {escaped(edits.summary) or 'as delivered again'}.", width="content"
+        )
         if st.button("Train again with it", key=key):
             begin_with(run)
             choose_run(None)

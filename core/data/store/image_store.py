@@ -18,7 +18,7 @@ from typing import BinaryIO
 import numpy as np
 from filelock import FileLock
 
-from core.data.edits import Edits, applied
+from core.data.edits import Edited, Edits, applied
 from core.data.splits import SPLITS
 from core.data.store.duplicates import Duplicates, find_duplicates, perceptual_hashes, pixel_digests
 from core.errors import InputError
@@ -145,10 +145,11 @@ class ImageStore:
         """Index of each image by its key."""
         return {key: index for index, key in enumerate(self.keys)}
 
-    def edited(self, edits: Edits) -> tuple[np.ndarray, np.ndarray]:
-        """(labels (N,) int64 as corrected, kept (N,) bool: what is in use)."""
+    def edited(self, edits: Edits) -> Edited:
+        """Labels as corrected, what is in use, and the classes as they are now."""
         if edits.is_empty:
-            return self.labels, np.ones(len(self.labels), bool)
+            kept = np.ones(len(self.labels), bool)
+            return Edited(labels=self.labels, kept=kept, class_names=self.meta.class_names, dropped=[])
         return applied(edits, self.positions, self.labels, self.meta.class_names)
 
     def key(self, index: int) -> str:

@@ -70,7 +70,11 @@ def image_grid(
 
 def marks(key: str) -> list[int]:
     """Ids of all that are marked under this key, also of tiles that are not shown now."""
-    return marks_of((st.session_state.get(key) or {}).get("marked"), _generation(key))
+    said, generation = (st.session_state.get(key) or {}).get("marked"), _generation(key)
+    if said and said["generation"] == generation:
+        return marks_of(said, generation)
+    of, given = st.session_state.get(f"{key}-given", (None, []))
+    return given if of == generation else []
 
 
 def marks_of(said: Any, generation: int) -> list[int]:
@@ -83,6 +87,12 @@ def marks_of(said: Any, generation: int) -> list[int]:
 def clear_marks(key: str) -> None:
     """Nothing is marked any more. The browser, which holds the marks, drops those of an earlier generation."""
     st.session_state[f"{key}-generation"] = _generation(key) + 1
+
+
+def set_marks(key: str, ids: Sequence[int]) -> None:
+    """These are marked, and no others, until the browser says something else."""
+    clear_marks(key)
+    st.session_state[f"{key}-given"] = (_generation(key), sorted(ids))
 
 
 def _generation(key: str) -> int:

@@ -145,7 +145,7 @@ export default function ({ parentElement, data, setStateValue, setTriggerValue }
   if (grid.state === state) return;
   const isCleared = grid.data !== null && grid.data.generation !== data.generation;
   if (isCleared) {
-    grid.marked.clear();
+    grid.marked = new Set(data.marked); // none, or those that a button of the page has marked
     grid.last = null;
   }
   Object.assign(grid, { state, data });

@@ -25,6 +25,7 @@ from sklearn.datasets import load_digits
 from core.commands import parser
 from core.commands.training import training_result
 from core.data.catalogue import DATASETS
+from core.data.edits import Action, actions_on, edit, undo_all
 from core.inference import evaluation
 from core.jobs.job import JobProgress, JobStarted, Request, create_job, server_lock
 from core.models.catalogue import MODELS
@@ -196,7 +197,9 @@ def test_imported_folder_is_reported_and_can_be_trained_on_by_name(home, tmp_pat
     assert report["splits"] == {"train": {"cat": 5, "dog": 4}, "test": {"cat": 2, "dog": 0}}
     assert {row["file"] for row in report["skipped"]} == {"train/cat/notes.txt", "train/dog/broken.png"}
     assert "'dog' has no images in test." in report["warnings"]
-    assert home.run("datasets")["datasets"][-1] == {"name": "my pets", "kind": "folder", "path": str(folder)}
+    as_delivered = {"summary": "", "relabelled": 0, "left_out": 0, "flagged": 0, "renamed": [], "dropped": []}
+    listed = home.run("datasets")["datasets"][-1]
+    assert listed == {"name": "my pets", "kind": "folder", "path": str(folder), "edits": as_delivered}
     result = home.run("train", *TINY, "--set", "data.dataset=my pets", "--set", "data.evaluate_on=test", "--set", "batch_size=4")
     assert [row["class"] for row in result["final"]["per_class"]] == ["cat", "dog"]
     assert result["final"]["per_class"][1] == {"class": "dog", "accuracy": None, "correct": 0, "support": 0}
@@ -556,8 +559,12 @@ def answers(tmp_path_factory) -> dict[str, list[dict]]:
         home.run("tensorboard")
         Image.new("L", (8, 8)).save(root / "black.png")
         home.run("predict", result["run"], root / "black.png", root / "none.png")
+        workspace = open_workspace(home.path)
+        edit(workspace, "digits", Action(kind="drop", images=(), sources=("9",), classes=("9",)))
+        edit(workspace, "digits", Action(kind="rename", images=(), sources=("8",), classes=("8",), label="eight"))
         for name in ("datasets", "models", "recipes", "runs"):
             home.run(name)
+        undo_all(workspace, "digits", actions_on(workspace, "digits"))
         home.run("stop", "last", expect=2)
         for state in ("pause", "change"):
             waiting = create_run(open_workspace(home.path), config_from({}))

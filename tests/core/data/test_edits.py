@@ -32,16 +32,16 @@ NOT_UTF_8 = os.fsdecode(b"a/\xff\xfe.png")
 
 
 def after(*actions: Action) -> tuple[list[int], list[bool]]:
-    labels, kept = applied(edits_of(actions), POSITIONS, LABELS, ["a", "b"])
-    return labels.tolist(), kept.tolist()
+    edited = applied(edits_of(actions), POSITIONS, LABELS, ["a", "b"])
+    return edited.labels.tolist(), edited.kept.tolist()
 
 
 def test_set_without_edits_is_as_delivered(workspace):
     assert current_edits(workspace, "pets") == NO_EDITS
     assert keep_revision(workspace, "pets") == ""
-    labels, kept = applied(NO_EDITS, {}, LABELS, ["a", "b"])
-    assert labels.tolist() == LABELS.tolist()
-    assert kept.all()
+    edited = applied(NO_EDITS, {}, LABELS, ["a", "b"])
+    assert edited.labels.tolist() == LABELS.tolist()
+    assert edited.kept.all()
     assert not (workspace.datasets / "edits").exists(), "looking makes nothing"
 
 
@@ -169,7 +169,7 @@ def test_revision_of_a_run_is_found_after_later_edits_undo_and_forgetting(worksp
     edit(workspace, "pets", Action(kind="relabel", images=("a/2.png",), label="b"))
     for change in (undo, undo, forget_edits):
         change(workspace, "pets")
-        assert edits_at(workspace, "pets", revision) == Edits({}, frozenset({"a/1.png"}))
+        assert edits_at(workspace, "pets", revision) == Edits(excluded=frozenset({"a/1.png"}))
     assert actions_on(workspace, "pets") == []
     assert edits_at(workspace, "pets", "") == edits_at(workspace, "pets", AS_DELIVERED) == NO_EDITS
 

@@ -2,7 +2,6 @@
 
 import json
 import struct
-import zipfile
 import zlib
 from pathlib import Path
 
@@ -58,10 +57,9 @@ def test_utf_8_without_a_flag_is_utf_8_and_nothing_is_said(tmp_path):
 
 
 def test_a_name_that_is_utf_8_by_chance_is_read_as_the_others_are(tmp_path):
-    by_chance = "乱"  # its two bytes in GBK, C2 D2, are none; those of 翻 (B7 AD) neither; of 陆 (C2 BD) are "½"
     assert "陆".encode("gbk").decode("utf-8") == "\N{VULGAR FRACTION ONE HALF}"
-    layout = list_images(zipped(tmp_path / "set.zip", ("陆", "蜜蜂", "蚂蚁", by_chance), "gbk")).layout
-    assert layout.class_names == sorted(["陆", "蜜蜂", "蚂蚁", by_chance])
+    layout = list_images(zipped(tmp_path / "set.zip", ("陆", "蜜蜂", "蚂蚁"), "gbk")).layout
+    assert layout.class_names == sorted(["陆", "蜜蜂", "蚂蚁"])
 
 
 def test_doubtful_names_are_read_otherwise_once_a_person_says_how_and_so_from_then_on(workspace, tmp_path):
@@ -124,8 +122,6 @@ def test_label_files_of_another_place_are_read_in_one_encoding(tmp_path):
 
 
 def test_many_names_cost_little(tmp_path):
-    with zipfile.ZipFile(tmp_path / "set.zip", "w"):
-        pass
     entries = [Entry(f"蜜蜂/图片{n}.png".encode("gbk"), b"", False) for n in range(20_000)]
     (tmp_path / "set.zip").write_bytes(pack([*entries, Entry("蚂蚁/1.png".encode("gbk"), png(1))]))
     assert list_images(tmp_path / "set.zip").layout.class_names == sorted(["蜜蜂", "蚂蚁"])

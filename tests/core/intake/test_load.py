@@ -15,7 +15,7 @@ import pytest
 import safetensors.torch
 import torch
 
-from core.config import TrainConfig
+from core.config import Preprocessing, TrainConfig
 from core.data.sources.decoding import decode_image
 from core.errors import InputError
 from core.export.bundles import checkpoint_zip, run_zip
@@ -31,7 +31,7 @@ from core.runs.event_log import append_event, encode_line
 from core.runs.history import history_of
 from core.runs.records import load_predictions
 from core.runs.status import status_of
-from core.settings import changed
+from core.settings import changed, config_from
 from core.training.events import Ended
 from core.workspace import Workspace, open_workspace
 
@@ -191,6 +191,27 @@ def test_checkpoint_for_other_classes_is_refused(trained, other, tmp_path):
     path.write_bytes(b"".join(checkpoint_zip(find_checkpoint(run, "last"))))
     with pytest.raises(InputError, match="knows 10 classes, the data set 'flowers' has 2"):
         load_file(other, path, "checkpoint.zip", config)
+
+
+def test_files_of_a_run_on_edited_classes_are_loaded_onto_the_set_as_it_is_edited(workspace, tmp_path):
+    from core.data.edits import Action, edit
+    from core.data.sets import prepare_store
+    from core.running.plan import complete
+
+    prepare_store(workspace, "digits", Preprocessing())
+    edit(workspace, "digits", Action(kind="drop", images=(), sources=("8", "9"), classes=("8", "9")))
+    edit(workspace, "digits", Action(kind="rename", images=(), sources=("7",), classes=("7",), label="seven"))
+    data = {"dataset": "digits", "validation_fraction": 0.2, "evaluate_on": "validation"}
+    small = {"model": {"name": "mlp", "width": 0.1}, "epochs": 1, "tensorboard": False}
+    run = create_run(workspace, complete(workspace, config_from({"data": data, **small})))
+    assert run_session(workspace, run).reason == "finished"
+    names = ("0", "1", "2", "3", "4", "5", "6", "seven")
+    torch.save(weights_of(run), tmp_path / "weights.pt")
+    (tmp_path / "checkpoint.zip").write_bytes(b"".join(checkpoint_zip(find_checkpoint(run, "last"))))
+    for file in ("weights.pt", "checkpoint.zip"):
+        assert find_network(load_file(workspace, tmp_path / file, file, run.config).run).class_names == names
+    elsewhere = load_file(open_workspace(tmp_path / "elsewhere"), bundle(run, tmp_path), "run.zip").run
+    assert find_network(elsewhere).class_names == names
 
 
 def find_network(run: Run) -> NetworkSpec:

@@ -17,11 +17,14 @@ from core.data.imports import imported_sets
 from core.data.sets import dataset_info, divide, import_set, prepare_store
 from core.data.splits import is_same
 from core.errors import InputError
-from core.insight.run_results import is_still_its_set, samples, store_of
+from core.inference.evaluation import evaluate_checkpoint, to_evaluate
+from core.insight.run_results import class_names_of, evaluated_image, is_still_its_set, samples, store_of
+from core.models.network_spec import NetworkSpec
 from core.running import session
 from core.running.branch import config_to_branch
 from core.running.plan import complete
 from core.running.session import run_session
+from core.runs.checkpoints import find_checkpoint, load_network, read_file
 from core.runs.directory import Run, create_run
 from core.runs.event_log import append_event
 from core.runs.history import history_of
@@ -151,6 +154,63 @@ def test_network_trained_again_after_edits_is_evaluated_on_the_same_images(works
     after = load_division(finished(workspace, tiny(data=data)))
     same = np.intersect1d(before.splits["validation"], after.splits["validation"])
     assert len(same) >= 0.97 * len(before.splits["validation"])
+
+
+def with_edited_classes(workspace: Workspace) -> None:
+    """8 and 9 are none of the set, 1 and 7 are one class."""
+    prepare_store(workspace, "digits", Preprocessing())
+    edit(workspace, "digits", Action(kind="drop", images=(), sources=("8", "9"), classes=("8", "9")))
+    edit(workspace, "digits", Action(kind="rename", images=(), sources=("1", "7"), classes=("1", "7"), label="one or seven"))
+
+
+def test_run_on_edited_classes_has_an_output_for_each_and_none_for_those_that_are_gone(workspace):
+    with_edited_classes(workspace)
+    names = ["0", "one or seven", "2", "3", "4", "5", "6"]
+    run = finished(workspace, tiny())
+    assert history_of(run).started.class_names == class_names_of(run) == names
+    last = find_checkpoint(run, "last")
+    assert list(NetworkSpec.model_validate_json(read_file(last, "network.json")).class_names) == names
+    model, _ = load_network(last)
+    assert list(model.parameters())[-1].shape == (7,)
+    evaluated = history_of(run).last_evaluation
+    digits = prepare_store(workspace, "digits", Preprocessing()).labels
+    assert sum(evaluated.support) == history_of(run).started.num_evaluated
+    assert sum(len(part) for part in load_division(run).splits.values()) == (digits < 8).sum()
+    assert load_division(run).labels.max() == 6
+    assert store_of(workspace, run) is not None
+    assert {sample.true for sample in samples(workspace, run, 1)} <= set(range(7))
+    shown = evaluated_image(workspace, run, 0)
+    assert shown.true == names[evaluated_images(run)[1][0]]
+
+
+def test_run_on_edited_classes_goes_on_and_is_evaluated_as_it_was_after_they_are_taken_back(workspace):
+    with_edited_classes(workspace)
+    whole = finished(workspace, tiny(epochs=2))
+    half = create_run(workspace, complete(workspace, tiny(epochs=2)))
+    asked = iter(range(10**6))
+    run_session(workspace, half, should_pause=lambda: next(asked) > 3)
+    undo(workspace, "digits")
+    assert run_session(workspace, half).reason == "finished"
+    assert history_of(half).last_evaluation.loss == history_of(whole).last_evaluation.loss
+    again = evaluate_checkpoint(to_evaluate(workspace, half, find_checkpoint(half, "last"), "validation")).result
+    assert again.correct == history_of(half).last_evaluation.correct
+
+
+def test_network_of_delivered_classes_is_evaluated_on_an_edited_set_by_what_it_knows(workspace, tmp_path):
+    run = finished(workspace, tiny())
+    digits = prepare_store(workspace, "digits", Preprocessing())
+    for n in range(100):
+        folder = tmp_path / "mine" / str(digits.labels[n])
+        folder.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(digits.images[n, 0]).save(folder / f"{n}.png")
+    import_set(workspace, tmp_path / "mine")
+    edit(workspace, "mine", Action(kind="drop", images=(), sources=("8",), classes=("8",)))
+    edit(workspace, "mine", Action(kind="rename", images=(), sources=("9",), classes=("9",), label="nine"))
+    found = to_evaluate(workspace, run, find_checkpoint(run, "last"), "train", dataset="mine")
+    assert len(found.indices) == (digits.labels[:100] < 8).sum()
+    assert found.left_out == (digits.labels[:100] == 9).sum()
+    keys = [int(found.store.key(i).split("/")[1].removesuffix(".png")) for i in found.indices.tolist()]
+    assert found.labels[found.indices].tolist() == digits.labels[keys].tolist()
 
 
 # --- imbalance
