@@ -66,7 +66,8 @@ def _pace(history: History) -> float:
 
 def _header(run: Run, status: Status) -> None:
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="run-head"):
-        st.markdown(f"# {escaped(title_of(run))} &nbsp; {badge(status)}", width="stretch")
+        st.title(escaped(title_of(run)), width="content")
+        st.markdown(badge(status), width="stretch")
         has_results = not status.is_active and bool(history_of(run).evaluations)
         is_finished = status.state == "finished"
         if has_results and st.button("See the results", type="primary" if is_finished else "secondary", key="see-results"):

@@ -50,5 +50,5 @@ def test_large_number_has_one_digit_and_a_unit(number, words):
 
 
 def test_speed_is_in_pictures_per_second():
-    assert speed(12_345.6) == "12,346 pictures/s"
+    assert speed(12_345.6) == "12,346 images/s"
     assert speed(None) == "–"

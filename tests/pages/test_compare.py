@@ -60,7 +60,7 @@ def test_one_run_is_shown_alone(two: list[Run]) -> None:
     app = compare(two[0].id)
     assert "Choose another run" in texts(app)
     assert list(frame(app, "Accuracy")["Run"]) == ["digits-mlp"]
-    assert "Settings that differ" not in [h.value for h in app.subheader]
+    assert "Settings that differ" not in [h.value for h in app.header]
 
 
 def test_two_runs_are_compared_with_the_figures_of_their_records(two: list[Run], workspace: Workspace) -> None:  # noqa: F811
@@ -188,13 +188,13 @@ def test_runs_are_marked_on_the_runs_page_and_sent_here(two: list[Run]) -> None:
 
 
 def test_family_is_shown_here_and_on_the_sheet_of_a_run(two: list[Run], workspace: Workspace) -> None:  # noqa: F811
-    assert "Lineage" not in [h.value for h in visit("run", run=two[0].id).subheader]
+    assert "Lineage" not in [h.value for h in visit("run", run=two[0].id).header]
     child = new_run(workspace, plan_run(workspace, begun_from(changed(config_to_branch(two[0]), {"epochs": 5}), two[0])))
     app = compare(two[0].id, two[1].id)
     assert "from epoch-0001: Epochs 1 → 5" in texts(app).replace("\\", "")
     assert app.button(key=f"family-open-{child.id}")
     app = visit("run", run=child.id)
-    assert "Lineage" in [h.value for h in app.subheader]
+    assert "Lineage" in [h.value for h in app.header]
     assert list_checkpoints(child)
     app.button(key="compare-this").click().run()
     assert f"{child.id},{two[0].id}" in app.query_params["runs"]

@@ -271,7 +271,8 @@ def test_runs_of_the_same_second_are_told_apart(run, workspace):  # noqa: F811
 
 def test_runs_that_are_marked_on_the_runs_page_leave_results_and_a_run_s_sheet_alone(run, workspace):  # noqa: F811
     app = visit("runs")
-    app.checkbox[0].check().run()
+    app.session_state["to-compare"] = [run.id]
+    app.run()
     for page in ("results", "run"):
         app.session_state["run"] = run.id
         app.switch_page(f"{page}/{page}.py").run()
@@ -279,7 +280,7 @@ def test_runs_that_are_marked_on_the_runs_page_leave_results_and_a_run_s_sheet_a
         assert "Compare" not in [title.value for title in app.title]
     app.switch_page("runs/runs.py").run()
     assert not app.exception
-    assert app.checkbox[0].value
+    assert app.button(key="unmark-all")
 
 
 def test_run_that_was_deleted_meanwhile_is_said(run, workspace):  # noqa: F811

@@ -270,7 +270,7 @@ def test_results_say_that_the_set_was_edited(workspace, monkeypatch):
     monkeypatch.setenv("TRAINSCOPE_RESERVE", "0")
     edited(workspace)
     run = finished(workspace, tiny())
-    assert "The set was used as edited: 2 relabelled, 200 left out." in texts(visit("results", run=run.id))
+    assert "The set was used as edited\\: 2 relabelled, 200 left out" in texts(visit("results", run=run.id))
 
 
 # --- images that change behind a run

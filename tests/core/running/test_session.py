@@ -225,9 +225,9 @@ def test_paused_and_resumed_run_equals_uninterrupted_run(workspace, every_step_l
     parted = create_run(workspace, config)
     leave = LeaveAfter(lambda event: isinstance(event, StepLogged) and event.step >= 28, ticks=3)
     ended = run_session(workspace, parted, leave.should_pause, leave.on_event)
-    assert (ended.reason, ended.step) == ("paused", 30)
+    assert (ended.reason, ended.step) == ("paused", 32)
     assert status_of(parted).state == "paused"
-    assert find_checkpoint(parted, "last").name == "step-0000000030"
+    assert find_checkpoint(parted, "last").name == "step-0000000032"
 
     torch.rand(3)  # whatever else this process draws must not matter
     assert run_session(workspace, parted).reason == "finished"
