@@ -7,7 +7,7 @@ import streamlit as st
 from core.recipes import RECIPES
 from pages.components.image_grid import Tile, image_grid
 from pages.shared.thumbnails import thumbnails
-from pages.train.recipe_times import EVERY_S, are_known, time_another, time_of
+from pages.train.recipe_times import kept_timing, time_of
 from pages.train.settings_form import take_recipe
 
 SIDE_PX = 190
@@ -36,11 +36,10 @@ NAMES = [way.recipe for way in WAYS if way.recipe]
 
 def ways_to_begin() -> None:
     st.header("Ways to begin")
-    is_timing = not are_known(NAMES)
-    st.fragment(_cards, run_every=EVERY_S if is_timing else None)(is_timing)
+    kept_timing(_cards, NAMES)
 
 
-def _cards(is_timing: bool) -> None:
+def _cards() -> None:
     image_grid(
         [Tile(id=number, urls=thumbnails(way.images), lines=(way.title, _facts(way))) for number, way in enumerate(WAYS)],
         key="ways",
@@ -57,8 +56,6 @@ def _cards(is_timing: bool) -> None:
         if way.page == "runs/runs.py":
             st.session_state["show-load-file"] = True
         st.switch_page(way.page)
-    if is_timing and time_another(NAMES):
-        st.rerun()  # no further updates are needed
 
 
 def _facts(way: Way) -> str:

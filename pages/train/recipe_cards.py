@@ -7,7 +7,7 @@ from core.running.recipe_start import start_from
 from pages.components.image_grid import Tile, image_grid
 from pages.shared.session import workspace
 from pages.shared.thumbnails import thumbnails
-from pages.train.recipe_times import EVERY_S, are_known, time_another, time_of
+from pages.train.recipe_times import kept_timing, time_of
 
 SIDE_PX = 148
 NAMES = list(RECIPES)
@@ -17,12 +17,11 @@ def recipe_cards(chosen: str) -> str | None:
     """Shows them; the name of one that was clicked."""
     if clicked := st.session_state.pop("recipe-clicked", None):
         return clicked
-    is_timing = not are_known(NAMES)
-    st.fragment(_cards, run_every=EVERY_S if is_timing else None)(chosen, is_timing)
+    kept_timing(lambda: _cards(chosen), NAMES)
     return None
 
 
-def _cards(chosen: str, is_timing: bool) -> None:
+def _cards(chosen: str) -> None:
     image_grid(
         [_tile(number, name) for number, name in enumerate(NAMES)],
         key="recipes",
@@ -31,8 +30,8 @@ def _cards(chosen: str, is_timing: bool) -> None:
         on_open=lambda number: st.session_state.update({"recipe-clicked": NAMES[number]}),
         chosen=NAMES.index(chosen),
     )
-    if "recipe-clicked" in st.session_state or (is_timing and time_another(NAMES)):
-        st.rerun()  # with the recipe, or without further updates
+    if "recipe-clicked" in st.session_state:
+        st.rerun()
 
 
 def _tile(number: int, name: str) -> Tile:

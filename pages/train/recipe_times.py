@@ -1,6 +1,6 @@
 """How long each recipe takes on this machine, measured one after another once a page with them is there."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import streamlit as st
 
@@ -23,17 +23,25 @@ def time_of(name: str) -> str:
     return _times().get(name, "")
 
 
-def are_known(names: Sequence[str]) -> bool:
-    return all(name in _times() for name in names)
+def kept_timing(cards: Callable[[], None], names: Sequence[str]) -> None:
+    """Draws the cards; as long as a time is missing they are drawn again, with one more of them measured each time.
 
+    Nothing is measured, and no page shown anew, while the page itself runs: that would delay it, and lose what was pressed.
+    """
+    state = st.session_state
+    is_missing = not all(name in _times() for name in names)
+    state["page-runs"] = True
 
-def time_another(names: Sequence[str]) -> bool:
-    """Measures one of those that are not known yet, but not while a page is drawn first. Whether all are known now."""
-    unknown = [name for name in names if name not in _times()]
-    if unknown and st.session_state.get("timing") == unknown:
-        _times()[unknown[0]] = _measured(unknown[0])
-    st.session_state["timing"] = [name for name in names if name not in _times()]
-    return not st.session_state["timing"]
+    def draw() -> None:
+        is_update = not state.pop("page-runs", False)
+        unknown = [name for name in names if name not in _times()]
+        if is_update and unknown:
+            _times()[unknown[0]] = _measured(unknown[0])
+        cards()
+        if is_update and is_missing and len(unknown) <= 1:
+            st.rerun()  # no further updates are needed
+
+    st.fragment(draw, run_every=EVERY_S if is_missing else None)()
 
 
 def _measured(name: str) -> str:
