@@ -9,6 +9,7 @@ from core.errors import InputError
 from core.runs.directory import find_run
 from core.workspace import open_workspace
 from pages.components.live_chart import load_charts_early
+from pages.components.quiet_address import quiet_address
 from pages.shared.actions import show_messages
 from pages.shared.run_row import title_of
 
@@ -47,3 +48,4 @@ show_messages()
 page.run()
 with st.container(height=1, border=False):
     load_charts_early()
+    quiet_address()

@@ -51,7 +51,7 @@ def set_up() -> None:
             if st.button("Show it", key="show-running"):
                 choose_run(training)
                 st.rerun()
-    form, outlook = st.columns([3, 2], gap="large")
+    outlook, form = st.columns([2, 3], gap="large")  # Start is a few stops of the Tab key away; seen at the right of the form
     with form:
         config = settings_form()
         if st.button("Use your own images", key="own-pictures"):

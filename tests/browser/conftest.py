@@ -145,6 +145,18 @@ def evaluated_run(server: Server) -> Run:
     return run
 
 
+@pytest.fixture(scope="module")
+def two(server: Server) -> list[Run]:
+    """The digits recipe for two epochs and for six."""
+    workspace = open_workspace(server.home)
+    runs = []
+    for epochs in (2, 6):
+        config = changed(recipe_named("digits-quickstart").config, {"epochs": epochs, "threads": 1, "tensorboard": False})
+        runs.append(create_run(workspace, config))
+        assert run_session(workspace, runs[-1]).reason == "finished"
+    return runs
+
+
 def run_shown(page: Page, server: Server) -> Run:
     """The run that the page's address names, once it does."""
     page.wait_for_url(re.compile(r"run=\d"))

@@ -1,5 +1,6 @@
 """axe-core finds nothing on any page, light or dark; Start is near for the Tab key; charts are walked and opened with the keyboard."""
 
+import re
 from pathlib import Path
 
 import axe_playwright_python
@@ -33,7 +34,7 @@ PAGES = {  # by what tells that all of it is there
     "/set?set=digits&view=Transforms": "[data-testid=stImage] img",
     "/train": ".tiles.choice img",
     "/train?run={run}": ".main-svg",
-    "/run?run={run}": "[data-testid=stDataFrame]",
+    "/run?run={run}": "h2",
     "/runs": ".runs-table td",
     "/activity": "h1",
     "/predict?run={run}": "canvas",
@@ -67,13 +68,12 @@ def test_axe_finds_nothing_on_any_page(browser: Browser, server: Server, two: li
 def test_start_is_reached_within_fifteen_stops(page: Page) -> None:
     page.goto("/train")
     expect(page.get_by_role("button", name="Start training")).to_be_enabled()
-    for stop in range(1, MOST_STOPS + 1):
+    for _ in range(1, MOST_STOPS + 1):
         page.keyboard.press("Tab")
         if page.evaluate("document.activeElement.textContent") == "Start training":
             break
     else:
         pytest.fail(f"Start is not among the first {MOST_STOPS} stops")
-    assert stop > 1
 
 
 def test_cells_of_the_confusion_matrix_are_opened_by_keyboard(page: Page, two: list[Run]) -> None:
@@ -84,10 +84,9 @@ def test_cells_of_the_confusion_matrix_are_opened_by_keyboard(page: Page, two: l
     for key in ("ArrowRight", "ArrowDown", "ArrowDown"):  # the first key shows the first cell
         page.keyboard.press(key)
     expect(chart.locator(".spoken")).to_contain_text("true 2, predicted 0")
-    page.keyboard.press("ArrowRight")
-    page.keyboard.press("ArrowRight")
-    page.keyboard.press("Enter")
-    expect(page).to_have_url(lambda url: "view=images" in url)
+    for key in ("ArrowRight", "ArrowRight", "Enter"):
+        page.keyboard.press(key)
+    expect(page).to_have_url(re.compile("view=images"))
     expect(page.locator(".tiles .tile .line").first).to_contain_text("2")
 
 
@@ -96,6 +95,6 @@ def test_points_of_the_map_are_opened_by_keyboard(page: Page, two: list[Run]) ->
     chart = page.locator("[class*='st-key-map-'] .trainscope-chart")
     expect(chart.locator(".main-svg").first).to_be_visible()
     chart.focus()
-    page.keyboard.press("ArrowRight")
-    page.keyboard.press("Enter")
+    for key in ("ArrowRight", "Enter"):
+        page.keyboard.press(key)
     expect(page.get_by_role("dialog")).to_be_visible()

@@ -6,24 +6,9 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from core.insight.comparison import Comparison, compared, evaluated, evidence, match
-from core.recipes import recipe_named
-from core.running.session import run_session
-from core.runs.directory import Run, create_run
-from core.settings import changed
+from core.runs.directory import Run
 from core.workspace import open_workspace
 from tests.browser.conftest import Server
-
-
-@pytest.fixture(scope="module")
-def two(server: Server) -> list[Run]:
-    """The digits recipe for two epochs and for six."""
-    workspace = open_workspace(server.home)
-    runs = []
-    for epochs in (2, 6):
-        config = changed(recipe_named("digits-quickstart").config, {"epochs": epochs, "threads": 1, "tensorboard": False})
-        runs.append(create_run(workspace, config))
-        assert run_session(workspace, runs[-1]).reason == "finished"
-    return runs
 
 
 @pytest.fixture

@@ -13,9 +13,7 @@ from tests.browser.conftest import Server
 def test_the_whole_canvas_is_seen_in_a_narrow_window(page: Page, two: list[Run], width: int) -> None:
     page.set_viewport_size({"width": width, "height": 768})
     page.goto(f"/predict?run={two[0].id}")
-    frame = page.locator("iframe").first
-    expect(frame).to_be_visible()
-    canvas = page.frame_locator("iframe").first.locator("canvas").first if frame.count() else page.locator("canvas").first
+    canvas = page.locator("canvas.upper-canvas")
     expect(canvas).to_be_visible()
     box = canvas.bounding_box()
     assert box["x"] >= 0 and box["x"] + box["width"] <= width
@@ -43,8 +41,7 @@ def test_a_change_closes_its_popover_and_is_said(page: Page, training: Run) -> N
     page.get_by_role("button", name="Change").click()
     apply = page.get_by_role("button", name="Apply")
     expect(apply).to_be_visible()
-    rate = page.get_by_label("Learning rate", exact=False).locator("visible=true").first
-    rate.fill("0.002")
+    page.get_by_role("spinbutton", name="Learning rate").fill("0.002")
     apply.click()
     expect(apply).to_be_hidden()
     expect(page.get_by_text("Applied from the next step.")).to_be_visible()
@@ -55,7 +52,7 @@ def test_back_leaves_a_page_with_one_press(page: Page, two: list[Run]) -> None:
     expect(page.locator(".runs-table")).to_be_visible()
     for name in ("Results", "Predict"):
         page.get_by_role("link", name=name, exact=True).click()
-        expect(page).to_have_url(re.compile(rf"{name.lower()}\?.*run="))
+        expect(page).to_have_url(re.compile(f"/{name.lower()}"))
     page.go_back()
     expect(page).to_have_url(re.compile("results"))
     page.go_back()
@@ -74,3 +71,16 @@ def test_an_opened_image_says_what_it_was_predicted_as(page: Page, two: list[Run
     page.goto(f"/results?run={two[0].id}&view=images")
     page.locator(".tiles .tile button").first.click()
     expect(page.get_by_role("dialog").get_by_text(re.compile("predicted: "))).to_be_visible()
+
+
+def test_the_toolbar_of_the_canvas_covers_none_of_the_tabs(page: Page, two: list[Run]) -> None:
+    page.goto(f"/predict?run={two[0].id}")
+    canvas = page.locator("canvas.upper-canvas")
+    expect(canvas).to_be_visible()
+    canvas.hover()
+    bar = page.locator(".dc-toolbar-card")
+    expect(bar).to_be_visible()
+    tabs = page.get_by_role("tablist").bounding_box()
+    assert bar.bounding_box()["y"] >= tabs["y"] + tabs["height"]
+    page.get_by_role("tab", name="From the data").click()
+    expect(page.get_by_role("button", name="Another one")).to_be_visible()

@@ -97,6 +97,55 @@ function watchAxisNames(node) {
   );
 }
 
+// by the arrow keys from cell to cell of a matrix, or from point to point; Enter is a click
+const HOVER_MS = 80; // Plotly hovers at most every 50 ms
+const STEPS = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0] };
+
+function walk(node, event) {
+  if (event.key === "Enter" && node.trainscopeAt !== undefined) {
+    event.preventDefault();
+    setTimeout(() => node._hoverdata?.length && node.trainscopeClick({ points: node._hoverdata }), HOVER_MS);
+    return;
+  }
+  const step = STEPS[event.key], traces = node._fullData ?? [];
+  if (!step || !traces.length) return;
+  event.preventDefault();
+  const matrix = traces.findIndex((trace) => trace.type === "heatmap");
+  let target;
+  if (matrix >= 0) {
+    const { z } = node.calcdata[matrix][0], at = node.trainscopeAt;
+    const [row, column] = at ? [at[0] + step[0], at[1] + step[1]] : [0, 0];
+    const place = [Math.min(Math.max(row, 0), z.length - 1), Math.min(Math.max(column, 0), z[0].length - 1)];
+    node.trainscopeAt = place;
+    target = { xval: place[1], yval: place[0] };
+  } else {
+    const sizes = traces.map((trace) => (trace.visible === true && trace.hoverinfo !== "skip" ? trace.x?.length ?? 0 : 0));
+    const total = sizes.reduce((sum, size) => sum + size, 0);
+    if (!total) return;
+    let place = node.trainscopeAt === undefined ? 0 : (node.trainscopeAt + step[0] + step[1] + total) % total;
+    node.trainscopeAt = place;
+    let curve = 0;
+    while (place >= sizes[curve]) place -= sizes[curve++];
+    target = { curveNumber: curve, xval: traces[curve].x[place], yval: traces[curve].y[place] };
+  }
+  window.Plotly.Fx.hover(node, target.curveNumber === undefined ? target : [target]);
+  setTimeout(() => {
+    spoken(node).textContent = [...node.querySelectorAll(".hoverlayer .hovertext text")].map((text) => text.textContent).join(" ");
+  }, HOVER_MS);
+}
+
+function spoken(node) {
+  let words = node.querySelector(".spoken");
+  if (!words) {
+    words = document.createElement("div");
+    words.className = "spoken";
+    words.setAttribute("aria-live", "polite");
+    words.style.cssText = "position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%)";
+    node.append(words);
+  }
+  return words;
+}
+
 async function draw(node) {
   const { figure, alt, height } = node.trainscopeData;
   const theme = themeOf(node);
@@ -104,7 +153,9 @@ async function draw(node) {
   if (node.trainscopeState === state) return; // nothing new to draw
   node.trainscopeState = state;
   node.style.height = `${height}px`;
-  node.setAttribute("aria-label", alt);
+  const canBeOpened = node.trainscopeData.canClick || node.trainscopeData.canPick;
+  node.setAttribute("aria-label", canBeOpened ? `${alt}. The arrow keys move within it, Enter opens.` : alt);
+  if (canBeOpened) node.tabIndex = 0;
   const Plotly = await loadPlotly();
   if (node.trainscopeState !== state) return; // newer points arrived while the script was loading
   const { data, layout } = JSON.parse(figure);
@@ -136,6 +187,7 @@ export default function ({ parentElement, data, setTriggerValue }) {
     node.style.width = "100%";
     parentElement.append(node);
     watchAxisNames(node);
+    node.addEventListener("keydown", (event) => event.target === node && walk(node, event));
     // a theme changes the page's colours without a word to components: looked at when the system's scheme or the page's style does
     node.trainscopeWatch = new MutationObserver(() => draw(node));
     node.trainscopeWatch.observe(document.documentElement, { attributes: true });
