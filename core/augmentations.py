@@ -433,7 +433,7 @@ AUGMENTATIONS = {
         RandomChange(
             name="random-grey",
             number=12,
-            title="Grey (RandomGrayscale)",
+            title="Random grayscale (RandomGrayscale)",
             explanation="Some images lose their colours.",
             settings={
                 "grey_probability": (
@@ -588,7 +588,7 @@ AUGMENTATIONS = {
         RandomChange(
             name="erase",
             number=5,
-            title="Erase (RandomErasing)",
+            title="Random erasing (RandomErasing)",
             explanation="A square is blanked out with 0, the mean.",
             settings={
                 "erase_px": (

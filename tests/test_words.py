@@ -11,6 +11,11 @@ EXAMPLE = "pictures/flowers"  # what a person may have called a folder
 FILES = sorted([*PROJECT.glob("pages/**/*.py"), *PROJECT.glob("core/**/*.py"), *PROJECT.glob("core/**/*.html")])
 # said before: what is said now
 TERMS = {
+    "the middle cut out": "center crop",
+    "What is not square": "Non-square images",
+    "How the images may lie": "Supported folder layouts",
+    "Right by luck": "Correct with low confidence",
+    "pixel at a quarter": "pixel at ¼",
     "is taken for": "true → predicted",
     "Set up another": "New run",
     "Change it": "Apply",

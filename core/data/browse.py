@@ -15,7 +15,7 @@ from core.data.splits import SPLITS
 from core.data.store.image_store import ImageStore
 from core.errors import InputError
 
-Show = Literal["all", "in use", "left out", "relabelled", "flagged", "duplicates"]
+Show = Literal["all", "in use", "excluded", "relabelled", "flagged", "duplicates"]
 MEAN_OF = 1000  # images of a class
 
 
@@ -50,7 +50,7 @@ class Browser:
         match wanted.show:
             case "in use":
                 fits &= self.kept
-            case "left out":
+            case "excluded":
                 fits &= ~self.kept
             case "relabelled":
                 fits &= self.is_relabelled

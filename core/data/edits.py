@@ -24,7 +24,7 @@ Kind = Literal["relabel", "exclude", "include", "flag", "unflag", "rename", "dro
 MAX_CLASS_NAME = 200
 MOST_NAMED = 5  # classes in a summary
 AS_DELIVERED = "none"  # as a revision: no edits, whatever there are
-WORDS = {"relabel": "relabelled", "exclude": "left out", "include": "taken back in", "flag": "flagged", "unflag": "unflagged"}
+WORDS = {"relabel": "relabelled", "exclude": "excluded", "include": "taken back in", "flag": "flagged", "unflag": "unflagged"}
 CLASS_WORDS = {"rename": "renamed to", "drop": "dropped", "keep": "kept again"}
 
 
@@ -88,7 +88,7 @@ class Edits:
     @property
     def summary(self) -> str:
         """In words: "3 relabelled, 12 left out, class sea dropped, rose → tulip"."""
-        parts = [(len(self.relabelled), "relabelled"), (len(self.excluded), "left out")]
+        parts = [(len(self.relabelled), "relabelled"), (len(self.excluded), "excluded")]
         words = [f"{count:,} {word}" for count, word in parts if count]
         for_classes = [f"class {name} dropped" for name in sorted(self.dropped)]
         for_classes += [f"{before} → {now}" for before, now in sorted(self.renamed.items())]

@@ -194,7 +194,7 @@ def _findings(report: Report) -> list[Finding]:
         found.append(Finding(code, message, remedy))
 
     if count := len(report.unreadable):
-        add("unreadable", f"{counted(count, 'file')} could not be read as images and left out.")
+        add("unreadable", f"{counted(count, 'file')} could not be read as images and skipped.")
     if count := len(report.leaking):
         stands = _verb(count, "stands", "stand")
         add(
@@ -206,9 +206,9 @@ def _findings(report: Report) -> list[Finding]:
         add("contradicting-labels", f"{counted(count, 'image')} {_verb(count)} the same as others of another class.", "flag")
     if count := len(report.empty_classes):
         left_out = _verb(count, "It is", "They are")
-        add("no-pictures", f"{classes_have(report.empty_classes)} no image that can be read. {left_out} left out.")
+        add("no-pictures", f"{classes_have(report.empty_classes)} no image that can be read. {left_out} skipped.")
     if count := sum(1 for entry in report.skipped if entry.get("kind") == "unlabelled"):
-        add("unlabelled", f"{counted(count, 'image')} could be given no class and {_verb(count)} left out.")
+        add("unlabelled", f"{counted(count, 'image')} could be given no class and {_verb(count)} skipped.")
     train = report.counts["train"]
     for split, classes in report.counts.items():
         if empty := [name for name, count in classes.items() if not count]:

@@ -127,7 +127,7 @@ def by_one_class(labels_: np.ndarray, predicted: np.ndarray, chosen: int, name: 
         Group(name="the others", members=~own & ~taken, colour=NEUTRAL),
         Group(name=f"{name}, recognised", members=own & taken, colour="#0072B2"),
         Group(name=f"{name}, missed", members=own & ~taken, colour="#E69F00", symbol="diamond"),
-        Group(name=f"others taken for {name}", members=~own & taken, colour="#D55E00", symbol="x"),
+        Group(name=f"others predicted as {name}", members=~own & taken, colour="#D55E00", symbol="x"),
     ]
 
 

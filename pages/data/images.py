@@ -23,7 +23,7 @@ PAGE = 60
 SHOWS = {
     "all": "All",
     "in use": "In use",
-    "left out": "Left out",
+    "excluded": "Excluded",
     "relabelled": "Relabelled",
     "flagged": "Flagged",
     "duplicates": "With duplicates",
@@ -115,7 +115,7 @@ def edited(browser: Browser, index: int) -> list[str]:
     store = browser.store
     done = {
         "relabelled": browser.is_relabelled[index],
-        "left out": not browser.kept[index],
+        "excluded": not browser.kept[index],
         "flagged": store.key(index) in browser.edits.flagged,
     }
     return [", ".join(words)] if (words := [word for word, is_so in done.items() if is_so]) else []
@@ -139,7 +139,7 @@ def last_action(name: str) -> None:
         if len(done) > 1:
             with st.popover("Undo all", key="undo-all"):
                 st.markdown(
-                    f"Takes back all {len(done):,} changes to this set: labels, images left out, flags, classes. Its runs stay as they are."
+                    f"Takes back all {len(done):,} changes to this set: labels, excluded images, flags, classes. Its runs stay as they are."
                 )
                 st.button(f"Undo {len(done):,} changes", key="undo-all-now", on_click=ask, args=(undo_all, done))
 
@@ -222,7 +222,7 @@ def described(browser: Browser, index: int) -> str:
     width, height = store.sizes[index].tolist()
     as_delivered = store.meta.class_names[store.labels[index]]
     delivered = f" (delivered as {escaped(as_delivered)})" if names[browser.labels[index]] != as_delivered else ""
-    out = "" if browser.kept[index] else " It is left out."
+    out = "" if browser.kept[index] else " It is excluded."
     return (
         f"**{escaped(names[browser.labels[index]])}**{delivered}, {SPLITS[browser.splits[index]]}, {width} × {height} pixels, "
         f"number {index + 1:,}.{out}  \n{escaped(readable(store.key(index)))}"

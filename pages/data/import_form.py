@@ -12,7 +12,7 @@ from pages.shared.actions import do
 from pages.shared.session import launcher, workspace
 from pages.shared.work import begin, is_going_on, show, work_on
 
-FITTED = {"crop": "the middle cut out", "pad": "black bars added", "stretch": "stretched"}
+FITTED = {"crop": "center crop", "pad": "black bars added", "stretch": "stretched"}
 LAYOUTS = """
 - a folder for each class: `ants/`, `bees/`
 - the same within `train/` and `val/` or `test/`
@@ -27,14 +27,15 @@ def import_form() -> str | None:
     number = state.get("imports", 0)
     st.markdown("**Your own images**")
     st.caption(
-        "A zip from your machine, or a folder or zip where Trainscope runs. Nothing in it is changed; what is no image is left out and listed."
+        "A zip from your machine, or a folder or zip where Trainscope runs. Nothing in it is changed; files that are not images are "
+        "skipped and listed."
     )
     upload, place = st.columns(2, gap="large")
     with upload:
         file = st.file_uploader("Zip of images", type="zip", key=f"zip-{number}")
     with place:
         path = st.text_input("Or the path of a folder or zip", key=f"path-{number}", placeholder="/home/me/pictures/flowers")
-        with st.expander("How the images may lie in it", key="layouts"):
+        with st.expander("Supported folder layouts", key="layouts"):
             st.markdown(LAYOUTS)
     if done := importing():
         return done
@@ -56,11 +57,11 @@ def import_form() -> str | None:
         "Larger shows more detail and trains slower.",
     )
     chosen_fit = fit.selectbox(
-        "What is not square",
+        "Non-square images",
         list(FITTED),
         format_func=FITTED.get,
         key=f"set-fit-{number}",
-        help="How an image fills the square: its middle cut out, black bars added, or stretched.",
+        help="How an image fills the square: center crop, black bars added, or stretched.",
     )
     chosen_names = names.selectbox(
         "Names in the zip",

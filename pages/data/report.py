@@ -69,7 +69,7 @@ def remedy(name: str, browser: Browser, report: Report, kind: str) -> None:
     if kind == "separate":
         label = f"Leave out {len(report.leaking):,}"
         help_text = (
-            "Keeps all copies on one side: those of train are left out, and those of validation where test has one; test stays as it is. "
+            "Keeps all copies on one side: those of train are excluded, and those of validation where test has one; test stays as it is. "
             "Can be undone."
         )
         if st.button(label, key="separate", help=help_text):

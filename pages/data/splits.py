@@ -12,7 +12,7 @@ from pages.shared.session import workspace
 from pages.shared.text import escaped
 from pages.train.settings_form import begin_with_set
 
-WAYS = {"delivered": "As delivered", "shares": "By shares, all images divided anew"}
+WAYS = {"delivered": "As provided", "shares": "Random split of all images"}
 
 
 def set_splits(name: str, browser: Browser) -> None:

@@ -225,7 +225,7 @@ def _table(stage: Stage) -> str:
         ]
         lines.append(f"| {name} | {cells[0]} | {cells[1]} |")
     if stage.before.unit != stage.after.unit:
-        for name, place in (("pixel in the middle", 0.5), ("pixel at a quarter", 0.25)):
+        for name, place in (("pixel in the middle", 0.5), ("pixel at ¼", 0.25)):
             cells = [_numbers(look, look.pixel(place, place)) for look in (stage.before, stage.after)]
             lines.append(f"| {name} | {cells[0]} | {cells[1]} |")
     return "\n".join(lines)

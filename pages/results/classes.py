@@ -80,10 +80,9 @@ def say_overall(report: ClassReport, evaluated: EvaluatedImages, names: list[str
     accuracy, top = report.accuracy, top_accuracy(evaluated.predictions.rank, len(names))
     among = ""
     if top:
-        among = f" In **{percent(top.value, 2)}** the true class is among the three likeliest (top-3 accuracy)."
+        among = f" Top-3 accuracy **{percent(top.value, 2)}**: the true class is among the three likeliest."
     st.markdown(
-        f"**{percent(accuracy.value, 2)}** right overall; on all images of this kind it would be right in {percent(accuracy.low, 1)} to "
-        f"{percent(accuracy.high, 1)} (95 % confidence interval).{among}"
+        f"**{percent(accuracy.value, 2)}** accuracy (95 % confidence interval {percent(accuracy.low, 1)} to {percent(accuracy.high, 1)}).{among}"
     )
 
 

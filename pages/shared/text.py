@@ -22,6 +22,8 @@ def in_words(text: str) -> str:
 
 def escaped(text: str) -> str:
     """Text from outside as Markdown that shows it and does nothing: no links, images, colours or formulas."""
+    # Streamlit makes arrows, dashes and icons of what was escaped, too: an invisible joiner within keeps it text
+    text = re.sub(r"(?<=[-<>=~])(?=[-<>=~])|(?<=:)(?=[a-z])", "\u2060", text)
     text = re.sub(r"([\\`*_{}\[\]()<>#+\-.!|~$:&])", r"\\\1", text)
-    # addresses become links by themselves; an invisible joiner within keeps them text
+    # and addresses become links by themselves
     return re.sub(r"(?i)(www|ftp|https?|mailto|@)", "\\1\u2060", text)

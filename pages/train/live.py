@@ -185,7 +185,7 @@ def _learning_images(run: Run, history: History) -> None:
     positions = spread(len(shown.labels), STRIP)
     right = int((shown.predictions.predicted[positions] == shown.labels[positions]).sum())
     when = f"after epoch {shown.epoch}" if shown.epoch else "before training"
-    st.caption(f"{len(positions)} of the images it is evaluated on, {when}: **{right} right**")
+    st.caption(f"{len(positions)} of the images it is evaluated on, {when}: **{right} correct**")
     strip(run, shown, history.started.class_names, positions, key=f"learning-{run.id}", label="Images it is evaluated on")
 
 
@@ -194,7 +194,7 @@ def _sentence(run: Run, status: Status, history: History) -> None:
     if status.state == "queued":
         place = launcher().place_of(run)
         st.info(
-            f"Waiting: {'next in line' if place <= 1 else f'number {place} in line'}. It begins when the training before it ends."
+            f"Waiting: {'next in line' if place <= 1 else f'number {place} in the queue'}. It begins when the training before it ends."
             if place
             else "Going on in a moment …"
             if history.evaluations

@@ -82,7 +82,7 @@ def test_what_waits_in_line_is_shown_reordered_and_cancelled(page: Page, trainin
         page.get_by_role("button", name="Start training").click()
         page.wait_for_url(lambda url, known=[training, *waiting]: "run=" in url and not any(run.id in url for run in known))
         waiting.append(run_shown(page, server))
-    expect(page.get_by_text("Waiting: number 2 in line")).to_be_visible()
+    expect(page.get_by_text("Waiting: number 2 in the queue")).to_be_visible()
     page.get_by_role("link", name="Runs").click()
     page.locator(f".st-key-earlier-{waiting[1].id} button").click()
     expect(page.locator(f".st-key-line-{waiting[1].id}")).to_contain_text(re.compile(r"^\s*1\s"))

@@ -134,7 +134,7 @@ def test_copies_between_splits_are_seen_side_by_side_and_left_out_by_one_click(p
     expect(page.get_by_text("1 file could not be read")).to_be_visible()
     page.wait_for_function("document.querySelectorAll('.tiles .tile:first-child img').length === 2")
     page.get_by_role("button", name="Leave out 2").click()
-    expect(page.get_by_text("Edited: 2 left out")).to_be_visible()
+    expect(page.get_by_text("Edited: 2 excluded")).to_be_visible()
     expect(page.get_by_text("also stand in an evaluation split")).to_have_count(0)
 
 
@@ -266,7 +266,7 @@ def test_marks_outlive_the_page_until_they_are_acted_on_or_taken_off(images: Pag
     expect(images.get_by_text("3 marked, 1 not on this page")).to_be_visible()
     expect(images.locator(".tile.marked")).to_have_count(2)
     images.get_by_role("button", name="Exclude").click()
-    expect(images.get_by_text("Last: 3 left out")).to_be_visible()
+    expect(images.get_by_text("Last: 3 excluded")).to_be_visible()
     expect(images.get_by_text("marked")).to_have_count(0)
     expect(images.locator(".tiles input:checked")).to_have_count(0)
     tiles.nth(5).locator("input").click()
@@ -304,7 +304,7 @@ def test_undo_of_something_else_than_is_shown_is_refused(images: Page, server: S
     workspace = open_workspace(server.home)
     edit(workspace, "noise", Action(kind="exclude", images=("train/cat/000.png",)))
     images.get_by_role("button", name="Next", exact=True).click()
-    expect(images.get_by_text("Last: 1 left out.")).to_be_visible()
+    expect(images.get_by_text("Last: 1 excluded.")).to_be_visible()
     edit(workspace, "noise", Action(kind="flag", images=("train/cat/001.png", "train/cat/002.png")))
     images.get_by_role("button", name="Undo", exact=True).click()
     expect(images.get_by_text("Nothing was undone")).to_be_visible()
@@ -363,7 +363,7 @@ def test_a_pair_opens_large_side_by_side_and_either_can_be_left_out(page: Page, 
     dialog.get_by_role("button", name="Exclude").last.click()
     expect(dialog.get_by_role("button", name="Take back in")).to_be_visible()  # both stay open
     page.keyboard.press("Escape")
-    expect(page.get_by_text("Edited: 1 left out")).to_be_visible()
+    expect(page.get_by_text("Edited: 1 excluded")).to_be_visible()
     assert current_edits(open_workspace(server.home), "twins").excluded == {"val/cat/copy.png"}
 
 

@@ -6,6 +6,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from core.runs.directory import Run
+from core.runs.notes import Notes, write_notes
 from tests.browser.conftest import Server
 
 
@@ -84,3 +85,12 @@ def test_the_toolbar_of_the_canvas_covers_none_of_the_tabs(page: Page, two: list
     assert bar.bounding_box()["y"] >= tabs["y"] + tabs["height"]
     page.get_by_role("tab", name="From the data").click()
     expect(page.get_by_role("button", name="Another one")).to_be_visible()
+
+
+def test_a_name_is_shown_as_it_was_written(page: Page, server: Server, evaluated_run: Run) -> None:
+    name = "a -- b -> c >= d :streamlit: (c) **e**"
+    write_notes(evaluated_run, Notes(name=name))
+    page.goto(f"/run?run={evaluated_run.id}")
+    heading = page.get_by_role("heading", level=1)
+    expect(heading).to_contain_text("streamlit")
+    assert heading.inner_text().replace("\u2060", "").strip() == name

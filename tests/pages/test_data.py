@@ -64,7 +64,7 @@ def test_copies_between_splits_are_left_out_by_one_click_and_come_back_by_anothe
     app.button(key="separate").click().run()
     assert current_edits(workspace, "colours").excluded == {"train/*red*/3.png"}
     assert "also stands in an evaluation split" not in texts(app)
-    assert "Edited: 1 left out" in texts(app)
+    assert "Edited: 1 excluded" in texts(app)
     app.segmented_control(key="data-view").set_value("Images").run()
     app.button(key="undo-edit").click().run()
     assert current_edits(workspace, "colours").is_empty
@@ -76,7 +76,7 @@ def test_training_uses_the_edited_set_and_says_so(workspace: Workspace, tmp_path
     app.button(key="train-on-set").click().run()
     app.switch_page("train/train.py").run()
     assert not app.error
-    assert "Your edits" in texts(app) and "2 left out" in texts(app)
+    assert "Your edits" in texts(app) and "2 excluded" in texts(app)
     assert "22 images of colours" in texts(app)
     assert "1 file could not be read" in texts(app)
 

@@ -36,7 +36,7 @@ def test_undo_takes_back_what_the_page_shows_or_nothing(workspace: Workspace) ->
     shown, elsewhere = Action(kind="exclude", images=("#1", "#2")), Action(kind="relabel", images=("#3",), label="7")
     edit(workspace, "digits", shown)
     app = images_of_digits(workspace)
-    assert "Last: 2 left out" in texts(app)
+    assert "Last: 2 excluded" in texts(app)
     edit(workspace, "digits", elsewhere)
     app.button(key="undo-edit").click().run()
     assert "Nothing was undone" in app.error[0].value

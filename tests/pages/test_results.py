@@ -243,7 +243,7 @@ def test_after_an_edit_training_again_is_offered_with_the_run_s_settings(run, wo
     evaluated = evaluated_after(run, 3)
     edit(workspace, "digits", Action(kind="exclude", images=(f"#{evaluated.indices[0]}",)))
     app.run()
-    assert "The set was edited since this run began: 1 left out" in texts(app)
+    assert "The set was edited since this run began: 1 excluded" in texts(app)
     app.button(key="train-again").click().run()
     app.switch_page("train/train.py").run()
     assert not app.exception

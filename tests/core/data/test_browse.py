@@ -40,7 +40,7 @@ def test_everything_is_shown_first_and_in_the_store_s_order(store):
 @pytest.mark.parametrize(
     ("wanted", "expected"),
     [
-        ({"show": "left out"}, {"train/ants/one.png"}),
+        ({"show": "excluded"}, {"train/ants/one.png"}),
         ({"show": "relabelled"}, {"train/bees/one.png"}),
         ({"show": "flagged"}, {"val/ants/three.Png", "train/ants/one.png"}),
         ({"show": "flagged", "split": "validation"}, {"val/ants/three.Png"}),
@@ -53,7 +53,7 @@ def test_everything_is_shown_first_and_in_the_store_s_order(store):
         ({"text": "nothing of the kind"}, set()),
         ({"split": "test"}, set()),
         ({"class_name": "a class of another set"}, set()),
-        ({"split": "validation", "show": "left out"}, set()),
+        ({"split": "validation", "show": "excluded"}, set()),
     ],
 )
 def test_filter_shows_what_fits(store, wanted, expected):
@@ -61,13 +61,13 @@ def test_filter_shows_what_fits(store, wanted, expected):
 
 
 def test_every_picture_is_either_in_use_or_left_out(store):
-    one, other = shown(store, show="in use"), shown(store, show="left out")
+    one, other = shown(store, show="in use"), shown(store, show="excluded")
     assert one | other == set(store.files)
     assert not one & other
 
 
 def test_set_without_edits_has_nothing_left_out_relabelled_or_flagged(store):
-    for show in ("left out", "relabelled", "flagged"):
+    for show in ("excluded", "relabelled", "flagged"):
         assert shown(store, NO_EDITS, show=show) == set()
 
 
@@ -90,7 +90,7 @@ def test_mean_of_a_large_class_is_taken_over_all_of_it(tmp_path):
 def test_set_without_files_is_found_by_number(tmp_path):
     store = prepare_store(open_workspace(tmp_path / "home"), "digits", Preprocessing())
     browser = Browser(store, edits_of([Action(kind="exclude", images=("#17",))]))
-    assert browser.select(Filter(show="left out")).tolist() == [17]
+    assert browser.select(Filter(show="excluded")).tolist() == [17]
     assert browser.select(Filter(text="#1796")).tolist() == [1796]
 
 

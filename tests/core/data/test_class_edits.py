@@ -46,7 +46,7 @@ def test_dropped_class_is_none_of_the_set_and_comes_back_by_undo_or_by_keeping_i
     assert seen.class_names == ["daisy", "rose", "tulip"]
     assert seen.all_names == ["daisy", "rose", "tulip", "sea"]
     assert seen.class_counts() == {"daisy": 6, "rose": 8, "tulip": 10, "sea": 1}
-    assert [flowers.files[i] for i in seen.select(Filter(show="left out"))] == ["sea/0.png"]
+    assert [flowers.files[i] for i in seen.select(Filter(show="excluded"))] == ["sea/0.png"]
     assert [flowers.files[i] for i in seen.select(Filter(class_name="sea"))] == ["sea/0.png"]
     change(workspace, flowers, "keep", "sea")
     assert browser_of(workspace, flowers).class_names == flowers.meta.class_names

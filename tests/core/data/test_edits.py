@@ -158,7 +158,7 @@ def test_summary_counts_in_words():
         edits_of(
             [Action(kind="relabel", images=("x",), label="a"), Action(kind="exclude", images=tuple(map(str, range(1200))))]
         ).summary
-        == "1 relabelled, 1,200 left out"
+        == "1 relabelled, 1,200 excluded"
     )
     assert NO_EDITS.summary == ""
 

@@ -178,7 +178,7 @@ def test_spec_before_and_after_reading_counts_the_edited_set(workspace, pets):
     for is_ready in (False, True):
         spec = dataset_info(workspace, config)
         assert (spec.splits, spec.shape, spec.is_ready) == ({"train": 3, "validation": 2}, (3, 16, 16), is_ready)
-        assert spec.edits == "2 left out"
+        assert spec.edits == "2 excluded"
         built(workspace, "pets", size_px=16)
 
 

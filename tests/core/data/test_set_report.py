@@ -121,7 +121,7 @@ def test_one_click_leaves_no_picture_on_both_sides_and_test_as_it_was(workspace,
     assert len(after.leaking) == 0
     assert "duplicates-between-splits" not in codes(after)
     assert after.counts["test"] == before.counts["test"]
-    assert after.edits == "4 left out"
+    assert after.edits == "4 excluded"
     assert separation(store, after).images == ()
 
 
@@ -211,7 +211,7 @@ def test_classes_of_which_nothing_can_be_read_are_named_and_are_no_classes(works
     assert store.meta.class_names == ["cat", "dog"]
     report = report_on(store, NO_EDITS)
     messages = [finding.message for finding in report.findings if finding.code == "no-pictures"]
-    assert messages == ["'leer', 'notes', 'broken' have no image that can be read. They are left out."]
+    assert messages == ["'leer', 'notes', 'broken' have no image that can be read. They are skipped."]
     assert set(store.labels.tolist()) == {0, 1}
 
 
@@ -220,4 +220,4 @@ def test_pictures_that_got_no_class_are_a_finding(workspace, tmp_path):
     rows = [f"{n}.png,{'cat' if n % 2 else 'dog'}" for n in range(9)] + ["10.png,cat", "10.png,dog"]
     (root / "labels.csv").write_text("\n".join(["file,label", *rows]))
     report = report_on(built(workspace, root), NO_EDITS)
-    assert "3 images could be given no class and are left out." in [finding.message for finding in report.findings]
+    assert "3 images could be given no class and are skipped." in [finding.message for finding in report.findings]

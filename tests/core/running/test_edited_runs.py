@@ -78,7 +78,7 @@ def test_new_run_uses_the_edited_set_and_names_the_revision(workspace):
 def test_what_will_be_used_is_said_before_the_start(workspace):
     edited(workspace)
     spec = dataset_info(workspace, complete(workspace, tiny()))
-    assert spec.edits == "2 relabelled, 200 left out"
+    assert spec.edits == "2 relabelled, 200 excluded"
     assert sum(spec.splits.values()) == 1597
 
 
@@ -270,7 +270,7 @@ def test_results_say_that_the_set_was_edited(workspace, monkeypatch):
     monkeypatch.setenv("TRAINSCOPE_RESERVE", "0")
     edited(workspace)
     run = finished(workspace, tiny())
-    assert "The set was used as edited\\: 2 relabelled, 200 left out" in texts(visit("results", run=run.id))
+    assert "The set was used as edited\\: 2 relabelled, 200 excluded" in texts(visit("results", run=run.id))
 
 
 # --- images that change behind a run
