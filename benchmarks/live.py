@@ -81,8 +81,7 @@ def main() -> None:
 def start(page: Page, home: Path) -> tuple[Run, float]:
     """Starts the recipe by clicks. Returns the run and the seconds from the click on Start to the first point."""
     page.goto("/train")
-    page.locator("[class*='st-key-recipe-']").get_by_role("combobox").click()
-    page.get_by_role("option", name=re.compile("^MNIST, the first CNN")).click()
+    page.get_by_role("button", name="MNIST, the first CNN").click()
     page.get_by_text("60,000 images").wait_for()
     page.wait_for_function("() => window.Plotly")
     reserve_is_ready()

@@ -151,7 +151,7 @@ def _panel(run: Run, shown_state: str, every: float | None) -> None:
     if not history.steps["step"] and not status.is_active:  # it will have no curves
         class_accuracy_table(history.evaluations[-1], history.started.class_names)
         return
-    _learning_images(run, history)
+    images = st.container()  # filled last: after Start the first point is what one waits for
     state = st.session_state
     x, smoothing, log = state.get("x-axis") or "examples", state.get("smoothing", 0.0), state.get("log-scale", False)
     left, right = st.columns(2)
@@ -175,6 +175,8 @@ def _panel(run: Run, shown_state: str, every: float | None) -> None:
     for number, row in list(enumerate(history.changes, start=1))[-SHOWN_CHANGES:]:
         st.caption(f"**{number}** &nbsp; Step {row.step:,}: {escaped(change_in_words(row))}.")
     st.caption(_computed_on(history))
+    with images:
+        _learning_images(run, history)
 
 
 def _learning_images(run: Run, history: History) -> None:
