@@ -16,6 +16,7 @@ ROOMS = [
     "core.processes",
     "core.files",
     "core.wording",
+    "core.glossary",
     "core.common_hanzi",
     "core.name_encoding",
     "core.zips",

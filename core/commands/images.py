@@ -18,11 +18,9 @@ def import_images(workspace: Workspace, options: argparse.Namespace) -> Result:
     chosen = config_from({"preprocessing": {**chosen, "fit": options.fit}}).preprocessing
     name, store = import_set(workspace, options.path, options.name, chosen.size_px, chosen.fit, progress(), names=options.names)
     if options.classes:
-        from core.data.browse import Browser
-        from core.data.edits import current_edits, edit
+        from core.data.browse import keep_only_classes
 
-        if others := Browser(store, current_edits(workspace, name)).keep_only(options.classes):
-            edit(workspace, name, others)
+        keep_only_classes(workspace, name, store, options.classes)
     return _report(workspace, name, store)
 
 

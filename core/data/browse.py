@@ -8,12 +8,13 @@ from typing import Literal
 
 import numpy as np
 
-from core.data.edits import Action, Edits, Kind, check_class_name
+from core.data.edits import Action, Edits, Kind, check_class_name, current_edits, edit
 from core.data.report import split_codes
 from core.data.sources.containers import readable
 from core.data.splits import SPLITS
 from core.data.store.image_store import ImageStore
 from core.errors import InputError
+from core.workspace import Workspace
 
 Show = Literal["all", "in use", "excluded", "relabelled", "flagged", "duplicates"]
 MEAN_OF = 1000  # images of a class
@@ -158,3 +159,9 @@ class Browser:
 def _as_typed(name: str) -> str:
     """Whatever the case, and an é as one character, which some systems write as two."""
     return unicodedata.normalize("NFC", name).lower()
+
+
+def keep_only_classes(workspace: Workspace, dataset: str, store: ImageStore, names: Sequence[str]) -> None:
+    """Drops all other classes of a set. Raises InputError for a class that it has not."""
+    if others := Browser(store, current_edits(workspace, dataset)).keep_only(names):
+        edit(workspace, dataset, others)

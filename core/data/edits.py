@@ -87,7 +87,7 @@ class Edits:
 
     @property
     def summary(self) -> str:
-        """In words: "3 relabelled, 12 left out, class sea dropped, rose → tulip"."""
+        """In words: "3 relabelled, 12 excluded, class sea dropped, rose → tulip"."""
         parts = [(len(self.relabelled), "relabelled"), (len(self.excluded), "excluded")]
         words = [f"{count:,} {word}" for count, word in parts if count]
         for_classes = [f"class {name} dropped" for name in sorted(self.dropped)]

@@ -166,7 +166,7 @@ def _classes(evaluated: EvaluatedImages, names: Sequence[str]) -> dict[str, Any]
             "name": row.name,
             "accuracy": percent(row.recall.value),
             "width": f"{100 * np.nan_to_num(row.recall.value):.1f}",
-            "interval": f"{percent(row.recall.low)} to {percent(row.recall.high)}",
+            "interval": f"{percent(row.recall.low)} to {percent(row.recall.high)}" if row.support else "–",
             "precision": percent(row.precision.value),
             "f1": percent(row.f1),
             "support": f"{row.support:,}",
@@ -181,7 +181,7 @@ def _classes(evaluated: EvaluatedImages, names: Sequence[str]) -> dict[str, Any]
 def _overall(found: ClassReport, evaluated: EvaluatedImages, num_classes: int) -> str:
     accuracy, top = found.accuracy, top_accuracy(evaluated.predictions.rank, num_classes)
     among = f" In {percent(top.value, 2)} the true class is among the three likeliest." if top else ""
-    return f"{percent(accuracy.value, 2)} right, 95 % CI {percent(accuracy.low)} to {percent(accuracy.high)}.{among}"
+    return f"{percent(accuracy.value, 2)} accuracy, 95 % CI {percent(accuracy.low)} to {percent(accuracy.high)}.{among}"
 
 
 def _confusions(evaluated: EvaluatedImages, names: Sequence[str], charts: _Charts) -> dict[str, Any]:

@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from core.config import SECTIONS, TAGS, TrainConfig
+from core.data.edits import edits_at
 from core.data.store.image_store import store_named
+from core.errors import InputError
 from core.running.prepare import measured
 from core.runs.directory import Run
 from core.runs.history import History, story_of
@@ -28,10 +30,14 @@ _MISSING = object()
 
 @dataclass(frozen=True)
 class Setup:
-    """A run's settings: given as they were asked for, used with what was measured on the set filled in, where the set is here."""
+    """A run's settings: given as they were asked for, used with what was measured on the set filled in, where the set is here.
+
+    edits: what had been changed about the set, in words.
+    """
 
     given: TrainConfig
     used: TrainConfig
+    edits: str = ""
 
 
 @dataclass(frozen=True)
@@ -54,8 +60,15 @@ def setup_of(workspace: Workspace, run: Run, history: History | None = None) -> 
     store = store_named(workspace, history.started.store if history.started else "")
     channels = {len(values) for values in (given.preprocessing.mean, given.preprocessing.std) if values}
     if store is None or not channels <= {store.meta.shape[0]}:
-        return Setup(given, given)
-    return Setup(given, measured(given, store))
+        return Setup(given, given, _edits_in_words(workspace, given))
+    return Setup(given, measured(given, store), _edits_in_words(workspace, given))
+
+
+def _edits_in_words(workspace: Workspace, config: TrainConfig) -> str:
+    try:
+        return edits_at(workspace, config.data.dataset, config.data.edits).summary
+    except InputError:  # made in another workspace
+        return config.data.edits
 
 
 def differences(setups: Sequence[Setup]) -> list[Difference]:
@@ -65,7 +78,10 @@ def differences(setups: Sequence[Setup]) -> list[Difference]:
         given = [_value(setup.given, path) for setup in setups]
         used = [_value(setup.used, path) for setup in setups]
         if path != "recipe" and _distinct(given) > 1 and _distinct(used) > 1:
-            found.append(Difference(path, title, tuple(in_words(value, item) for value in given)))
+            words = [in_words(value, item) for value in given]
+            if path == "data.edits":
+                words = [setup.edits or word for setup, word in zip(setups, words, strict=True)]
+            found.append(Difference(path, title, tuple(words)))
     return found
 
 

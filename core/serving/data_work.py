@@ -1,9 +1,11 @@
 """Jobs that bring images and weights: imports, sets read or downloaded, pretrained weights."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from core.config import CatalogueNetwork
+from core.data.browse import keep_only_classes
 from core.data.imports import drop_uploads
 from core.data.sets import import_set, own_preprocessing, prepare_store
 from core.data.store.image_store import Progress, sweep_unfinished
@@ -21,9 +23,18 @@ def import_request(
     fit: str = "crop",
     is_upload: bool = False,
     names: str = "",
+    classes: Sequence[str] = (),
 ) -> Request:
-    """A folder or zip as a set. An upload lies in a folder of its own, which goes with the end of the work."""
-    inputs = {"path": str(path), "name": name, "size_px": size_px, "fit": fit, "is_upload": is_upload, "names": names}
+    """A folder or zip as a set, with these classes only, or all. An upload lies in a folder of its own, which goes with the end of the work."""
+    inputs = {
+        "path": str(path),
+        "name": name,
+        "size_px": size_px,
+        "fit": fit,
+        "is_upload": is_upload,
+        "names": names,
+        "classes": list(classes),
+    }
     return Request("import", f"Import of {name or Path(path).name}", inputs)
 
 
@@ -32,7 +43,9 @@ def import_work(workspace: Workspace, inputs: dict[str, Any], progress: Progress
     path, is_upload = Path(inputs["path"]), inputs["is_upload"]
     try:
         chosen = inputs["name"], inputs["size_px"], inputs["fit"]
-        name, _ = import_set(workspace, path, *chosen, progress, is_upload, inputs.get("names", ""))
+        name, store = import_set(workspace, path, *chosen, progress, is_upload, inputs.get("names", ""))
+        if classes := inputs.get("classes"):
+            keep_only_classes(workspace, name, store, classes)
         return {"dataset": name}
     finally:
         if is_upload:

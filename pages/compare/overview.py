@@ -94,7 +94,7 @@ def _row(contender: Contender, found: RunSummary) -> dict[str, str | float | Non
         "Mark": contender.letter,
         "Run": contender.name,
         "Accuracy": percent(share.value if share else None, 2),
-        "Between": f"{100 * share.low:.1f} to {100 * share.high:.1f} %" if share else "–",
+        "95 % CI": f"{100 * share.low:.1f} to {100 * share.high:.1f} %" if share else "–",
         "Loss": "–" if found.loss is None else f"{found.loss:.4f}",
         "Best": percent(found.best, 2),
         "at epoch": "–" if found.best_epoch is None else f"{found.best_epoch:,}",

@@ -70,18 +70,25 @@ def import_form() -> str | None:
         help="In which letters the names in a zip, or in a table, are written where they don't say so themselves. "
         "Choose it where the names of classes come out wrong.",
     )
+    only = st.text_input(
+        "Only these classes",
+        key=f"set-classes-{number}",
+        placeholder="all; or some of their names, with commas between",
+        help="The others are dropped, and can be kept again under Classes.",
+    )
+    classes = [part.strip() for part in only.split(",") if part.strip()]
     if st.button("Import", type="primary", key=f"import-{number}"):
-        do(lambda: _begin(file, path, chosen_name, chosen_size, chosen_fit, chosen_names))
+        do(lambda: _begin(file, path, chosen_name, chosen_size, chosen_fit, chosen_names, classes))
     return None
 
 
-def _begin(file, path: str, name: str, size_px: int | None, fit: str, names: str) -> None:
+def _begin(file, path: str, name: str, size_px: int | None, fit: str, names: str, classes: list[str]) -> None:
     """An upload is put into a folder of its own first, for the process that reads it."""
     place = Path(path.strip())
     if file is not None:
         place = Path(tempfile.mkdtemp(prefix="upload-", dir=workspace().home)) / "upload.zip"
         write_new(place, file.getbuffer())
-    begin(request := import_request(place, name, size_px, fit, is_upload=file is not None, names=names))
+    begin(request := import_request(place, name, size_px, fit, is_upload=file is not None, names=names, classes=classes))
     st.session_state["importing"] = {"key": request.key, **request.inputs}
 
 

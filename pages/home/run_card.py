@@ -10,6 +10,7 @@ from core.runs.history import history_of
 from core.runs.status import status_of
 from core.wording import duration, percent
 from pages.results.strip import strip
+from pages.shared.again import again_button
 from pages.shared.run_row import badge, subject_of, title_of
 from pages.shared.session import go_to
 from pages.shared.sparkline import sparkline
@@ -32,8 +33,10 @@ def run_card(run: Run) -> None:
         if len(history.evaluations) > 1:
             sparkline([row.accuracy for row in history.evaluations], run.config.data.evaluate_on)
         _mistakes(run)
-        if st.button("Open", key=f"recent-open-{run.id}"):
-            go_to("results/results.py", run)
+        with st.container(horizontal=True, gap="small"):
+            if st.button("Open", key=f"recent-open-{run.id}"):
+                go_to("results/results.py", run)
+            again_button(run, key=f"recent-again-{run.id}")
 
 
 def _mistakes(run: Run) -> None:

@@ -41,6 +41,15 @@ PAGES = {  # by what tells that all of it is there
     "/compare?runs={run},{other}": ".main-svg",
     **{f"/results?run={{run}}&view={view}": "[data-testid=stButtonGroup]" for view in VIEWS},
 }
+IN_THE_DARK = (
+    "/",
+    "/set?set=digits",
+    "/train",
+    "/train?run={run}",
+    "/runs",
+    "/compare?runs={run},{other}",
+)  # where colours differ
+RESULTS_IN_THE_DARK = tuple(f"/results?run={{run}}&view={view}" for view in ("overview", "classes", "explain"))
 MOST_STOPS = 15
 
 
@@ -56,6 +65,8 @@ def test_axe_finds_nothing_on_any_page(browser: Browser, server: Server, two: li
     page = context.new_page()
     faults = {}
     for address, there in PAGES.items():
+        if scheme == "dark" and address not in (*IN_THE_DARK, *RESULTS_IN_THE_DARK):
+            continue
         page.goto(address.format(run=two[0].id, other=two[1].id))
         expect(page.locator(there).first).to_be_visible()
         expect(page.get_by_test_id("stStatusWidget")).to_have_count(0)  # the script has ended

@@ -234,3 +234,19 @@ def test_class_that_a_drawn_split_lacks_is_told_where_it_is_drawn_and_where_it_i
     app.button(key="train-with-splits").click().run()
     app.switch_page("train/train.py").run()
     assert any(words in warning.value.replace("\\", "") for warning in app.warning)
+
+
+def test_only_some_classes_are_taken_at_the_import(workspace: Workspace, tmp_path: Path) -> None:
+    folder = tmp_path / "flowers"
+    for number, name in enumerate(("aster", "rose", "tulip")):
+        (folder / name).mkdir(parents=True)
+        for i in range(3):
+            Image.new("RGB", (8, 8), (80 * number, 60 * i, 9)).save(folder / name / f"{i}.png")
+    app = visit("data")
+    app.text_input(key="path-0").set_value(str(folder)).run()
+    app.text_input(key="set-classes-0").set_value("tulip, aster").run()
+    app.button(key="import-0").click().run()
+    until(lambda: app.run().title[0].value != "Data", 30)
+    edits = current_edits(workspace, "flowers")
+    assert edits.dropped == {"rose"}
+    assert edits.summary == "class rose dropped"

@@ -168,6 +168,7 @@ async function draw(node) {
     modeBarButtons: [["toImage", "resetScale2d"]],
   };
   await Plotly.react(node, data, { ...layout, font, hoverlabel, uirevision: "kept", autosize: true }, options);
+  for (const button of node.querySelectorAll(".modebar-btn")) button.tabIndex = -1; // no stops of the Tab key
   for (const name of ["plotly_click", "plotly_hover", "plotly_unhover"]) node.removeAllListeners(name);
   node.on("plotly_click", (event) => node.trainscopeClick(event));
   if (node.trainscopeData.pictures) {

@@ -145,3 +145,9 @@ def test_settings_count_as_they_ended(workspace: Workspace):
         ),
     )
     assert setup_of(workspace, run).given.optimizer.lr == setup_of(workspace, run, history_of(run)).given.optimizer.lr == 0.002
+
+
+def test_edits_are_told_apart_in_words_not_by_their_checksum():
+    edited = changed(TrainConfig(), {"data.edits": "9c6d9c6d9c6d9c6d"})
+    rows = differences([Setup(edited, edited, "1 relabelled"), Setup(TrainConfig(), TrainConfig())])
+    assert [row.values for row in rows if row.path == "data.edits"] == [("1 relabelled", "as delivered")]
