@@ -51,7 +51,7 @@ def table(shown: Sequence[ListedRun], sort: str, is_reversed: bool) -> None:
         most_marked=MOST_RUNS,
         on_open=lambda run_id: state.update({"run-to-open": (run_id, "")}),
         on_details=lambda run_id: state.update({"run-to-open": (run_id, "run/run.py")}),
-        on_mark=toggle,
+        on_mark=mark,
         on_sort=lambda name: state.update({"runs-sorted": name}),
     )
     if "runs-sorted" in state:
@@ -94,9 +94,9 @@ def marked() -> list[str]:
     return [run_id for run_id in st.session_state.get("to-compare", []) if (workspace().runs / run_id).exists()]
 
 
-def toggle(run_id: str) -> None:
-    others = [id for id in marked() if id != run_id]
-    st.session_state["to-compare"] = others if run_id in marked() else [*others, run_id][:MOST_RUNS]
+def mark(run_ids: list[str]) -> None:
+    known = {entry.run.id for entry in entries(workspace())}
+    st.session_state["to-compare"] = [run_id for run_id in run_ids if run_id in known][:MOST_RUNS]
 
 
 def unmark_all() -> None:

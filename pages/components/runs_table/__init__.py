@@ -1,5 +1,6 @@
 """A table of runs: sorted by its headers, opened by a row's name, marked by its box; every row has the course of its accuracy."""
 
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -42,10 +43,10 @@ def runs_table(
     most_marked: int,
     on_open: Callable[[str], None],
     on_details: Callable[[str], None],
-    on_mark: Callable[[str], None],
+    on_mark: Callable[[list[str]], None],
     on_sort: Callable[[str], None],
 ) -> None:
-    """The first column is the run's name. The callbacks get a run's id, or the order that a header stands for."""
+    """The first column is the run's name. The callbacks get a run's id, the order that a header stands for, or all that are marked."""
 
     def heard(name: str, then: Callable[[str], None]) -> Callable[[], None]:
         def act() -> None:
@@ -66,6 +67,6 @@ def runs_table(
         key=key,
         on_opened_change=heard("opened", on_open),
         on_details_change=heard("details", on_details),
-        on_toggled_change=heard("toggled", on_mark),
+        on_marked_change=heard("marked", lambda ids: on_mark([str(run_id) for run_id in json.loads(ids)])),
         on_ordered_change=heard("ordered", on_sort),
     )

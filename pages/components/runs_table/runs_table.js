@@ -18,6 +18,7 @@ const CSS = `
 .runs-table .state-failed, .runs-table .state-interrupted { color: #b35900; font-weight: 600; }
 .runs-table .state-running, .runs-table .state-queued { color: var(--st-primary-color); font-weight: 600; }
 `;
+const WAIT_MS = 3000;
 const SVG = "http://www.w3.org/2000/svg";
 
 function make(parent, name, className, text) {
@@ -56,12 +57,19 @@ function updateHead(table) {
   });
 }
 
+// Marks are set here first and sent as a whole: of two that are set at once none is lost. Until the server says the same, ours count.
+function mark(table, id, on) {
+  table.marked = table.marked.filter((other) => other !== id).concat(on ? [id] : []);
+  table.sent = { marks: JSON.stringify(table.marked), until: Date.now() + WAIT_MS };
+  table.setTriggerValue("marked", table.sent.marks);
+}
+
 function build(table, id) {
   const row = document.createElement("tr");
   row.dataset.run = id;
   const box = make(make(row, "td"), "input");
   box.type = "checkbox";
-  box.onchange = () => table.setTriggerValue("toggled", id);
+  box.onchange = () => mark(table, id, box.checked);
   table.data.columns.forEach((column, i) => {
     const cell = make(row, "td", i === 0 ? "name" : column.is_number ? "number" : "");
     if (i > 0) return;
@@ -91,7 +99,7 @@ function drawCourse(cell, course) {
 }
 
 function update(table, row, run) {
-  const { columns, marked, mostMarked } = table.data;
+  const { marked } = table, { columns, mostMarked } = table.data;
   const box = row.querySelector("input"), title = run.cells[0];
   box.checked = marked.includes(run.id);
   box.disabled = !box.checked && marked.length >= mostMarked;
@@ -116,11 +124,13 @@ export default function ({ parentElement, data, setTriggerValue }) {
     make(parentElement, "style", "", CSS);
     root = make(make(parentElement, "div", "runs-scroll"), "table", "runs-table");
     make(root, "caption", "", "").hidden = true;
-    root.trainscope = { head: make(root, "thead"), body: make(root, "tbody"), rows: new Map(), data };
+    root.trainscope = { head: make(root, "thead"), body: make(root, "tbody"), rows: new Map(), data, marked: [], sent: null };
     root.trainscope.setTriggerValue = setTriggerValue;
     buildHead(root.trainscope);
   }
   const table = Object.assign(root.trainscope, { data, setTriggerValue });
+  const isAnswered = !table.sent || table.sent.marks === JSON.stringify(data.marked) || Date.now() > table.sent.until;
+  if (isAnswered) Object.assign(table, { marked: [...data.marked], sent: null });
   updateHead(table);
   const before = table.rows;
   table.rows = new Map(data.rows.map((run) => [run.id, before.get(run.id) ?? build(table, run.id)]));
