@@ -165,3 +165,12 @@ def keep_only_classes(workspace: Workspace, dataset: str, store: ImageStore, nam
     """Drops all other classes of a set. Raises InputError for a class that it has not."""
     if others := Browser(store, current_edits(workspace, dataset)).keep_only(names):
         edit(workspace, dataset, others)
+
+
+def some_of(store: ImageStore, count: int) -> list[int]:
+    """Indices of images of as many classes as there are, then of further ones, spread over the set."""
+    labels = np.asarray(store.labels)
+    classes = np.unique(np.linspace(0, store.num_classes - 1, min(count, store.num_classes)).round().astype(int)).tolist()
+    found = [int(np.argmax(labels == k)) for k in classes if (labels == k).any()]
+    others = [index for index in np.linspace(0, len(labels) - 1, 2 * count).astype(int).tolist() if index not in found]
+    return (found + others)[:count]

@@ -8,6 +8,7 @@ from core.errors import InputError
 from core.figures.comparison import MOST_RUNS
 from core.runs.directory import Run, find_run
 from core.runs.index import SORTS, ListedRun, accuracies_of, entries
+from core.runs.records import spread
 from core.runs.status import status_of
 from core.wording import duration, percent
 from pages.compare.choice import compare_runs
@@ -17,6 +18,7 @@ from pages.shared.actions import do
 from pages.shared.again import again_button
 from pages.shared.run_row import when_of
 from pages.shared.session import go_to, launcher, workspace
+from pages.shared.text import escaped
 
 COLUMNS = (
     Column(title="Run", sort="name"),
@@ -76,7 +78,7 @@ def _row(entry: ListedRun) -> Row:
             f"{entry.epoch:,} of {entry.epochs or 0:,}",
             duration(entry.seconds),
         ),
-        course=course[:: max(1, len(course) // MOST_POINTS)],
+        course=tuple(course[place] for place in spread(len(course), MOST_POINTS)),
     )
 
 
@@ -84,7 +86,7 @@ def _open(run_id: str, page: str) -> None:
     try:
         run = find_run(workspace(), run_id)
     except InputError as error:  # deleted a moment ago
-        do(lambda error=error: (_ for _ in ()).throw(error))
+        st.warning(escaped(str(error)))
         return
     go_to(page or ("train/train.py" if status_of(run).is_active else "results/results.py"), run)
 

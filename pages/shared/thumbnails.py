@@ -2,14 +2,11 @@
 
 from urllib.parse import quote
 
-import numpy as np
-
+from core.data.browse import some_of
 from core.data.catalogue import DATASETS
 from core.data.imports import imported_sets
 from core.data.sets import own_store
-from core.data.store.image_store import ImageStore
 from core.errors import InputError
-from core.runs.records import spread
 from pages._routes import image_url
 from pages.shared.session import workspace
 
@@ -73,15 +70,6 @@ def thumbnails(dataset: str, count: int = 4) -> tuple[str, ...]:
     if store is None:
         return tuple(drawn(path, number, dataset) for number, path in enumerate(DRAWN.get(dataset, PHOTOGRAPHS)[:count]))
     return tuple(image_url(store.path.name, index) for index in some_of(store, count))
-
-
-def some_of(store: ImageStore, count: int) -> list[int]:
-    """Indices of images of as many classes as there are, then of further ones, spread over the set."""
-    labels = np.asarray(store.labels)
-    classes = spread(store.num_classes, min(count, store.num_classes))
-    found = [int(np.argmax(labels == k)) for k in classes if (labels == k).any()]
-    others = [index for index in spread(len(labels), 2 * count) if index not in found]
-    return (found + others)[:count]
 
 
 def drawn(path: str, number: int, dataset: str) -> str:

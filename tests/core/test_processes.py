@@ -13,7 +13,7 @@ from tests.fixtures.waiting import until
 
 PARENT = """
 import subprocess, sys
-child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+child = subprocess.Popen([sys.executable, "-c", "import threading; threading.Event().wait()"])
 print(child.pid, flush=True)
 child.wait()
 """

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from core.config import Preprocessing
-from core.data.browse import MEAN_OF, Browser, Filter
+from core.data.browse import MEAN_OF, Browser, Filter, some_of
 from core.data.edits import NO_EDITS, Action, edits_of
 from core.data.sets import prepare_store
 from core.data.store.image_store import ImageStore
@@ -118,3 +118,9 @@ def test_relabelling_back_to_the_delivered_class_leaves_nothing_edited(store):
     alone = Browser(store, edits_of([there])).change("relabel", [bee], "bees")
     assert edits_of([there, alone]) == NO_EDITS
     assert edits_of([there, alone]).revision == edits_of([there, alone]).summary == ""
+
+
+def test_some_images_are_of_as_many_classes_as_there_are(workspace):
+    digits = prepare_store(workspace, "digits", Preprocessing())
+    assert len({int(digits.labels[index]) for index in some_of(digits, 9)}) == 9
+    assert len(set(some_of(digits, 24))) == 24

@@ -63,7 +63,9 @@ def test_honest_file_is_taken_without_limits_of_the_system(tmp_path: Path, witho
 
 
 def test_reader_beyond_its_memory_is_told_in_a_sentence(tmp_path: Path, without_limits: None, monkeypatch) -> None:
-    monkeypatch.setattr(sys.modules[__name__], "READER", "held = bytearray(400_000_000); import time; time.sleep(600)")
+    monkeypatch.setattr(
+        sys.modules[__name__], "READER", "held = bytearray(400_000_000); import threading; threading.Event().wait()"
+    )
     (tmp_path / "file.pt").write_bytes(small_files()["torch"])
     with pytest.raises(InputError, match="more memory or time"):
         examine([Task(file=tmp_path / "file.pt", kind="torch", wanted=wanted_by(small_spec()))], memory_bytes=200 * MEGABYTE)
