@@ -4,6 +4,7 @@ The system frees the lock of a process that ends, however it ends.
 """
 
 import os
+import threading
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -13,7 +14,8 @@ try:
 except ImportError:  # Windows
     fcntl = None
 
-TRY_S = 0.05  # others who ask hold the lock for less than a millisecond
+TRY_S = 0.05  # processes that ask hold the lock for less than a millisecond
+_asking = threading.Lock()
 
 
 def is_locked(path: Path) -> bool:
@@ -37,11 +39,15 @@ def _is_taken_by_flock(path: Path) -> bool:
 
 
 def _is_taken(path: Path) -> bool:
-    """By trying to take it for a moment: longer than others who ask have it, which costs that time where it is held."""
+    """By trying to take it for a moment: longer than others who ask have it, which costs that time where it is held.
+
+    One thread after another: many that ask at once would find one another there for longer than that.
+    """
     if not path.exists():
         return False
     try:
-        FileLock(path).acquire(timeout=TRY_S, poll_interval=0.005).lock.release()
+        with _asking:
+            FileLock(path).acquire(timeout=TRY_S, poll_interval=0.005).lock.release()
     except Timeout:
         return True
     except OSError:

@@ -116,8 +116,13 @@ def _take_saved(name: str) -> None:
         st.session_state["trouble"] = str(error)
 
 
+def _key(path: str) -> str:
+    return f"lab-{st.session_state['lab']['form']}-{path}"
+
+
 def _note(path: str, key: str) -> None:
-    st.session_state["lab"]["changes"][path] = value_of(path, key)
+    if key == _key(path):  # not one of widgets that are gone: a late update brings them all back
+        st.session_state["lab"]["changes"][path] = value_of(path, key)
 
 
 def _draw_again() -> None:
@@ -146,7 +151,7 @@ def _control(item: Setting, value: Any, side_px: int) -> None:
     setting_widget(
         item,
         value,
-        f"lab-{st.session_state['lab']['form']}-{item.path}",
+        _key(item.path),
         on_change=_note,
         empty="measured on the training images" if item.kind == "floats" else "as the set has it",
         slider_to=side_px,

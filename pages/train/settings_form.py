@@ -238,9 +238,21 @@ def _renew_widgets() -> None:
     state.sections = {}
 
 
-def _note(path: str, key: str) -> None:
-    """A widget has a new value: it is what the configuration is to have at this path."""
+def _key(path: str) -> str:
+    """Of the setting's widget in the form as it is now."""
     state = st.session_state
+    section = path.partition(".")[0]
+    return f"set-{state.form + (0 if path in TAGS.values() else state.sections.get(section, 0))}-{path}"
+
+
+def _note(path: str, key: str) -> None:
+    """A widget has a new value: it is what the configuration is to have at this path.
+
+    An update that the browser asked for before it had the new form brings every widget of the old one back, as if just changed.
+    """
+    state = st.session_state
+    if key != _key(path):
+        return
     value = value_of(path, key)
     if path in TAGS.values():  # another optimizer or schedule has settings of its own
         section = path.partition(".")[0]
@@ -299,7 +311,7 @@ def _transforms_choice(shown: TrainConfig) -> None:
         return
     current = Composition(shown.preprocessing, shown.augmentation)
     names = list(presets)
-    key = f"transforms-{st.session_state.form}"
+    key = _transforms_key()
     st.selectbox(
         "Transforms",
         names,
@@ -312,8 +324,12 @@ def _transforms_choice(shown: TrainConfig) -> None:
     )
 
 
+def _transforms_key() -> str:
+    return f"transforms-{st.session_state.form}"
+
+
 def _take_transforms(key: str, presets: dict[str, Composition]) -> None:
-    if name := st.session_state[key]:
+    if key == _transforms_key() and (name := st.session_state[key]):
         st.session_state.changes |= presets[name].changes()
         _renew()
 
@@ -357,7 +373,7 @@ def _take_model(name: str) -> None:
 
 
 def _choice(path: str, label: str, options: dict[str, str], value: str, explanation: str) -> None:
-    key = f"set-{st.session_state.form}-{path}"
+    key = _key(path)
     st.selectbox(
         label,
         list(options),
@@ -372,11 +388,10 @@ def _choice(path: str, label: str, options: dict[str, str], value: str, explanat
 
 def _widget(item: Setting, config: TrainConfig, wrong: dict[str, str]) -> None:
     """The field of a setting; what is wrong with it stands under it, and is taken out of what is wrong."""
-    state = st.session_state
     setting_widget(
         item,
         get(config, item.path),
-        f"set-{state.form + state.sections.get(item.section, 0)}-{item.path}",
+        _key(item.path),
         on_change=_note,
         empty="measured" if item.kind == "floats" else "automatic",
         is_bounded=False,

@@ -107,6 +107,18 @@ def choose_recipe(app: AppTest, name: str) -> None:
     app.run()
 
 
+def test_a_late_update_from_the_form_of_the_recipe_before_changes_nothing(workspace: Workspace) -> None:
+    """The cards ask for updates of their own accord: one sent just before the new form came carries all values of the old one."""
+    app = visit("train")
+    late = app._tree.get_widget_states()
+    choose_recipe(app, "mnist-first-cnn")
+    app._run(late)
+    assert app.session_state["changes"] == {}
+    assert app.number_input(key="set-1-epochs").value == recipe_named("mnist-first-cnn").config.epochs
+    app.number_input(key="set-1-epochs").set_value(7).run()
+    assert app.session_state["changes"] == {"epochs": 7}
+
+
 @pytest.mark.parametrize("recipe", [name for name in RECIPES if name != "ants-bees"])
 def test_every_recipe_can_be_chosen_and_says_what_it_will_do(workspace: Workspace, recipe: str) -> None:
     app = visit("train")
