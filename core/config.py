@@ -182,7 +182,21 @@ class _Network(Section):
 
     @property
     def is_frozen(self) -> bool:
-        """Whether all but its last layer stays as it begins."""
+        """Whether all but its last layer stays as it begins, at least at first."""
+        return False
+
+    @property
+    def has_head_apart(self) -> bool:
+        """Whether its last layer learns otherwise than the rest at some time."""
+        return False
+
+    @property
+    def backbone_factor(self) -> float:
+        """What the learning rate is multiplied by for all but its last layer."""
+        return 1.0
+
+    def is_frozen_in(self, epoch: int) -> bool:
+        """Whether all but its last layer stays as it is in this epoch, counted from 1."""
         return False
 
 
@@ -210,12 +224,45 @@ class CatalogueNetwork(_Network):
         "Freeze all but the last layer",
         "Only the last layer learns: fast, and the safer choice with few images. For pretrained weights.",
     )
+    head: Literal["replaced", "appended"] = setting(
+        "replaced",
+        "Last layer",
+        "How a network of torchvision's is fitted to the classes. Replaced: its last layer is a new one (VGG-16: 4096 to 10). "
+        "Appended: it stays, and a new layer follows it (1000 to 10).",
+    )
+    unfreeze_epoch: int | None = setting(
+        None,
+        "Unfreeze from epoch",
+        "From this epoch on the frozen layers learn too. Empty: they stay as they are. An epoch that has begun already: "
+        "from the next step on.",
+        ge=1,
+        le=100_000,
+    )
+    backbone_lr_factor: float = setting(
+        1.0,
+        "Learning rate of pretrained layers",
+        "The learning rate of all but the last layer, relative to that of the last: 0.1 moves what is learned already ten "
+        "times more gently.",
+        unit="×",
+        gt=0,
+        le=1,
+    )
 
     @model_validator(mode="after")
     def _frozen_is_of_use(self) -> "CatalogueNetwork":
         if self.frozen and self.weights == "fresh":
             raise ValueError(
                 "frozen keeps the weights as they begin, which is of use for pretrained ones only; set weights to pretrained too"
+            )
+        if self.unfreeze_epoch is not None and not self.frozen:
+            raise ValueError(
+                "unfreeze_epoch says when frozen layers begin to learn, and none are frozen; turn frozen on, or leave "
+                "unfreeze_epoch empty"
+            )
+        if self.backbone_lr_factor != 1 and self.weights == "fresh":
+            raise ValueError(
+                f"backbone_lr_factor {self.backbone_lr_factor:g} is for layers that are learned already; set weights to pretrained too, or "
+                "backbone_lr_factor to 1"
             )
         return self
 
@@ -228,12 +275,24 @@ class CatalogueNetwork(_Network):
         return self.frozen
 
     @property
+    def has_head_apart(self) -> bool:
+        return self.frozen or self.backbone_lr_factor != 1
+
+    @property
+    def backbone_factor(self) -> float:
+        return self.backbone_lr_factor
+
+    def is_frozen_in(self, epoch: int) -> bool:
+        return self.frozen and (self.unfreeze_epoch is None or epoch < self.unfreeze_epoch)
+
+    @property
     def architecture(self) -> "CatalogueNetwork":
-        """Without how its first weights come about: networks of one architecture can take over each other's."""
-        return self.model_copy(update={"weights": "fresh", "frozen": False})
+        """Without how its first weights come about and learn: networks of one architecture can take over each other's."""
+        as_fresh = {"weights": "fresh", "frozen": False, "unfreeze_epoch": None, "backbone_lr_factor": 1.0}
+        return self.model_copy(update=as_fresh)
 
     def __str__(self) -> str:
-        return f"{self.name} (width {self.width:g})"
+        return f"{self.name} (width {self.width:g}{', a layer appended' if self.head == 'appended' else ''})"
 
 
 MOST_ROWS = 200
@@ -428,7 +487,14 @@ SECTIONS = {
     "checkpoint": "Checkpoints",
 }
 # What may be changed while a run trains, or between its sessions.
-CHANGEABLE = ("optimizer.lr", "epochs", "early_stopping.patience", "early_stopping.watch", "early_stopping.min_change")
+CHANGEABLE = (
+    "optimizer.lr",
+    "epochs",
+    "early_stopping.patience",
+    "early_stopping.watch",
+    "early_stopping.min_change",
+    "model.unfreeze_epoch",
+)
 # Sections chosen by name from records, each with a sentence for people.
 CATALOGUES = {"optimizer": OPTIMIZERS, "schedule": SCHEDULES}
 # Sections of which there are several kinds, and the setting that tells which one it is.

@@ -80,7 +80,8 @@ def features(
     taken: list[Tensor] = []
 
     def take(module: nn.Module, inputs: tuple[Tensor]) -> None:
-        taken.append(inputs[0].flatten(1).float())
+        features = inputs[0].mean(dim=(2, 3)) if inputs[0].dim() == 4 else inputs[0]  # a convolution over places as last layer
+        taken.append(features.flatten(1).float())
 
     own = watched(model, {})
     own.get_submodule(head_of(list(model.state_dict()))[0].rpartition(".")[0]).register_forward_pre_hook(take)

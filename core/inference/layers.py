@@ -23,7 +23,8 @@ from core.models.network_spec import NetworkSpec
 class Layer:
     """path: the module's name within the network. use: 0 where it is used first in a pass; a shared ReLU is used several times.
 
-    kind: what it is, in the field's words. shape: of its output for one image, (C, H, W) or (D,).
+    kind: what it is, in the field's words. shape: of its output for one image, (C, H, W), (D,), or (tokens, D) of a transformer.
+    is_channels_last: whether the layer itself gives (H, W, C), as in ConvNeXt's blocks.
     """
 
     path: str
@@ -31,6 +32,7 @@ class Layer:
     kind: str
     shape: tuple[int, ...]
     is_convolution: bool = False
+    is_channels_last: bool = False
 
     @property
     def is_map(self) -> bool:
@@ -46,18 +48,26 @@ def layers_of(spec: NetworkSpec) -> tuple[Layer, ...]:
         images = torch.zeros(1, *spec.shape)
     found: list[Layer] = []
     uses: dict[str, int] = {}
+    is_last = False
 
     def note(path: str, module: nn.Module, output: Tensor) -> None:
+        nonlocal is_last
         use = uses[path] = uses.get(path, -1) + 1
+        if isinstance(module, Permute):
+            is_last = module.dims == CHANNELS_LAST
+        shape = tuple(output.shape[1:])
         found.append(
             Layer(
                 path=path,
                 use=use,
                 kind=kind_of(module),
-                shape=tuple(output.shape[1:]),
+                shape=(shape[2], *shape[:2]) if is_last else shape,
                 is_convolution=isinstance(module, nn.Conv2d),
+                is_channels_last=is_last,
             )
         )
+
+    from torchvision.ops import Permute  # a third of a second, which other pages needn't wait for
 
     with torch.inference_mode():
         watched(model, {path: note for path, module in model.named_modules() if _is_layer(path, module)})(images)
@@ -80,13 +90,17 @@ def activations(model: nn.Module, image: Tensor, layer: Layer) -> np.ndarray:
     taken: list[np.ndarray] = []
 
     def take(path: str, module: nn.Module, output: Tensor) -> None:
-        taken.append(output[0].float().numpy().copy())  # a following layer may write into it
+        values = output[0].float().numpy()
+        taken.append(
+            (values.transpose(2, 0, 1) if layer.is_channels_last else values).copy()
+        )  # a following layer may write into it
 
     with torch.inference_mode():
         watched(model, {layer.path: take})(image)
     return taken[layer.use]
 
 
+CHANNELS_LAST = [0, 2, 3, 1]
 Watcher = Callable[[str, nn.Module, Tensor], Tensor | None]
 
 
@@ -100,9 +114,9 @@ def watched(model: nn.Module, watchers: dict[str, Watcher]) -> nn.Module:
     for path, watcher in watchers.items():
 
         def hook(
-            module: nn.Module, inputs: object, output: Tensor, path: str = path, watcher: Watcher = watcher
+            module: nn.Module, inputs: object, output: Tensor | tuple[Tensor, None], path: str = path, watcher: Watcher = watcher
         ) -> Tensor | None:
-            return watcher(path, module, output)
+            return watcher(path, module, output[0] if isinstance(output, tuple) else output)  # attention gives its weights too
 
         own.get_submodule(path).register_forward_hook(hook)
     return own
@@ -177,6 +191,20 @@ KINDS = {
     "Bottleneck": "residual block",
     "InvertedResidual": "inverted residual block",
     "SqueezeExcitation": "squeeze and excitation",
+    "MBConv": "inverted residual block",
+    "CNBlock": "residual block",
+    "_DenseLayer": "densely connected layer",
+    "_DenseBlock": "densely connected block",
+    "_Transition": "transition between blocks",
+    "Fire": "fire module",
+    "EncoderBlock": "transformer block",
+    "Encoder": "transformer",
+    "MultiheadAttention": "multi-head attention",
+    "MLPBlock": "dense layers of a block",
+    "LayerNorm": "layer norm",
+    "LayerNorm2d": "layer norm",
+    "Permute": "axes permuted",
+    "StochasticDepth": "stochastic depth (only in training)",
     "Hardswish": "hard swish",
     "Hardsigmoid": "hard sigmoid",
     "SiLU": "SiLU",

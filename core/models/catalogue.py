@@ -12,17 +12,21 @@ from core.errors import InputError
 from core.models.from_rows import from_rows
 from core.models.reference import Cifar10Blitz, Cifar10Quick, MnistBatchnormCNN, MnistFirstCNN, MultilayerPerceptron
 from core.models.residual import LightResidualCNN, ResidualCNN
-from core.models.torchvision_families import from_torchvision
+from core.models.torchvision_families import FAMILIES, TorchvisionNetwork, adapted_in_words, from_torchvision
 
 
 @dataclass(frozen=True, kw_only=True)
 class ModelEntry:
-    """build(shape, num_classes, width) returns the network, or raises InputError where the images are too small."""
+    """build(shape, num_classes, width) returns the network, or raises InputError where the images are too small.
+
+    family: torchvision's record of it, of those that are torchvision's.
+    """
 
     name: str
     title: str
     summary: str
     build: Callable[[tuple[int, int, int], int, float], nn.Module]
+    family: TorchvisionNetwork | None = None
 
 
 MODELS = {
@@ -65,22 +69,20 @@ MODELS = {
             build=ResidualCNN,
         ),
         ModelEntry(
-            name="resnet18",
-            title="ResNet-18",
-            summary="For photographs of 64 pixels and more; there are pretrained weights.",
-            build=partial(from_torchvision, "resnet18", 32),
-        ),
-        ModelEntry(
-            name="mobilenet-v3-small",
-            title="MobileNet v3, small",
-            summary="For photographs, quick on a CPU; there are pretrained weights.",
-            build=partial(from_torchvision, "mobilenet_v3_small", 32),
-        ),
-        ModelEntry(
             name="mlp",
             title="Perceptron",
             summary="Two hidden layers, no convolution: to see what convolutions are for.",
             build=MultilayerPerceptron,
+        ),
+        *(
+            ModelEntry(
+                name=family.name,
+                title=family.title,
+                summary=family.summary,
+                build=partial(from_torchvision, family),
+                family=family,
+            )
+            for family in FAMILIES.values()
         ),
     )
 }
@@ -95,7 +97,16 @@ def model_record(name: str) -> ModelEntry:
 def build_model(config: ModelConfig, shape: tuple[int, int, int], num_classes: int) -> nn.Module:
     """The network for images of shape (C, H, W), its first weights drawn from torch's global generator."""
     if isinstance(config, CatalogueNetwork):
-        return model_record(config.name).build(shape, num_classes, config.width)
+        record = model_record(config.name)
+        if config.head == "replaced":
+            return record.build(shape, num_classes, config.width)
+        if record.family is None:
+            raise InputError(
+                f"model.head: found appended, expected replaced: {config.name} has no layer for other classes to keep.",
+                code="model",
+                hint=f"Set model.head to replaced, or choose a network of torchvision's: {', '.join(FAMILIES)}.",
+            )
+        return from_torchvision(record.family, shape, num_classes, config.width, config.head)
     return from_rows(config.rows, shape, num_classes)
 
 
@@ -111,11 +122,14 @@ def model_summary(config: ModelConfig) -> str:
     return f"Put together of {len(config.rows)} {'row' if len(config.rows) == 1 else 'rows'} of layers."
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ModelDescription:
+    """adapted: how a network of torchvision's is fitted to these images and classes, as sentences; empty for others."""
+
     num_parameters: int
     num_bytes: int
     has_batch_norm: bool
+    adapted: str = ""
 
 
 def describe_model(config: ModelConfig, shape: tuple[int, int, int], num_classes: int) -> ModelDescription:
@@ -124,7 +138,14 @@ def describe_model(config: ModelConfig, shape: tuple[int, int, int], num_classes
         model = build_model(config, shape, num_classes)
     tensors = [*model.parameters(), *model.buffers()]
     return ModelDescription(
-        sum(p.numel() for p in model.parameters()),
-        sum(t.numel() * t.element_size() for t in tensors),
-        any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in model.modules()),
+        num_parameters=sum(p.numel() for p in model.parameters()),
+        num_bytes=sum(t.numel() * t.element_size() for t in tensors),
+        has_batch_norm=any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in model.modules()),
+        adapted=_adapted(config, model, shape),
     )
+
+
+def _adapted(config: ModelConfig, model: nn.Module, shape: tuple[int, int, int]) -> str:
+    if not isinstance(config, CatalogueNetwork) or (family := model_record(config.name).family) is None:
+        return ""
+    return adapted_in_words(family, model, shape, config.head, config.is_pretrained)

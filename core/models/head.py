@@ -11,11 +11,11 @@ def head_of(names: Sequence[str]) -> list[str]:
     return [name for name in names if name.rpartition(".")[0] == module]
 
 
-def freeze_backbone(model: nn.Module) -> None:
-    """Only the last layer learns from now on."""
+def freeze_backbone(model: nn.Module, is_frozen: bool = True) -> None:
+    """Only the last layer learns from now on; with is_frozen off, all of them do."""
     head = head_of(list(model.state_dict()))
     for name, parameter in model.named_parameters():
-        parameter.requires_grad_(name in head)
+        parameter.requires_grad_(name in head or not is_frozen)
 
 
 def training_mode(model: nn.Module) -> None:

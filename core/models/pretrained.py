@@ -1,7 +1,6 @@
 """Weights that others have learned on ImageNet: which there are, where they lie, and how a network begins with them."""
 
 import logging
-from dataclasses import dataclass
 from pathlib import Path
 
 from safetensors import SafetensorError
@@ -10,29 +9,10 @@ from torch import nn
 
 from core.errors import InputError
 from core.models.head import head_of
+from core.models.torchvision_families import FAMILIES, fitted
 from core.workspace import Workspace
 
-
-@dataclass(frozen=True)
-class PretrainedWeights:
-    """A file as torchvision publishes it; its name ends in the first digits of its SHA-256. megabytes: to download."""
-
-    file: str
-    megabytes: int
-
-    @property
-    def url(self) -> str:
-        return f"https://download.pytorch.org/models/{self.file}"
-
-    @property
-    def sha256_prefix(self) -> str:
-        return self.file.rpartition("-")[2].removesuffix(".pth")
-
-
-PRETRAINED = {
-    "resnet18": PretrainedWeights("resnet18-f37072fd.pth", 45),
-    "mobilenet-v3-small": PretrainedWeights("mobilenet_v3_small-047dcff4.pth", 10),
-}
+PRETRAINED = {name: family.pretrained for name, family in FAMILIES.items()}
 
 
 def weights_path(workspace: Workspace, model: str) -> Path:
@@ -64,8 +44,7 @@ def begin_pretrained(network: nn.Module, workspace: Workspace, model: str) -> No
             hint="Remove the file and try again.",
         ) from None
     own = network.state_dict()
-    head = head_of(list(own))
-    network.load_state_dict({name: own[name] if name in head else weights[name] for name in own})
+    network.load_state_dict(fitted(weights, own, head_of(list(own))))
     logging.getLogger(__name__).info("began with %s", path)
 
 

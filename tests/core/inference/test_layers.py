@@ -10,8 +10,8 @@ from core.errors import InputError
 from core.figures import inside as figures
 from core.inference.layers import Layer, activations, as_input, filters, layers_of, watched
 from core.inference.saliency import default_layer, explaining_layers, grad_cam
-from core.models.catalogue import MODELS
 from core.models.network_spec import NetworkSpec
+from tests.fixtures.networks import ONE_OF_EACH
 
 CLASSES = ("one", "two", "three")
 
@@ -46,12 +46,12 @@ def layer_at(layers: tuple[Layer, ...], path: str, use: int = 0) -> Layer:
     return next(layer for layer in layers if (layer.path, layer.use) == (path, use))
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", ONE_OF_EACH)
 def test_every_network_shows_activations_filters_and_evidence(name):
     model, spec = network(name)
     image, layers = as_input(random_image(spec), spec), layers_of(spec)
     before = {key: tensor.clone() for key, tensor in model.state_dict().items()}
-    for layer in layers:
+    for layer in layers if len(layers) < 100 else [*layers[:5], *layers[5:-3:29], *layers[-3:]]:
         values = activations(model, image, layer)
         assert values.shape == layer.shape
         assert np.isfinite(values).all()

@@ -35,6 +35,8 @@ OTHER = {
 NEEDED = {
     "preprocessing.short_side_px": {"preprocessing.size_px": 4},
     "model.frozen": {"model.weights": "pretrained"},
+    "model.unfreeze_epoch": {"model.weights": "pretrained", "model.frozen": True},
+    "model.backbone_lr_factor": {"model.weights": "pretrained"},
     "optimizer.nesterov": {"optimizer.momentum": 0.5},
 }
 

@@ -24,7 +24,6 @@ from core.intake import sandbox as sandbox
 from core.intake.contract import wanted_by
 from core.intake.load import kind_of
 from core.intake.sandbox import Task, examine, examine_each
-from core.models.catalogue import MODELS
 from core.models.network_spec import NetworkSpec
 from tests.fixtures.hostile_files import (
     PROTOCOLS,
@@ -38,6 +37,7 @@ from tests.fixtures.hostile_files import (
     torch_zip,
     verdict,
 )
+from tests.fixtures.networks import LIGHT
 
 VERDICT_S = 5.0
 MEGABYTE = 2**20
@@ -84,7 +84,7 @@ def same(found: dict[str, Tensor], expected: dict[str, Tensor]) -> bool:
 # Honest files
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", LIGHT)
 def test_honest_files_of_every_model_are_taken_bit_for_bit(tmp_path, name):
     spec = network(name)
     model, optimizer = trained(spec)

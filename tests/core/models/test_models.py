@@ -8,9 +8,9 @@ from core.config import CatalogueNetwork
 from core.data.catalogue import DATASETS
 from core.errors import InputError
 from core.models.catalogue import MODELS, build_model, describe_model
-from core.models.pretrained import PRETRAINED
 from core.optimizers import SGD, Adam
 from core.training.optimizers import build_optimizer
+from tests.fixtures.networks import OURS  # torchvision's: test_families.py
 
 
 @pytest.fixture(autouse=True)
@@ -32,10 +32,6 @@ SMALLEST = {
     "mnist-batchnorm-cnn": 2,  # halved once
     "mlp": 1,
 }
-
-OURS = [
-    name for name in MODELS if name not in PRETRAINED
-]  # torchvision's have a size and a width of their own: test_pretrained.py
 
 
 def batch_of(shape: tuple[int, int, int], classes: int, images: int = 8) -> tuple[torch.Tensor, torch.Tensor]:

@@ -14,9 +14,9 @@ from core.data.sources.download import fetch_file
 from core.errors import InputError
 from core.intake import pretrained
 from core.intake.pretrained import make_pretrained_ready
-from core.models.catalogue import MODELS, build_model, describe_model
+from core.models.catalogue import build_model
 from core.models.head import freeze_backbone, head_of, training_mode
-from core.models.pretrained import PRETRAINED, are_at_hand, original_path, weights_path
+from core.models.pretrained import are_at_hand, original_path, weights_path
 from core.optimizers import SGD
 from core.running.plan import complete
 from core.running.recipe_start import start_from
@@ -65,20 +65,6 @@ def ants_and_bees(workspace: Workspace, tmp_path):
                 pixels = rng.integers(0, 60, (40, 50, 3)) + shade
                 Image.fromarray(pixels.astype(np.uint8)).save(tmp_path / "insects" / split / name / f"{i}.png")
     return import_images(workspace, tmp_path / "insects").name
-
-
-@pytest.mark.parametrize("model", PRETRAINED)
-def test_network_is_built_for_colour_pictures_large_enough_and_for_nothing_else(model):
-    config = config_for(model={"name": model}).model
-    assert describe_model(config, (3, 32, 32), 7).has_batch_norm
-    network = build_model(config, (3, 64, 64), 7)
-    assert network(torch.rand(2, 3, 64, 64)).shape == (2, 7)
-    for shape, words in (((1, 64, 64), "colour images"), ((3, 31, 64), "at least 32")):
-        with pytest.raises(InputError, match=words):
-            build_model(config, shape, 7)
-    with pytest.raises(InputError, match="one width only"):
-        build_model(config.model_copy(update={"width": 2.0}), (3, 64, 64), 7)
-    assert model in MODELS
 
 
 def test_frozen_backbone_stays_as_it_is_and_the_last_layer_learns():
