@@ -11,7 +11,7 @@ from annotated_types import Ge, Gt, Le, Lt
 from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
-from core.config import SECTIONS, TAGS, VARIANTS, TrainConfig
+from core.config import CHANGEABLE, SECTIONS, TAGS, VARIANTS, TrainConfig
 from core.errors import InputError
 from core.layers import LAYERS, Layer
 from core.sections import Section
@@ -139,6 +139,12 @@ def get(config: TrainConfig, path: str) -> Any:
     for name in path.split("."):
         value = getattr(value, name)
     return value
+
+
+def changeable(config: TrainConfig) -> dict[str, Any]:
+    """The values of what may be changed while it trains, by path; those of another kind of network are left out."""
+    own = {item.path for _, _, items in sections(config) for item in items}
+    return {path: get(config, path) for path in CHANGEABLE if path in own}
 
 
 def config_from(values: Mapping[str, Any]) -> TrainConfig:

@@ -6,7 +6,6 @@ Whether its weights fit that network and are finite is for the quarantine.
 import hashlib
 import json
 from pathlib import Path
-from typing import Any
 
 from pydantic import ValidationError
 
@@ -60,7 +59,10 @@ def check_state(folder: Path, config: TrainConfig, spec: NetworkSpec) -> None:
         assert all(type(count) is int and 0 <= count < 2**53 for count in counts)
     except (ValueError, KeyError, TypeError, AssertionError, RecursionError):
         raise _refusal(folder, "state.json is not the state of a training") from None
-    shapes = _optimized_shapes(config, spec)
+    is_frozen = state.get("is_frozen", config.model.is_frozen)
+    if not isinstance(is_frozen, bool):
+        raise _refusal(folder, "state.json is not the state of a training")
+    shapes = _optimized_shapes(config, spec, is_frozen)
     for name, tensor in read_safetensors_header(folder / "optimizer.safetensors").items():
         index = name.partition(".")[0]
         is_known = index.isascii() and index.isdecimal() and len(index) < 8 and int(index) < len(shapes)
@@ -68,15 +70,18 @@ def check_state(folder: Path, config: TrainConfig, spec: NetworkSpec) -> None:
             raise _refusal(folder, f"{shown(name)} of its optimizer belongs to no weight of the network")
 
 
-def _optimized_shapes(config: TrainConfig, spec: NetworkSpec) -> list[tuple[int, ...]]:
-    """Shapes of the parameters in the optimizer's order: see core.training.optimizers.build_optimizer."""
+def _optimized_shapes(config: TrainConfig, spec: NetworkSpec, is_frozen: bool) -> list[tuple[int, ...]]:
+    """Shapes of the parameters in the optimizer's order."""
     import torch
 
+    from core.models.head import freeze_backbone
+    from core.training.optimizers import parameter_groups
+
     with torch.device("meta"):
-        parameters: list[Any] = [p for p in spec.build().parameters() if p.requires_grad]
-    if not config.optimizer.decay_all and config.optimizer.weight_decay:
-        parameters.sort(key=lambda p: p.ndim <= 1)
-    return [tuple(p.shape) for p in parameters]
+        model = spec.build()
+    freeze_backbone(model, is_frozen)
+    groups = parameter_groups(config.optimizer, model, config.model)
+    return [tuple(p.shape) for group in groups for p in group["params"]]
 
 
 def _refusal(folder: Path, reason: str) -> InputError:

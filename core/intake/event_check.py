@@ -53,7 +53,7 @@ def check_events(path: Path, config: TrainConfig) -> Checked:
             except (ValueError, RecursionError, TypeError):  # ValidationError and InputError are ValueErrors
                 raise _refusal(f"line {number:,} of its events is not one that this version of Trainscope writes") from None
             target.write(line + b"\n")
-            if row is not None and row["kind"] not in ("checkpoint", "threads"):
+            if row is not None and row["kind"] not in ("checkpoint", "threads", "learning"):
                 last = row
     cleaned.replace(path)
     return Checked(last, num_classes)

@@ -52,6 +52,7 @@ from core.training.events import (
     EndReason,
     Evaluated,
     Event,
+    LearningWeights,
     Preparing,
     Queued,
     Started,
@@ -238,7 +239,7 @@ class Session:
         self.desk.listen_now(self._take)
         for event in train(self.data, len(self.prepared.division.class_names), state, compute):
             match event:
-                case StepLogged():
+                case StepLogged() | LearningWeights():
                     self.desk.tell(event)
                 case Evaluated():
                     self._evaluated(event)

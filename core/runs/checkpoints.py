@@ -21,7 +21,6 @@ import torch
 from safetensors.torch import load, save
 from torch import Tensor, nn
 
-from core.config import CHANGEABLE
 from core.errors import InputError
 from core.files import (
     flush_folder,
@@ -36,9 +35,9 @@ from core.files import (
 )
 from core.models.network_spec import NetworkSpec
 from core.runs.directory import Run, disk_use
-from core.settings import changed, get
+from core.settings import changeable, changed
 from core.training.early_stopping import Patience
-from core.training.loop import Best, TrainState
+from core.training.loop import Best, TrainState, set_frozen
 from core.wording import size
 
 FORMAT = 2
@@ -72,7 +71,8 @@ def save_checkpoint(
         **{name: getattr(state, name) for name in POSITION},
         "best": asdict(state.best) if state.best else None,
         "patience": asdict(state.patience),
-        "config": {path: get(state.config, path) for path in CHANGEABLE},
+        "config": changeable(state.config),
+        "is_frozen": state.is_frozen,
         "last_change": last_change,
         "window": state.window.sums(),
         "optimizer": optimizer_rest,
@@ -270,12 +270,13 @@ def load_state(checkpoint: Checkpoint, state: TrainState) -> Resumed:
     try:
         rest = json.loads(files["state.json"])
         state.model.load_state_dict(load(files["weights.safetensors"]))
+        state.config = changed(state.config, rest["config"])
+        set_frozen(state, rest.get("is_frozen", state.config.model.is_frozen))
         _restore_optimizer(state.optimizer, load(files["optimizer.safetensors"]), rest["optimizer"])
         for name in POSITION:
             setattr(state, name, rest[name])
         state.best = Best(**rest["best"]) if rest["best"] else None
         state.patience = Patience(**rest["patience"])
-        state.config = changed(state.config, rest["config"])
         state.window.restore(rest["window"])
         _set_random_state(rest["random"])
         return Resumed(rest["environment"], rest["last_change"])

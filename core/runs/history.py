@@ -20,7 +20,17 @@ from core.runs.directory import Run
 from core.runs.event_log import EventReader, Logged, from_row, rare_rows
 from core.runs.summary import Summary
 from core.settings import changed
-from core.training.events import Changed, CheckpointSaved, Ended, Evaluated, Preparing, Queued, Started, ThreadsChanged
+from core.training.events import (
+    Changed,
+    CheckpointSaved,
+    Ended,
+    Evaluated,
+    LearningWeights,
+    Preparing,
+    Queued,
+    Started,
+    ThreadsChanged,
+)
 from core.training.threads import available_cores
 
 # q: whole numbers, d: floats, NaN where a value was not finite; a million records take 64 MB
@@ -41,15 +51,17 @@ class History:
     """steps: an array for each of STEP_COLUMNS, one entry a record. evaluations: one per evaluated epoch from 0.
 
     started, preparing, ended: the last such event, None where there is none or it counts no longer. changes: settings changed on the
-    way. story: every start, change and end, superseded ones too, in the order of time. A resume supersedes what came after its
-    checkpoint. inexact: (step, reason) of each time that going on may have changed the last bits. wavered_at: the step at which the
-    number of threads first followed the load of the machine, which does so too. dropped: lines that are damaged, or no events.
+    way. learning: where layers were unfrozen. story: every start, change, unfreezing and end, superseded ones too, in the order of
+    time. A resume supersedes what came after its checkpoint. inexact: (step, reason) of each time that going on may have changed the
+    last bits. wavered_at: the step at which the number of threads first followed the load of the machine, which does so too.
+    dropped: lines that are damaged, or no events.
     """
 
     steps: dict[str, array] = field(default_factory=lambda: {name: array(code) for name, code in STEP_COLUMNS.items()})
     evaluations: list[Evaluated] = field(default_factory=list)
     checkpoints: list[CheckpointSaved] = field(default_factory=list)
     changes: list[Changed] = field(default_factory=list)
+    learning: list[LearningWeights] = field(default_factory=list)
     story: list[Logged] = field(default_factory=list)
     started: Started | None = None
     preparing: Preparing | None = None
@@ -85,7 +97,7 @@ class History:
 
     def add(self, logged: Logged) -> None:
         event = logged.event
-        if isinstance(event, (Queued, Started, Changed, Ended)):
+        if isinstance(event, (Queued, Started, Changed, LearningWeights, Ended)):
             self.story.append(logged)
         self.summary.add(event)
         match event:
@@ -98,6 +110,8 @@ class History:
                 self.checkpoints.append(event)
             case Changed():
                 self.changes = [*(other for other in self.changes if other.number != event.number), event]
+            case LearningWeights():
+                self.learning = [*(other for other in self.learning if other.step != event.step), event]
             case Preparing():
                 self.preparing = event
             case Started():
@@ -125,6 +139,7 @@ class History:
         self.evaluations = [event for event in self.evaluations if event.step <= step]
         self.checkpoints = [event for event in self.checkpoints if event.step <= step]
         self.changes = [event for event in self.changes if event.step <= step]
+        self.learning = [event for event in self.learning if event.step <= step]
         self.inexact = [(since, why) for since, why in self.inexact if since <= step]
         self.wavered_at = self.wavered_at if self.wavered_at is not None and self.wavered_at <= step else None
 

@@ -11,6 +11,7 @@ from core.training.events import (
     Ended,
     Evaluated,
     Event,
+    LearningWeights,
     Preparing,
     Queued,
     Started,
@@ -38,7 +39,7 @@ class Summary:
     is_told: bool = field(default=False, compare=False)
 
     def add(self, event: Event) -> None:
-        if not isinstance(event, (CheckpointSaved, ThreadsChanged)):
+        if not isinstance(event, (CheckpointSaved, LearningWeights, ThreadsChanged)):
             self.last = event
         match event:
             case StepLogged():

@@ -1,10 +1,11 @@
 """A run's life as lines for people: when it began, went on, was changed and ended, and how each time."""
 
 import time
+from typing import Any
 
 from core.runs.history import History
 from core.settings import all_settings
-from core.training.events import Changed, Ended, Queued, Started
+from core.training.events import Changed, Ended, LearningWeights, Queued, Started
 
 TITLES = {item.path: item.title for item in all_settings()}
 
@@ -27,6 +28,8 @@ def timeline(history: History) -> list[dict[str, str]]:
                 again = ", as before the interruption" if event.number in is_known else ""
                 is_known.add(event.number)
                 what = change_in_words(event) + again
+            case LearningWeights(step=step):
+                what = learning_in_words(event)
             case Ended(step=step):
                 what = event.message
             case _:
@@ -42,8 +45,21 @@ def timeline(history: History) -> list[dict[str, str]]:
 
 def change_in_words(change: Changed) -> str:
     """A change, with what it was before: "Learning rate changed from 0.1 to 0.01"."""
-    before, after = (f"{value:g}" if isinstance(value, float) else str(value) for value in (change.before, change.after))
+    before, after = (_value_in_words(value) for value in (change.before, change.after))
     return f"{TITLES.get(change.setting, change.setting)} changed from {before} to {after}"
+
+
+def _value_in_words(value: Any) -> str:
+    if value is None:
+        return "none"
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def learning_in_words(event: LearningWeights) -> str:
+    """What learns from here on: "Unfrozen: all 11,689,512 weights learn"."""
+    if event.num_learning == event.num_parameters:
+        return f"Unfrozen: all {event.num_parameters:,} weights learn"
+    return f"Frozen: only the {event.num_learning:,} weights of the last layer learn"
 
 
 def exactness(history: History) -> str:

@@ -115,6 +115,20 @@ class ThreadsChanged(Event):
 
 
 @dataclass(frozen=True, kw_only=True)
+class LearningWeights(Event):
+    """From the next step on so many weights learn, of all there are: the layers before the last are unfrozen, or frozen again.
+
+    epoch: the one that the next step belongs to, counted from 1.
+    """
+
+    kind: ClassVar[str] = "learning"
+    step: int
+    epoch: int
+    num_learning: int
+    num_parameters: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class StepLogged(Event):
     """loss, accuracy: means over the images of the steps since the last record, as trained (dropout and augmentation on).
 

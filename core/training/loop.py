@@ -14,8 +14,8 @@ from core.training.device import Compute
 from core.training.divergence import Diverged, FiniteWatch
 from core.training.early_stopping import Patience
 from core.training.evaluation import evaluate
-from core.training.events import TICK, Evaluated, Event, StepLogged
-from core.training.optimizers import build_optimizer, lr_factor
+from core.training.events import TICK, Evaluated, Event, LearningWeights, StepLogged
+from core.training.optimizers import build_optimizer, lr_factor, regrouped
 
 
 class Window:
@@ -77,7 +77,8 @@ class Best:
 
 @dataclass(kw_only=True)
 class TrainState:
-    """Everything that training changes. epoch: finished ones; step_in_epoch: steps done of the one after.
+    """Everything that training changes. epoch: finished ones; step_in_epoch: steps done of the one after. is_frozen: whether only the
+    last layer learns.
 
     config: as it stands now; whoever asks the loop for events may replace it between two of them.
     """
@@ -86,6 +87,7 @@ class TrainState:
     model: nn.Module
     optimizer: torch.optim.Optimizer
     window: Window
+    is_frozen: bool = False
     epoch: int = 0
     step_in_epoch: int = 0
     step: int = 0
@@ -103,19 +105,31 @@ class TrainState:
 
 def new_state(config: TrainConfig, model: nn.Module, device: torch.device) -> TrainState:
     model = model.to(device).to(memory_format=torch.channels_last)
-    if config.model.is_frozen:
-        freeze_backbone(model)
-    return TrainState(config=config, model=model, optimizer=build_optimizer(config.optimizer, model), window=Window(device))
+    state = TrainState(
+        config=config, model=model, optimizer=build_optimizer(config.optimizer, model, config.model), window=Window(device)
+    )
+    set_frozen(state, config.model.is_frozen_in(1))
+    return state
+
+
+def set_frozen(state: TrainState, is_frozen: bool) -> None:
+    """Only the last layer learns from the next step on, or all layers do: in the optimizer are those that learn."""
+    if is_frozen == state.is_frozen:
+        return
+    freeze_backbone(state.model, is_frozen)
+    state.optimizer = regrouped(state.optimizer, state.config.optimizer, state.model, state.config.model)
+    state.is_frozen = is_frozen
 
 
 def train(data: TrainingData, num_classes: int, state: TrainState, compute: Compute) -> Iterator[Event]:
     """Trains from the state as it is to the end of the last epoch, or until early stopping has no patience left.
 
-    Yields a Tick after each step, a StepLogged every `log_every` steps of an epoch, and at its end where it has fewer, and an
-    Evaluated before the first step and after each epoch. The state is up to date at each event. Raises Diverged.
+    Yields a Tick after each step, a StepLogged every `log_every` steps of an epoch, and at its end where it has fewer, an
+    Evaluated before the first step and after each epoch, and a LearningWeights where layers are unfrozen or frozen. The state is
+    up to date at each event. Raises Diverged.
     """
     config = state.config  # what is read from it can't change; what can is read from the state at each step
-    model, optimizer = state.model, state.optimizer
+    model = state.model
     watch = FiniteWatch(model, compute.device)
     weights = class_weights(data, num_classes) if config.loss.class_weights == "balanced" else None
     loss_fn = nn.CrossEntropyLoss(weights, label_smoothing=config.loss.label_smoothing)
@@ -151,9 +165,15 @@ def train(data: TrainingData, num_classes: int, state: TrainState, compute: Comp
             state.window.clear()  # records are counted anew in each epoch
         state.window.restart_clock()
         for images, labels in training_batches(data, config, state.epoch, compute.dtype, skip=state.step_in_epoch):
+            while (is_frozen := state.config.model.is_frozen_in(state.epoch + 1)) != state.is_frozen:
+                set_frozen(state, is_frozen)
+                training_mode(model)
+                watch = FiniteWatch(model, compute.device)
+                yield _learning(state)
+            optimizer = state.optimizer
             lr = state.config.optimizer.lr * lr_factor(config.schedule, state.step, steps, state.config.epochs)
             for group in optimizer.param_groups:
-                group["lr"] = lr
+                group["lr"] = lr * group.get("lr_factor", 1.0)
             with autocast:
                 logits = model(images)  # (N, K)
                 loss = loss_fn(logits, labels)
@@ -182,6 +202,16 @@ def train(data: TrainingData, num_classes: int, state: TrainState, compute: Comp
         state.epoch += 1
         state.step_in_epoch = 0
         yield from evaluated()
+
+
+def _learning(state: TrainState) -> LearningWeights:
+    parameters = list(state.model.parameters())
+    return LearningWeights(
+        step=state.step,
+        epoch=state.epoch + 1,
+        num_learning=sum(p.numel() for p in parameters if p.requires_grad),
+        num_parameters=sum(p.numel() for p in parameters),
+    )
 
 
 def _take_note(state: TrainState, event: Evaluated) -> None:

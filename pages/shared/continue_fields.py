@@ -1,4 +1,4 @@
-"""The fields for what may be changed of a run that trains or goes on: epochs, learning rate, early stopping."""
+"""The fields for what may be changed of a run that trains or goes on: epochs, learning rate, early stopping, unfreezing."""
 
 from typing import Any
 
@@ -37,6 +37,10 @@ def go_on_fields(run: Run) -> dict[str, Any]:
             "optimizer.lr": field("optimizer.lr", rate, "lr", explanation=words, step=lr / 10),
             "early_stopping.watch": field("early_stopping.watch", stopping.watch, "watch"),
         }
+        if now.model.is_frozen:
+            wanted["model.unfreeze_epoch"] = field(
+                "model.unfreeze_epoch", get(now, "model.unfreeze_epoch"), "unfreeze", empty="they stay frozen"
+            )
     if SCHEDULES[now.schedule.name].spans_run(now.schedule):
         st.caption(
             f"The {now.schedule.name} schedule runs over all epochs: with another number of them it is stretched, "

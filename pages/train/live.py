@@ -14,7 +14,7 @@ from core.runs.directory import Run
 from core.runs.history import History, history_of
 from core.runs.records import spread
 from core.runs.status import Status, status_of
-from core.runs.timeline import change_in_words
+from core.runs.timeline import change_in_words, learning_in_words
 from core.wording import duration, large, percent, speed
 from pages.components.live_chart import live_chart
 from pages.results.strip import strip
@@ -174,6 +174,8 @@ def _panel(run: Run, shown_state: str, every: float | None) -> None:
         class_accuracy_table(history.evaluations[-1], history.started.class_names)
     for number, row in list(enumerate(history.changes, start=1))[-SHOWN_CHANGES:]:
         st.caption(f"**{number}** &nbsp; Step {row.step:,}: {escaped(change_in_words(row))}.")
+    for event in history.learning:
+        st.caption(f"Step {event.step:,}: {learning_in_words(event)}.")
     st.caption(_computed_on(history))
     with images:
         _learning_images(run, history)
