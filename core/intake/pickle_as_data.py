@@ -374,7 +374,9 @@ def _build(machine: _Machine, _: Any) -> None:
 
 def _persistent(machine: _Machine, _: Any) -> None:
     match machine.stack.pop():
-        case ("storage", Name(path), str(key), str(), int(numel)) if path.rpartition(".")[2] in STORAGE_DTYPES:
+        case ("storage", Name(path), str(key), str(), int(numel), *rest) if (
+            path.rpartition(".")[2] in STORAGE_DTYPES and rest in ([], [None])  # the view of another storage, once: there is none
+        ):
             storage = Storage(STORAGE_DTYPES[path.rpartition(".")[2]], key, numel)
         case _:
             raise _refusal("its pickle speaks of numbers in a form that torch.save never writes")

@@ -37,5 +37,10 @@ def make_pretrained_ready(workspace: Workspace, network: ModelConfig, progress: 
     )
     with tempfile.TemporaryDirectory(prefix=".new-", dir=workspace.models) as folder:
         clean = Path(folder) / "weights.safetensors"
-        examine([Task(file=original, kind="torch", wanted=wanted_by(spec), out=clean)])
+        examine([Task(file=original, kind="torch" if _is_zip(original) else "legacy", wanted=wanted_by(spec), out=clean)])
         replace_file(clean, weights_path(workspace, model))
+
+
+def _is_zip(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(4) == b"PK\x03\x04"

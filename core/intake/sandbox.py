@@ -29,10 +29,13 @@ NEEDED = ("SYSTEMROOT",)  # without it no Python starts on Windows; the rest of 
 
 @dataclass(frozen=True, kw_only=True)
 class Task:
-    """A file to examine against what a network wants. out: where its weights are to go, None to examine only."""
+    """A file to examine against what a network wants. out: where its weights are to go, None to examine only.
+
+    kind: "legacy" for what torch.save wrote before PyTorch 1.6.
+    """
 
     file: Path
-    kind: Literal["torch", "safetensors"]
+    kind: Literal["torch", "legacy", "safetensors"]
     wanted: Mapping[str, Wanted]
     out: Path | None = None
 

@@ -16,7 +16,8 @@ import numpy as np
 
 from core.errors import InputError
 from core.intake.contract import Match, Wanted, match
-from core.intake.pickle_check import TORCH_ZIP_LIMITS, read_torch_archive
+from core.intake.legacy_file import read_legacy
+from core.intake.pickle_check import TORCH_ZIP_LIMITS, TorchArchive, read_torch_archive
 from core.intake.safetensors_check import read_safetensors_header
 from core.intake.state_dict import Candidate, find_state_dicts, without_prefixes
 from core.intake.tensors import DTYPE_BYTES, StoredTensor, contiguous_strides
@@ -72,9 +73,8 @@ def _take(task: dict[str, Any]) -> dict[str, Any]:
     path = Path(task["file"])
     wanted = {name: Wanted(tuple(shape), dtype) for name, (shape, dtype) in task["wanted"].items()}
     notes: list[str] = []
-    if task["kind"] == "torch":
-        with open_zip(path, TORCH_ZIP_LIMITS) as archive:
-            content = read_torch_archive(archive)
+    if task["kind"] in ("torch", "legacy"):
+        content = _torch_content(path, task["kind"])
         candidates = find_state_dicts(content.content)
         chosen, fit, notes = _best(candidates, wanted)
         tensors = {name: t.placed(content.starts[t.storage]) for name, t in chosen.items() if name in fit.sources.values()}
@@ -89,6 +89,13 @@ def _take(task: dict[str, Any]) -> dict[str, Any]:
                 for _ in _numbers(file, source, tensors[source], "F32"):
                     pass
     return {"notes": [*notes, *fit.notes]}
+
+
+def _torch_content(path: Path, kind: str) -> TorchArchive:
+    if kind == "legacy":
+        return read_legacy(path)
+    with open_zip(path, TORCH_ZIP_LIMITS) as archive:
+        return read_torch_archive(archive)
 
 
 def _best(candidates: list[Candidate], wanted: Mapping[str, Wanted]) -> tuple[dict[str, StoredTensor], Match, list[str]]:

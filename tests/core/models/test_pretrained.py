@@ -1,5 +1,8 @@
 """Transfer learning: pretrained weights from a file put in place, a frozen backbone, and what is said where there are none."""
 
+import re
+from collections import OrderedDict
+
 import numpy as np
 import pytest
 import torch
@@ -93,6 +96,38 @@ def test_weights_put_in_place_are_what_training_begins_with_and_frozen_they_stay
     head = head_of(list(published))
     assert all(torch.equal(value, published[name]) for name, value in trained.state_dict().items() if name not in head)
     assert len(spec.class_names) == 10
+
+
+def test_published_file_of_before_pytorch_1_6_is_taken(workspace):
+    """VGG-16, DenseNet-121 and others are still of that form; DenseNet's file has the names of an older version too."""
+    names = re.compile(r"(denselayer\d+\.(?:norm|conv))([12])\.")
+    state = build_model(config_for(model={"name": "densenet121"}).model, (3, 224, 224), 1000).state_dict()
+    old = {names.sub(r"\1.\2.", name): value for name, value in state.items() if not name.endswith("num_batches_tracked")}
+    assert "features.denseblock1.denselayer1.norm.1.weight" in old
+    torch.save(OrderedDict(old), original_path(workspace, "densenet121"), _use_new_zipfile_serialization=False)
+    make_pretrained_ready(workspace, config_for(model={"name": "densenet121", "weights": "pretrained"}).model)
+    kept = load_file(weights_path(workspace, "densenet121"))
+    assert kept.keys() == state.keys()
+    assert all(torch.equal(kept[name], value) for name, value in state.items())
+
+
+@pytest.mark.parametrize("damage", ["cut", "longer", "another count", "code"])
+def test_damaged_or_hostile_file_of_that_form_is_refused(workspace, damage):
+    original = original_path(workspace, MODEL)
+    torch.save({"a": torch.zeros(3)}, original, _use_new_zipfile_serialization=False)
+    content = original.read_bytes()
+    numbers = 8 + 3 * 4
+    original.write_bytes(
+        {
+            "cut": content[:-1],
+            "longer": content + b"x",
+            "another count": content[:-numbers] + (9).to_bytes(8, "little") + content[-12:],
+            "code": content[: content.index(b"ccollections")] + b"cos\nsystem\n(U\x04trueR." + content[-numbers:],
+        }[damage]
+    )
+    with pytest.raises(InputError, match="The file can't be taken"):
+        make_pretrained_ready(workspace, config_for().model)
+    assert not weights_path(workspace, MODEL).exists()
 
 
 def test_unfrozen_pretrained_network_learns_everywhere(workspace):
