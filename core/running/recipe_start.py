@@ -3,10 +3,12 @@
 from dataclasses import dataclass
 from typing import Any
 
-from core.config import TrainConfig
+from core.config import CatalogueNetwork, ModelConfig, TrainConfig
+from core.data.catalogue import DATASETS
 from core.data.imports import imported_sets
 from core.data.sets import dataset_info, own_store, suiting
 from core.models.pretrained import PRETRAINED, are_at_hand
+from core.models.torchvision_families import FAMILIES
 from core.recipes import recipe_named
 from core.running.forecast import forecast_s
 from core.running.plan import complete, plan_run
@@ -33,10 +35,7 @@ def start_from(workspace: Workspace, name: str) -> Start:
     model = config.model.name
     if recipe.without_weights and config.model.is_pretrained and not are_at_hand(workspace, model):
         config, missing = recipe.without_weights, model
-        note = (
-            f"The pretrained weights of {model} ({PRETRAINED[model].megabytes} MB) are not on this machine, so a small network learns from "
-            "scratch: about 74 % on ants and bees, far less than with them."
-        )
+        note = f"The pretrained weights of {model} ({PRETRAINED[model].megabytes} MB) are not on this machine, so {recipe.without_words}."
     if config.data.dataset == "ants-bees" and (own := _ants_and_bees(workspace)):
         config = changed(config, {"data.dataset": own})
     return Start(config, note, missing)
@@ -45,17 +44,28 @@ def start_from(workspace: Workspace, name: str) -> Start:
 def suited_to(workspace: Workspace, config: TrainConfig, dataset: str) -> dict[str, Any]:
     """What to change in a configuration that is to learn from another set than its own, by setting."""
     changes = suiting(workspace, dataset)
+    record = DATASETS.get(dataset)
     if config.model.is_pretrained:
         # the images are brought to what the weights were learned by; a size that was chosen at the import is respected
-        for name in ("size_px", "short_side_px", "mean", "std"):
+        own = ("size_px", "short_side_px") if record and record.shape[0] == 1 else ("size_px", "short_side_px", "mean", "std")
+        for name in own:
             if name != "size_px" or changes["preprocessing.size_px"] is None:
                 del changes[f"preprocessing.{name}"]
         if "preprocessing.size_px" in changes:
             changes["preprocessing.short_side_px"] = None
+    suited = changed(config, changes)
+    if record and not suited.preprocessing.size_px and min(record.shape[1:]) < (smallest := _smallest_px(config.model)):
+        changes["preprocessing.size_px"] = smallest
     num_train = dataset_info(workspace, complete(workspace, changed(config, changes))).splits.get("train", 0)
     if num_train < 4 * config.batch_size:  # a few updates an epoch at least
         changes["batch_size"] = max(2, 2 ** max(0, num_train // 4).bit_length() // 2)
     return changes
+
+
+def _smallest_px(model: ModelConfig) -> int:
+    """Of an image's side; 0 for networks of ours, which say themselves what they need."""
+    family = FAMILIES.get(model.name) if isinstance(model, CatalogueNetwork) else None
+    return family.smallest_px if family else 0
 
 
 AFFORDABLE_S = 600.0

@@ -15,6 +15,14 @@ from core.models.catalogue import MODELS, build_model, describe_model
 from core.models.head import head_of
 from core.models.pretrained import PRETRAINED
 from core.models.torchvision_families import FAMILIES, fitted
+from core.recipes import RECIPES
+from core.running.plan import plan_run
+from core.running.recipe_start import start_from, suited_to
+from core.settings import changed
+from core.training.batches import TrainingData
+from core.training.device import choose_compute
+from core.training.events import StepLogged
+from core.training.loop import new_state, train
 from tests.fixtures.networks import OURS
 
 CLASSES = 10
@@ -241,3 +249,50 @@ def test_published_weights_are_taken_but_for_the_head_and_summed_for_grey():
         for name in set(own) - set(names) - {"features.0.weight"}:
             assert torch.equal(found[name], published[name])
         assert torch.equal(found["features.0.weight"][:, 0], published["features.0.weight"].sum(dim=1))
+
+
+@pytest.mark.parametrize(("head", "channels"), [("replaced", 3), ("appended", 1)])
+def test_cifar10_vgg16_trains_a_step_both_ways_on_a_processor_and_on_grey_images(head, channels):
+    recipe = RECIPES["cifar10-vgg16"].without_weights
+    settings = changed(
+        recipe, {"model.head": head, "batch_size": 2, "epochs": 1, "log_every": 1, "device": "cpu", "precision": "float32"}
+    )
+    with torch.device("meta"):
+        network = build_model(settings.model, (channels, 32, 32), CLASSES)
+    network.to_empty(device="cpu")  # drawing 134 million weights as VGG does takes seconds
+    draw = torch.Generator().manual_seed(0)
+    for parameter in network.parameters():
+        spread = (6 / parameter[0].numel()) ** 0.5 if parameter.ndim > 1 else 0.0
+        torch.nn.init.uniform_(parameter, -spread, spread, generator=draw)
+    state = new_state(settings, network, torch.device("cpu"))
+    images, labels = torch.randint(0, 256, (2, channels, 32, 32), generator=draw, dtype=torch.uint8), torch.tensor([3, 7])
+    data = TrainingData(
+        images=images,
+        labels=labels,
+        train=torch.arange(2),
+        evaluated=torch.arange(2),
+        mean=torch.full((channels,), 0.5),
+        std=torch.full((channels,), 0.25),
+    )
+    last = network.get_submodule(head_of(list(network.state_dict()))[0].removesuffix(".weight"))
+    before = last.weight.detach().clone(), network.features[0].weight.detach().clone()
+    events = train(data, CLASSES, state, choose_compute(settings))
+    logged = next(event for event in events if isinstance(event, StepLogged))
+    assert 0 < logged.loss < 50
+    assert not torch.equal(last.weight, before[0])
+    assert not torch.equal(network.features[0].weight, before[1])
+
+
+def test_recipe_suits_a_grey_set_of_smaller_images(workspace):
+    for config in (RECIPES["cifar10-vgg16"].config, RECIPES["cifar10-vgg16"].without_weights):
+        suited = changed(config, suited_to(workspace, config, "mnist"))
+        plan = plan_run(workspace, suited)
+        assert suited.preprocessing.size_px == 32
+        assert suited.augmentation.flip is False
+        assert "one grey channel" in plan.model.adapted
+
+
+def test_recipe_begins_from_scratch_without_the_weights_and_says_so(workspace):
+    start = start_from(workspace, "cifar10-vgg16")
+    assert (start.config.model.weights, start.config.model.name, start.missing_weights) == ("fresh", "vgg16", "vgg16")
+    assert "528 MB" in start.note and "from scratch" in start.note
