@@ -40,7 +40,7 @@ def load(workspace: Workspace, options: argparse.Namespace) -> Result:
     path = Path(options.file).expanduser()
     if not path.is_file():
         raise InputError(f"There is no file {options.file[:200]!r}.", code="file")
-    loaded = load_file(workspace, path, path.name, _config(workspace, options), options.name, progress())
+    loaded = load_file(workspace, path, path.name, _config(workspace, options, path), options.name, progress())
     config = loaded.run.config
     return {
         "run": loaded.run.id,
@@ -52,10 +52,15 @@ def load(workspace: Workspace, options: argparse.Namespace) -> Result:
     }
 
 
-def _config(workspace: Workspace, options: argparse.Namespace) -> "TrainConfig | None":
-    """What the weights belong to, as far as the options say; None where they say nothing: a zip of ours says it itself."""
+def _config(workspace: Workspace, options: argparse.Namespace, path: Path) -> "TrainConfig | None":
+    """What the weights belong to, as far as the options say; None where they say nothing: a zip of ours says it itself.
+
+    A network that the options leave open is the one that the file shows to be.
+    """
     from core.config import TrainConfig
     from core.data.sets import suiting
+    from core.intake.load import kind_of
+    from core.intake.recognise import recognised_in
     from core.settings import changed, parse_assignment
 
     if not (options.recipe or options.config or options.model or options.dataset or options.set):
@@ -64,9 +69,14 @@ def _config(workspace: Workspace, options: argparse.Namespace) -> "TrainConfig |
     changes: dict[str, object] = {}
     if options.dataset:
         changes = suiting(workspace, options.dataset)
+    given = dict(parse_assignment(text) for text in options.set)
     if options.model:
         changes |= {"model.kind": "network", "model.name": options.model}
-    return changed(config, {**changes, **dict(parse_assignment(text) for text in options.set)})
+    elif not (options.recipe or options.config or any(setting.startswith("model.") for setting in given)):
+        kind = kind_of(path)
+        found = recognised_in(path, kind) if kind in ("torch", "safetensors") else None
+        changes |= found.settings if found else {}
+    return changed(config, {**changes, **given})
 
 
 def show_load(result: Result) -> None:

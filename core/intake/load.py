@@ -18,6 +18,7 @@ from core.files import unsealed
 from core.intake.checkpoint_check import check_manifest, read_network
 from core.intake.contract import wanted_by
 from core.intake.pickle_check import TORCH_ZIP_LIMITS, refuse_programs
+from core.intake.recognise import recognised_in
 from core.intake.run_archive import restore_run, root_of
 from core.intake.run_layout import CHECKPOINT_FILES, MANIFEST, max_bytes_of
 from core.intake.sandbox import Task, examine
@@ -27,7 +28,7 @@ from core.runs.calibration import PLAIN, Calibration, read_calibration, save_cal
 from core.runs.checkpoints import find_checkpoint
 from core.runs.directory import Run
 from core.runs.notes import NAME_LENGTH, read_notes, write_notes
-from core.settings import changed, config_from_json
+from core.settings import changed, config_from_json, get
 from core.wording import percent
 from core.workspace import Workspace
 from core.zips import CheckedZip, ZipLimits, open_zip, shown
@@ -83,10 +84,13 @@ def _become_run(
     if kind == "checkpoint":
         return _from_checkpoint(workspace, path, file_name, config)
     if config is None:
+        found = recognised_in(path, kind)
         raise InputError(
-            f"{shown(file_name)} holds weights and does not say of which network.",
+            f"{shown(file_name)} holds weights and does not say {'for which classes' if found else 'of which network'}.",
             code="file",
-            hint="Choose the model and the data set (for its classes) that they belong to.",
+            hint=f"It is of {found}. Choose the data set (for its classes) that it belongs to."
+            if found
+            else "Choose the model and the data set (for its classes) that they belong to.",
         )
     return _from_weights(workspace, path, kind, file_name, config, progress)
 
@@ -137,6 +141,27 @@ def _kind_of_zip(path: Path) -> Kind:
 
 
 def _from_weights(
+    workspace: Workspace,
+    path: Path,
+    kind: Literal["torch", "safetensors"],
+    file_name: str,
+    config: TrainConfig,
+    progress: Progress,
+) -> tuple[Run, list[str]]:
+    try:
+        return _taken_over(workspace, path, kind, file_name, config, progress)
+    except InputError as error:
+        if error.code not in ("misfit", "model") or (found := recognised_in(path, kind)) is None:
+            raise
+        head = {"model.head": found.head}
+        is_other_head = config.model.name == found.model and get(config, "model.head") != found.head
+        if not is_other_head:
+            raise InputError(error.message, code=error.code, hint=f"The file is of {found}. {error.hint}") from None
+    run, notes = _taken_over(workspace, path, kind, file_name, changed(config, head), progress)
+    return run, [f"The file is of {found}; model.head was set to {found.head}.", *found.notes, *notes]
+
+
+def _taken_over(
     workspace: Workspace,
     path: Path,
     kind: Literal["torch", "safetensors"],

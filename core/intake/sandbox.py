@@ -50,6 +50,26 @@ def examine(tasks: Sequence[Task], memory_bytes: int = MEMORY_BYTES, base_s: flo
     return taken
 
 
+def describe(file: Path, kind: Literal["torch", "safetensors"]) -> dict[str, tuple[int, ...]]:
+    """Names and shapes of the likeliest state_dict in a file; its numbers are not looked at. Raises InputError as `examine` does."""
+    seconds = BASE_S + S_PER_GIGABYTE * file.stat().st_size / GIGABYTE
+    job = {
+        "limits": {
+            "RLIMIT_DATA": MEMORY_BYTES,
+            "RLIMIT_CPU": int(seconds) + 1,
+            "RLIMIT_FSIZE": 0,
+            "RLIMIT_NOFILE": 64,
+            "RLIMIT_CORE": 0,
+        },
+        "tasks": [{"file": str(file), "kind": kind, "out": None, "wanted": None}],
+    }
+    (answer,) = _answers(job, seconds)
+    verdict = _verdict(answer)
+    if isinstance(verdict, InputError):
+        raise verdict
+    return {name: tuple(shape) for name, shape in answer["taken"]["shapes"].items()}
+
+
 def examine_each(tasks: Sequence[Task], memory_bytes: int = MEMORY_BYTES, base_s: float = BASE_S) -> list[list[str] | InputError]:
     """The same for all of them, in one process. Raises InputError where the process as a whole comes to its end.
 

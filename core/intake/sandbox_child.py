@@ -48,7 +48,7 @@ def main() -> None:
     verdicts: list[dict[str, Any]] = []
     for task in job["tasks"]:
         try:
-            verdicts.append({"taken": _take(task)})
+            verdicts.append({"taken": _take(task) if task["wanted"] is not None else _describe(task)})
         except InputError as error:
             verdicts.append({"refused": {"message": error.message, "code": error.code, "hint": error.hint}})
         except MemoryError:
@@ -89,6 +89,17 @@ def _take(task: dict[str, Any]) -> dict[str, Any]:
                 for _ in _numbers(file, source, tensors[source], "F32"):
                     pass
     return {"notes": [*notes, *fit.notes]}
+
+
+def _describe(task: dict[str, Any]) -> dict[str, Any]:
+    """Names and shapes of the likeliest state_dict in one file."""
+    path = Path(task["file"])
+    if task["kind"] == "safetensors":
+        tensors = read_safetensors_header(path)
+    else:
+        tensors = find_state_dicts(_torch_content(path, task["kind"]).content)[0].tensors
+    tensors, _ = without_prefixes(tensors)
+    return {"notes": [], "shapes": {name: tensor.shape for name, tensor in tensors.items()}}
 
 
 def _torch_content(path: Path, kind: str) -> TorchArchive:

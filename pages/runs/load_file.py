@@ -14,6 +14,7 @@ from core.data.sets import suiting
 from core.errors import InputError
 from core.files import disk_error
 from core.intake.load import kind_of, load_file
+from core.intake.recognise import recognised_in
 from core.models.catalogue import MODELS
 from core.recipes import RECIPES, recipe_named
 from core.settings import changed, parse_numbers
@@ -51,6 +52,8 @@ def examine(file, path: str) -> None:
     kind, config = kind_once(file, path), None
     if kind in ("torch", "safetensors"):
         st.markdown("**What do its weights belong to?**")
+        if found := recognised_once(file, path, kind):
+            st.caption(escaped(f"Its names and shapes are those of {found}."))
         if (config := belonging()) is None:
             return
     else:
@@ -73,6 +76,17 @@ def kind_once(file, path: str) -> str:
             kind = kind_of(found)
         st.session_state["load-kind"] = (file.file_id if file else "", kind)
     return kind
+
+
+def recognised_once(file, path: str, kind: str) -> str:
+    """Which of torchvision's networks the weights are of, in words; a file is looked at once. Empty where it can't be told."""
+    of = file.file_id if file else path
+    known, found = st.session_state.get("load-recognised", ("", ""))
+    if known != of:
+        with on_disk(file, path) as (place, _):
+            found = str(recognised_in(place, kind) or "")
+        st.session_state["load-recognised"] = (of, found)
+    return found
 
 
 @contextmanager
