@@ -11,6 +11,7 @@ from pydantic import Discriminator, Field, Tag, create_model, field_validator, m
 
 from core.augmentations import AUGMENTATIONS, in_drawing_order
 from core.layers import Flatten, Layer, Linear
+from core.losses import LOSSES
 from core.optimizers import OPTIMIZERS, SGD, OptimizerBase
 from core.schedules import SCHEDULES, Constant, ScheduleBase
 from core.sections import Section, setting
@@ -59,10 +60,11 @@ class DataConfig(Section):
         max_length=16,
         pattern="^(none|[0-9a-f]{16}|)$",
     )
-    sampling: Literal["shuffled", "balanced"] = setting(
+    sampling: Literal["shuffled", "balanced", "in order"] = setting(
         "shuffled",
         "Sampling",
-        "Shuffled: every training image once an epoch. Balanced: drawn so that each class comes up equally "
+        "Shuffled: every training image once an epoch, in an order drawn anew. In order: every image once, always as the set has them "
+        "(without shuffling, as one sees what shuffling is for). Balanced: drawn so that each class comes up equally "
         "often, images of rare classes several times (a weighted random sampler).",
     )
     evaluate_on: Literal["validation", "test"] = setting(
@@ -334,6 +336,11 @@ ModelConfig = Annotated[
 
 
 class LossConfig(Section):
+    name: Literal["cross-entropy", "binary cross-entropy", "mse", "l1"] = setting(
+        "cross-entropy",
+        "Loss",
+        "How wrong an answer is. " + " ".join(f"{name}: {record.summary}" for name, record in LOSSES.items()),
+    )
     label_smoothing: float = setting(
         0.0,
         "Label smoothing",

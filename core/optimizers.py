@@ -36,6 +36,13 @@ class OptimizerBase(Section):
         "Decay biases and norms",
         "Off: weight decay leaves biases and normalisation layers alone, as newer recipes do.",
     )
+    clip_norm: float = setting(
+        0.0,
+        "Gradient clipping",
+        "Longest norm of all gradients together: longer ones are shortened to it before the update (max norm). 0: never.",
+        ge=0,
+        le=1_000_000,
+    )
 
 
 class SGD(OptimizerBase):

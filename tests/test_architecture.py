@@ -25,6 +25,7 @@ ROOMS = [
     "core.augmentations",
     "core.layers",
     "core.optimizers",
+    "core.losses",
     "core.schedules",
     "core.config",
     "core.settings",

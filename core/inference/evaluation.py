@@ -28,7 +28,7 @@ MAX_LOGIT_BYTES = 256_000_000
 @dataclass(frozen=True, kw_only=True)
 class ToEvaluate:
     """A checkpoint's network and the images to evaluate it on. indices: (N,) in the store; labels: (M,) of the whole store, as the
-    network numbers its classes. left_out: images of classes that it does not know."""
+    network numbers its classes. left_out: images of classes that it does not know. loss: of core/losses.py, the run's."""
 
     model: nn.Module
     spec: NetworkSpec
@@ -38,6 +38,7 @@ class ToEvaluate:
     labels: np.ndarray
     left_out: int
     batch_size: int
+    loss: str = "cross-entropy"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,6 +77,7 @@ def to_evaluate(
         labels=labels,
         left_out=int((~known[chosen]).sum()),
         batch_size=run.config.eval_batch_size,
+        loss=run.config.loss.name,
     )
 
 
@@ -94,7 +96,7 @@ def evaluate_checkpoint(of: ToEvaluate, progress: Progress = no_progress) -> Che
     num_classes, total = len(of.spec.class_names), len(of.indices)
     logits: list[Tensor] | None = [] if total * num_classes * 4 <= MAX_LOGIT_BYTES else None
     position = {"epoch": 0, "step": 0, "examples": 0, "seconds": 0.0, "split": of.split}
-    events = evaluate(of.model, data, of.batch_size, num_classes, logits, **position)
+    events = evaluate(of.model, data, of.batch_size, num_classes, logits, of.loss, **position)
     for done, event in zip(count(1), events, strict=False):
         if isinstance(event, Evaluated):
             answers = None if logits is None else torch.cat(logits).numpy()

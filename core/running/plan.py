@@ -8,6 +8,7 @@ from core.data.edits import current_edits
 from core.data.imports import imported_sets
 from core.data.sets import DatasetInfo, dataset_info, place_of
 from core.errors import InputError
+from core.losses import LOSSES
 from core.models.catalogue import ModelDescription, describe_model
 from core.settings import changed
 from core.training.batches import steps_per_epoch
@@ -60,6 +61,13 @@ def plan_for(config: TrainConfig, dataset: DatasetInfo) -> Plan:
             f"data.evaluate_on: '{dataset.title}' has no {config.data.evaluate_on} split ({_counts(dataset)}).",
             code="config",
             hint=f"Set data.{config.data.evaluate_on}_fraction above 0, for example to 0.2, or evaluate on another split.",
+        )
+    wanted = LOSSES[config.loss.name].num_classes
+    if wanted not in (None, dataset.num_classes):
+        raise InputError(
+            f"loss.name: {config.loss.name} is for {wanted} classes, '{dataset.title}' has {dataset.num_classes}.",
+            code="config",
+            hint="Choose cross-entropy, which is the same for any number of classes.",
         )
     model = describe_model(config.model, dataset.shape, dataset.num_classes)
     if config.batch_size > num_train:

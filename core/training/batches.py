@@ -91,7 +91,9 @@ def training_batches(
 
 
 def _order(data: TrainingData, config: TrainConfig, epoch: int) -> Tensor:
-    """Indices of an epoch's images: all of them shuffled, or as many drawn so that each class comes up equally often."""
+    """Indices of an epoch's images: all of them, shuffled or not, or as many drawn so that each class comes up equally often."""
+    if config.data.sampling == "in order":
+        return data.train
     generator = seeded(config.seed, epoch, 0)
     if config.data.sampling == "shuffled":
         return data.train[torch.randperm(len(data.train), generator=generator)]

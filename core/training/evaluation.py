@@ -4,24 +4,30 @@ from collections.abc import Iterator
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from core.training.batches import TrainingData, gather
 from core.training.events import TICK, Evaluated, Predictions, Tick
+from core.training.losses import summed_loss
 
 
 def evaluate(
-    model: nn.Module, data: TrainingData, batch_size: int, num_classes: int, logits: list[Tensor] | None = None, **position
+    model: nn.Module,
+    data: TrainingData,
+    batch_size: int,
+    num_classes: int,
+    logits: list[Tensor] | None = None,
+    loss: str = "cross-entropy",
+    **position,
 ) -> Iterator[Tick | Evaluated]:
     """Ticks after each batch, then one Evaluated event with the given position. logits: gets those of each batch, (n, K) float32.
 
     Always in float32, whatever the training's precision: the figures are those of the network that is saved and exported.
-    loss: cross-entropy without label smoothing, the mean over the images.
+    loss: of core/losses.py; without label smoothing and class weights, the mean over the images.
     """
     was_training = model.training
     model.eval()
-    predicted, confidence, true_probability, rank, loss = [], [], [], [], 0.0
+    predicted, confidence, true_probability, rank, total = [], [], [], [], 0.0
     for indices in data.evaluated.split(batch_size):
         with torch.inference_mode():  # left before the next yield: whoever iterates must not find himself in it
             images, labels = gather(data, indices)
@@ -32,7 +38,7 @@ def evaluate(
             confidence.append(top.values.cpu())
             true_probability.append(probabilities.gather(1, labels[:, None]).squeeze(1).cpu())
             rank.append(_rank(answers, labels).cpu())
-            loss += float(F.cross_entropy(answers, labels, reduction="sum"))
+            total += float(summed_loss(loss, answers, labels))
         if logits is not None:
             logits.append(answers.cpu())
         yield TICK
@@ -41,7 +47,7 @@ def evaluate(
     classes = torch.cat(predicted).numpy()
     right = classes == labels
     yield Evaluated(
-        loss=loss / len(labels),
+        loss=total / len(labels),
         accuracy=float(right.mean()),
         correct=np.bincount(labels[right], minlength=num_classes).tolist(),
         support=np.bincount(labels, minlength=num_classes).tolist(),

@@ -15,6 +15,7 @@ from core.training.divergence import Diverged, FiniteWatch
 from core.training.early_stopping import Patience
 from core.training.evaluation import evaluate
 from core.training.events import TICK, Evaluated, Event, LearningWeights, StepLogged
+from core.training.losses import loss_function
 from core.training.optimizers import build_optimizer, lr_factor, regrouped
 
 
@@ -117,6 +118,7 @@ def set_frozen(state: TrainState, is_frozen: bool) -> None:
     if is_frozen == state.is_frozen:
         return
     freeze_backbone(state.model, is_frozen)
+    state.optimizer.zero_grad(set_to_none=True)
     state.optimizer = regrouped(state.optimizer, state.config.optimizer, state.model, state.config.model)
     state.is_frozen = is_frozen
 
@@ -132,7 +134,8 @@ def train(data: TrainingData, num_classes: int, state: TrainState, compute: Comp
     model = state.model
     watch = FiniteWatch(model, compute.device)
     weights = class_weights(data, num_classes) if config.loss.class_weights == "balanced" else None
-    loss_fn = nn.CrossEntropyLoss(weights, label_smoothing=config.loss.label_smoothing)
+    loss_fn = loss_function(config.loss, weights)
+    clip_norm = config.optimizer.clip_norm
     autocast = torch.autocast(compute.device.type, dtype=compute.dtype, enabled=compute.dtype != torch.float32)
     steps = steps_per_epoch(len(data.train), config.batch_size, config.drop_last)
     clock = Stopwatch(state.seconds)
@@ -148,6 +151,7 @@ def train(data: TrainingData, num_classes: int, state: TrainState, compute: Comp
             examples=state.examples,
             seconds=clock.seconds(),
             split=config.data.evaluate_on,
+            loss=config.loss.name,
         ):
             state.seconds = clock.seconds()
             if isinstance(event, Evaluated):
@@ -179,6 +183,8 @@ def train(data: TrainingData, num_classes: int, state: TrainState, compute: Comp
                 loss = loss_fn(logits, labels)
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
+            if clip_norm:
+                nn.utils.clip_grad_norm_([p for group in optimizer.param_groups for p in group["params"]], clip_norm)
             optimizer.step()
             if fault := watch.fault(loss):
                 raise Diverged(fault, state.step + 1, state.epoch + 1)

@@ -79,6 +79,13 @@ def test_configuration_of_before_there_were_kinds_of_networks_is_read():
     assert network.model == config.model
 
 
+def test_configuration_of_before_losses_and_clipping_could_be_chosen_means_what_it_meant():
+    config = config_from_json('{"loss":{"label_smoothing":0.1,"class_weights":"none"},"optimizer":{"name":"sgd","lr":0.1}}')
+    assert (config.loss.name, config.optimizer.clip_norm, config.data.sampling) == ("cross-entropy", 0.0, "shuffled")
+    network = config_from_json('{"model":{"name":"resnet18","weights":"pretrained","frozen":true}}').model
+    assert (network.head, network.unfreeze_epoch, network.backbone_lr_factor) == ("replaced", None, 1.0)
+
+
 def test_configuration_of_before_images_kept_their_side_is_divided_as_it_was():
     """Old files say nothing of the rule; what is made anew, or changed from something new, has the new one."""
     assert TrainConfig().data.split_rule == config_from({"epochs": 3}).data.split_rule == "by key"

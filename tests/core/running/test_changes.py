@@ -74,6 +74,26 @@ def test_learning_rate_changes_from_the_next_step_on_and_says_what_it_was(worksp
     assert Commands(run).waiting() == []
 
 
+@pytest.mark.parametrize("settings", [{"optimizer": {"name": "sgd", "lr": 0.1, "clip_norm": 0.5}}, {"loss": {"name": "mse"}}])
+def test_run_killed_with_clipped_gradients_or_another_loss_goes_on_to_the_same_bits(workspace, settings):
+    settings = {
+        **settings,
+        "data": {"dataset": "digits", "validation_fraction": 0.2, "evaluate_on": "validation", "sampling": "in order"},
+    }
+    undisturbed, killed = (create_run(workspace, tiny(log_every=1, **settings)) for _ in range(2))
+    run_session(workspace, undisturbed)
+
+    def die(event) -> None:
+        if isinstance(event, StepLogged) and event.step == 30:
+            raise Killed
+
+    with pytest.raises(Killed):
+        run_session(workspace, killed, on_event=die)
+    run_session(workspace, killed)
+    assert weights_of(killed) == weights_of(undisturbed)
+    assert same_history(killed, undisturbed)
+
+
 def test_run_killed_after_a_change_makes_it_again_where_it_was_made(workspace):
     """The checkpoint lies before the change: going on from it, the change comes at the same step as the first time."""
     settings = {"optimizer.lr": 0.02, "epochs": 3}

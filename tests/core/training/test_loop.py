@@ -182,6 +182,29 @@ def test_run_equals_a_plain_pytorch_loop(data, model, smoothing):
     assert last.accuracy == pytest.approx((logits.argmax(1) == labels).float().mean().item(), abs=0.011)  # one image at most
 
 
+def test_gradients_are_shortened_to_the_longest_norm_and_not_below_it(data):
+    """Plain SGD moves by the learning rate times the gradient, whose norm is then that of the step."""
+
+    def first_step(clip_norm: float) -> float:
+        config = config_with(optimizer={"name": "sgd", "lr": 1.0, "clip_norm": clip_norm}, log_every=1)
+        state = fresh(config)
+        before = weights(state)
+        next(event for event in train(data, 10, state, FLOAT32) if isinstance(event, StepLogged))
+        return float((weights(state) - before).norm())
+
+    whole = first_step(0.0)
+    assert whole > 0.2
+    assert first_step(0.1) == pytest.approx(0.1, rel=1e-3)
+    assert first_step(2 * whole) == whole
+
+
+def test_images_come_in_the_set_s_order_where_they_are_not_shuffled(data):
+    config = config_with(data={"sampling": "in order"})
+    for epoch in (0, 1):
+        seen = torch.cat([labels for _, labels in training_batches(data, config, epoch, torch.float32)])
+        assert torch.equal(seen, data.labels[data.train])
+
+
 def test_same_seed_gives_the_same_run_and_another_seed_another(data):
     def run(seed: int) -> tuple[list[float], torch.Tensor]:
         config = config_with(seed=seed, augmentation={"shift_px": 1})
