@@ -1,11 +1,12 @@
 """The built-in sets: one record each, from which lists, forms and downloads follow."""
 
+import string
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from core.data.sources.builtin import cifar_source, digits_source, mnist_source
+from core.data.sources.builtin import cifar_source, digits_source, emnist_source, mnist_source, svhn_source
 from core.data.store.image_store import Progress, Source
 
 
@@ -25,10 +26,13 @@ class DatasetEntry:
     drawing: str
     source: Callable[[Path, Progress], Source]
     class_names: tuple[str, ...] = ()  # where they are known before the images are here
+    may_be_mirrored: bool = True  # a mirrored digit is none
 
 
 DIGIT_NAMES = [str(n) for n in range(10)]
 FASHION_NAMES = ["T-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot"]
+LETTER_NAMES = list(string.ascii_lowercase)
+BALANCED_NAMES = [*string.digits, *string.ascii_uppercase, *"abdefghnqrt"]  # small letters that look like none of the large ones
 KMNIST_NAMES = ["o お", "ki き", "su す", "tsu つ", "na な", "ha は", "ma ま", "ya や", "re れ", "wo を"]
 
 DATASETS = {
@@ -89,6 +93,49 @@ DATASETS = {
             drawing="mnist",
             source=partial(mnist_source, "KMNIST", "KMNIST", KMNIST_NAMES, "mnist"),
             class_names=tuple(KMNIST_NAMES),
+        ),
+        DatasetEntry(
+            name="emnist-letters",
+            title="EMNIST letters",
+            summary="145,600 handwritten letters, large and small ones together, in MNIST's format.",
+            shape=(1, 28, 28),
+            num_classes=26,
+            num_train=124_800,
+            num_test=20_800,
+            download_mb=562,
+            folder="EMNIST/raw",
+            drawing="mnist",
+            source=partial(emnist_source, "letters", "EMNIST letters", LETTER_NAMES, 1),
+            class_names=tuple(LETTER_NAMES),
+        ),
+        DatasetEntry(
+            name="emnist-balanced",
+            title="EMNIST balanced",
+            summary="131,600 handwritten digits and letters of 47 kinds, equally many of each, in MNIST's format.",
+            shape=(1, 28, 28),
+            num_classes=47,
+            num_train=112_800,
+            num_test=18_800,
+            download_mb=562,
+            folder="EMNIST/raw",
+            drawing="mnist",
+            source=partial(emnist_source, "balanced", "EMNIST balanced", BALANCED_NAMES, 0),
+            class_names=tuple(BALANCED_NAMES),
+        ),
+        DatasetEntry(
+            name="svhn",
+            title="SVHN",
+            summary="99,289 digits of house numbers in small colour photographs.",
+            shape=(3, 32, 32),
+            num_classes=10,
+            num_train=73_257,
+            num_test=26_032,
+            download_mb=246,
+            folder="SVHN",
+            drawing="none",
+            source=svhn_source,
+            class_names=tuple(DIGIT_NAMES),
+            may_be_mirrored=False,
         ),
         DatasetEntry(
             name="cifar10",

@@ -219,7 +219,7 @@ def suiting(workspace: Workspace, dataset: str) -> dict[str, Any]:
         "preprocessing.mean": None,
         "preprocessing.std": None,
         "preprocessing.drawing": "auto",
-        **({"augmentation.flip": False} if record and record.drawing != "none" else {}),  # a mirrored digit is none
+        **({"augmentation.flip": False} if record and not (record.may_be_mirrored and record.drawing == "none") else {}),
     }
 
 

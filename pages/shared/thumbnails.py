@@ -23,6 +23,12 @@ THINGS = (
     "M2 15H22L19 21H5ZM6 14V9H18V14ZM10 8V4H13V8Z",
     "M5 4L9 8H15L19 4V14A7 7 0 0 1 5 14Z",
 )
+LETTERS = (
+    "M5 21L12 3 19 21M8 14H16",
+    "M7 3V21H13A4.5 4.5 0 0 0 13 12H7M13 12A4 4 0 0 0 13 3H7",
+    "M18 6A7 8.5 0 1 0 18 18",
+    "M7 3V21H17",
+)
 KANA = (
     "M13 5C6 6 4 13 6 17 9 20 13 12 13 5 20 6 22 16 14 20",
     "M9 3V15C9 20 15 21 19 15",
@@ -52,6 +58,9 @@ DRAWN = {
     "digits": DIGITS,
     "mnist": DIGITS,
     "kmnist": KANA,
+    "emnist-letters": LETTERS,
+    "emnist-balanced": LETTERS,
+    "svhn": DIGITS,
     "fashion-mnist": CLOTHES,
     "cifar10": THINGS,
     "cifar100": THINGS[::-1],
@@ -74,7 +83,7 @@ def thumbnails(dataset: str, count: int = 4) -> tuple[str, ...]:
 
 def drawn(path: str, number: int, dataset: str) -> str:
     """A drawing as an address."""
-    is_stroke = path in DIGITS or path in KANA
+    is_stroke = path in (*DIGITS, *LETTERS, *KANA)
     field = "#000" if is_stroke else FIELDS[number % len(FIELDS)]
     look = "fill='none' stroke='#fff' stroke-width='2.4' stroke-linecap='round'" if is_stroke else "fill='#fff'"
     svg = (

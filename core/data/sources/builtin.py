@@ -1,8 +1,9 @@
-"""Sources of the built-in sets: scikit-learn's digits, and torchvision's MNIST and CIFAR families, checked and downloaded."""
+"""Sources of the built-in sets: scikit-learn's digits, and torchvision's MNIST, EMNIST, CIFAR and SVHN, checked and downloaded."""
 
 import gzip
 import hashlib
 import tarfile
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -79,9 +80,78 @@ def _idx_array(raw: Path, name: str, md5: str, torchvision_set: type, title: str
         files = [file for file, _ in torchvision_set.resources]
         fetch([mirror + name for mirror in torchvision_set.mirrors], packed, md5, title, progress, files)
         content = gzip.decompress(packed.read_bytes())
+    return _as_array(content)
+
+
+def _as_array(content: bytes) -> np.ndarray:
     dimensions = content[3]
     shape = np.frombuffer(content, ">i4", dimensions, offset=4)
     return np.frombuffer(content, np.uint8, offset=4 + 4 * dimensions).reshape(shape)
+
+
+def emnist_source(part: str, title: str, class_names: list[str], first_label: int, folder: Path, progress: Progress) -> Source:
+    """One of EMNIST's sets (Cohen and others, 2017), from folder/EMNIST/raw/gzip.zip, downloaded if it is not there.
+
+    part: "letters" or "balanced". first_label: of the first class in its files. They hold the images transposed.
+    """
+    from torchvision.datasets import EMNIST
+
+    archive = folder / "EMNIST" / "raw" / "gzip.zip"
+    fetch([EMNIST.url], archive, EMNIST.md5, title, progress)
+    with zipfile.ZipFile(archive) as packed:  # its checksum is known
+        images, labels = (
+            {
+                split: _as_array(gzip.decompress(packed.read(f"gzip/emnist-{part}-{split}-{file}-ubyte.gz")))
+                for split in ("train", "test")
+            }
+            for file in ("images-idx3", "labels-idx1")
+        )
+
+    def blocks(progress: Progress) -> Iterator[Block]:
+        for split in ("train", "test"):
+            turned = np.ascontiguousarray(images[split].transpose(0, 2, 1)[:, None])
+            yield Block(split=split, images=turned, labels=labels[split] - first_label)
+
+    return Source(
+        title=title,
+        class_names=class_names,
+        shape=(1, *images["train"].shape[1:]),
+        counts={split: len(array) for split, array in images.items()},
+        drawing="mnist",
+        origin="torchvision",
+        blocks=blocks,
+    )
+
+
+def svhn_source(folder: Path, progress: Progress) -> Source:
+    """House numbers, cropped to a digit each (Netzer and others, 2011), from folder/SVHN, downloaded if they are not there.
+
+    In its files the digit 0 has the label 10.
+    """
+    from scipy.io import loadmat
+    from torchvision.datasets import SVHN
+
+    files = [SVHN.split_list[split][1] for split in ("train", "test")]
+    arrays: dict[str, tuple[np.ndarray, np.ndarray]] = {}
+    for split in ("train", "test"):
+        url, file, md5 = SVHN.split_list[split]
+        fetch([url], folder / "SVHN" / file, md5, "SVHN", progress, files)
+        content = loadmat(folder / "SVHN" / file)  # its checksum is known
+        arrays[split] = content["X"].transpose(3, 2, 0, 1), content["y"].reshape(-1).astype(np.int64) % 10
+
+    def blocks(progress: Progress) -> Iterator[Block]:
+        for split, (images, labels) in arrays.items():
+            yield Block(split=split, images=np.ascontiguousarray(images), labels=labels)
+
+    return Source(
+        title="SVHN",
+        class_names=[str(n) for n in range(10)],
+        shape=(3, 32, 32),
+        counts={split: len(labels) for split, (_, labels) in arrays.items()},
+        drawing="none",
+        origin="torchvision",
+        blocks=blocks,
+    )
 
 
 def cifar_source(class_name: str, title: str, folder: Path, progress: Progress) -> Source:

@@ -10,17 +10,19 @@ import tarfile
 import time
 import urllib.error
 import urllib.request
+import zipfile
 from collections.abc import Iterator
 
 import numpy as np
 import pytest
 import torch
+from scipy.io import savemat
 from sklearn.datasets import load_digits
 from torchvision import datasets
 
 from core.config import Preprocessing
 from core.data.catalogue import DATASETS
-from core.data.sets import dataset_info, find_store, prepare_store
+from core.data.sets import dataset_info, find_store, prepare_store, suiting
 from core.data.store.image_store import Block, Source, build_store, open_store
 from core.errors import InputError
 from core.recipes import RECIPES
@@ -273,6 +275,71 @@ def test_forged_unpacked_file_is_not_taken(workspace, no_network):
     with pytest.raises(InputError) as refusal:
         prepare_store(workspace, "mnist", Preprocessing())
     assert refusal.value.code == "dataset-offline"
+
+
+EMNIST_SETS = {"emnist-letters": ("letters", 1), "emnist-balanced": ("balanced", 0)}
+
+
+@pytest.mark.parametrize("name", EMNIST_SETS)
+def test_emnist_is_read_from_its_zip_turned_and_its_first_class_is_class_0(workspace, monkeypatch, no_network, name):
+    part, first = EMNIST_SETS[name]
+    num_classes = DATASETS[name].num_classes
+    buffer, images, labels = io.BytesIO(), {}, {}
+    with zipfile.ZipFile(buffer, "w") as packed:
+        for split, count in (("train", num_classes + 3), ("test", 5)):
+            images[split] = RANDOM.integers(0, 256, (count, 28, 28), np.uint8)
+            labels[split] = (np.arange(count) % num_classes + first).astype(np.uint8)
+            for file, array in (("images-idx3", images[split]), ("labels-idx1", labels[split])):
+                packed.writestr(f"gzip/emnist-{part}-{split}-{file}-ubyte.gz", gzip.compress(idx(array)))
+    folder = workspace.datasets / DATASETS[name].folder
+    folder.mkdir(parents=True)
+    (folder / "gzip.zip").write_bytes(buffer.getvalue())
+    monkeypatch.setattr(datasets.EMNIST, "md5", hashlib.md5(buffer.getvalue()).hexdigest())
+    store = prepare_store(workspace, name, Preprocessing())
+    written = np.concatenate([images["train"], images["test"]])  # (N, x, y): column by column
+    np.testing.assert_array_equal(store.images[:, 0], written.transpose(0, 2, 1))
+    assert not np.array_equal(store.images[:, 0], written)
+    assert store.labels[:3].tolist() == [0, 1, 2] and store.labels.max() == num_classes - 1
+    assert store.meta.splits == {"train": (0, num_classes + 3), "test": (num_classes + 3, num_classes + 8)}
+    expected = datasets.EMNIST.classes_split_dict[part][first:]  # torchvision has a class 0 that is none
+    assert list(store.meta.class_names) == list(DATASETS[name].class_names) == expected
+
+
+def test_svhn_is_read_from_its_matlab_files_and_a_ten_is_a_zero(workspace, monkeypatch, no_network):
+    folder = workspace.datasets / "SVHN"
+    folder.mkdir(parents=True)
+    files, images, labels = dict(datasets.SVHN.split_list), [], []
+    for split, count in (("train", 12), ("test", 4)):
+        pixels = RANDOM.integers(0, 256, (32, 32, 3, count), np.uint8)
+        classes = (np.arange(count, dtype=np.uint8) % 10 + 1)[:, None]
+        url, file, _ = files[split]
+        savemat(folder / file, {"X": pixels, "y": classes}, do_compression=True)
+        files[split] = [url, file, hashlib.md5((folder / file).read_bytes()).hexdigest()]
+        images.append(pixels)
+        labels.extend(classes[:, 0].tolist())
+    monkeypatch.setattr(datasets.SVHN, "split_list", files)
+    store = prepare_store(workspace, "svhn", Preprocessing())
+    assert store.labels.tolist() == [0 if label == 10 else label for label in labels]
+    assert store.images.shape == (16, 3, 32, 32)
+    for number, part, place in ((0, 0, 0), (11, 0, 11), (13, 1, 1)):
+        for channel in range(3):
+            np.testing.assert_array_equal(store.images[number, channel], images[part][:, :, channel, place])
+    torchvisions = datasets.SVHN(folder, "test")
+    np.testing.assert_array_equal(store.images[12:], torchvisions.data)
+    assert store.labels[12:].tolist() == torchvisions.labels.tolist()
+
+
+@pytest.mark.parametrize(("name", "file"), [("emnist-letters", "gzip.zip"), ("svhn", "test_32x32.mat")])
+def test_emnist_and_svhn_that_are_not_there_name_their_files_and_folder_without_network(workspace, no_network, name, file):
+    with pytest.raises(InputError) as refusal:
+        prepare_store(workspace, name, Preprocessing())
+    assert refusal.value.code == "dataset-offline"
+    assert str(workspace.datasets / DATASETS[name].folder) in str(refusal.value) and file in str(refusal.value)
+
+
+def test_house_numbers_are_not_mirrored_by_a_recipe_for_photographs(workspace):
+    assert suiting(workspace, "svhn")["augmentation.flip"] is False
+    assert "augmentation.flip" not in suiting(workspace, "cifar100")
 
 
 def small_cifar(monkeypatch, torchvision_set: type, num_classes: int) -> tuple[bytes, np.ndarray, list[int]]:
