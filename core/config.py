@@ -237,6 +237,7 @@ class CatalogueNetwork(_Network):
         "Unfreeze from epoch",
         "From this epoch on the frozen layers learn too. Empty: they stay as they are. An epoch that has begun already: "
         "from the next step on.",
+        empty="they stay frozen",
         ge=1,
         le=100_000,
     )

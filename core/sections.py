@@ -11,7 +11,9 @@ class Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, validate_default=True)
 
 
-def setting(default: Any, title: str, explanation: str, *, unit: str = "", basic: bool = False, **bounds: Any) -> Any:
-    """A field with its words. basic: one of the few that the form shows first."""
-    extra = {"unit": unit, "basic": basic}
+def setting(
+    default: Any, title: str, explanation: str, *, unit: str = "", basic: bool = False, empty: str = "automatic", **bounds: Any
+) -> Any:
+    """A field with its words. basic: one of the few that the form shows first. empty: what it means to leave it out, where it may be."""
+    extra = {"unit": unit, "basic": basic, "empty": empty}
     return Field(default, title=title, description=explanation, json_schema_extra=extra, **bounds)

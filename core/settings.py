@@ -33,7 +33,10 @@ IN_WORDS: dict[Kind, str] = {
 
 @dataclass(frozen=True, kw_only=True)
 class Setting:
-    """One field as forms and help texts need it. path: "optimizer.lr"; lower and upper: None where unbounded."""
+    """One field as forms and help texts need it. path: "optimizer.lr"; lower and upper: None where unbounded.
+
+    empty: what it means to leave an optional one out.
+    """
 
     path: str
     title: str
@@ -47,6 +50,7 @@ class Setting:
     lower: float | None
     upper: float | None
     bounds: str
+    empty: str
 
     @property
     def section(self) -> str:
@@ -81,6 +85,7 @@ def _as_setting(path: str, field: FieldInfo) -> Setting:
         lower=lower,
         upper=upper,
         bounds=" and ".join(words),
+        empty="measured" if kind == "floats" else extra["empty"],
     )
 
 

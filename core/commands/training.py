@@ -35,6 +35,8 @@ def train(workspace: Workspace, options: argparse.Namespace) -> Result:
     if options.from_run:
         config = begun_from(config, find_run(workspace, options.from_run), options.checkpoint or "best")
     plan = plan_run(workspace, config)  # what can't work is refused before anything is downloaded
+    if plan.model.adapted:
+        say(plan.model.adapted)
     prepare_store(workspace, plan.config.data.dataset, plan.config.preprocessing, progress())  # with its progress told here
     return _run_here(workspace, new_run(workspace, plan, progress()))
 

@@ -97,7 +97,7 @@ def in_words(value: Any, item: Setting | None) -> str:
     if item is None or isinstance(value, str):
         return str(value) or ("as delivered" if item and item.path == "data.edits" else NONE)
     if value is None:
-        return "measured" if item.kind == "floats" else "automatic"
+        return item.empty
     if isinstance(value, bool):
         return "yes" if value else "no"
     if item.kind == "rows":

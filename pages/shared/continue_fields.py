@@ -39,7 +39,7 @@ def go_on_fields(run: Run) -> dict[str, Any]:
         }
         if now.model.is_frozen:
             wanted["model.unfreeze_epoch"] = field(
-                "model.unfreeze_epoch", get(now, "model.unfreeze_epoch"), "unfreeze", empty="they stay frozen"
+                "model.unfreeze_epoch", get(now, "model.unfreeze_epoch"), "unfreeze", empty=SETTINGS["model.unfreeze_epoch"].empty
             )
     if SCHEDULES[now.schedule.name].spans_run(now.schedule):
         st.caption(

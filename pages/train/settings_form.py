@@ -393,7 +393,7 @@ def _widget(item: Setting, config: TrainConfig, wrong: dict[str, str]) -> None:
         get(config, item.path),
         _key(item.path),
         on_change=_note,
-        empty="measured" if item.kind == "floats" else "automatic",
+        empty=item.empty,
         is_bounded=False,
     )
     if sentence := wrong.pop(item.path, ""):

@@ -127,7 +127,7 @@ def facts(plan: Plan) -> None:
         ("memory", "Runs on", f"{compute.device} in {compute.precision} ({escaped(compute.device_reason.rstrip('.'))})"),
     ]
     if plan.model.adapted:
-        rows.insert(1, ("tune", "Fitted to it", escaped(plan.model.adapted)))
+        rows.insert(1, ("tune", "Adapted", escaped(plan.model.adapted)))
     if spec.edits:
         rows.append(("edit", "Your edits", escaped(spec.edits)))
     if not spec.is_ready:
