@@ -40,7 +40,7 @@ def overview(contenders: Sequence[Contender], shown_states: Sequence[str]) -> No
             "Mark": st.column_config.TextColumn(width=52, pinned=True),
             "Run": st.column_config.TextColumn(width=170),
             "Accuracy": st.column_config.TextColumn(alignment="right", help="Of the evaluated split, after the last epoch."),
-            "Between": st.column_config.TextColumn(
+            "95 % CI": st.column_config.TextColumn(
                 help="95 % confidence interval (Wilson). Whether two runs differ is told more sharply below, image by image."
             ),
             "Best": st.column_config.TextColumn(alignment="right", help="The most accurate epoch."),

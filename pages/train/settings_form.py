@@ -136,7 +136,7 @@ def _recipe_choice() -> None:
 def get_weights(model: str, key: str) -> None:
     """A button that has pretrained weights downloaded, and how far that is."""
     request = weights_request(model)
-    if st.button("Get the weights", key=key):
+    if st.button("Download the weights", key=key):
         do(lambda: begin(request))
     if (ended := work_on(request)) and ended.state == "finished":
         do(lambda: None, "The weights are here.")

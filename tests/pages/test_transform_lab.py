@@ -100,7 +100,7 @@ def test_all_changes_together_are_shown_and_cost_something(workspace: Workspace)
     assert not app.exception
     assert "ms for 1,000 images" in texts(app)
     assert "RandomResizedCrop" in texts(app)
-    assert texts(app).count("least · mean · most") == 11  # to numbers, normalise, eight changes and the shift
+    assert texts(app).count("min · mean · max") == 11  # to numbers, normalise, eight changes and the shift
 
 
 def test_impossible_choice_is_said_and_can_not_be_trained_or_saved(workspace: Workspace) -> None:
