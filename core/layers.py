@@ -27,11 +27,13 @@ class LayerBase(Section):
 
     def __str__(self) -> str:
         """As a person would write it: Conv2d(32, kernel 3)."""
-        given = [
-            f"{name.replace('_', ' ')} {getattr(self, name):g}"
-            for name in type(self).model_fields
-            if name != "layer" and getattr(self, name) is not None
-        ]
+        given = []
+        for name, field in type(self).model_fields.items():
+            value, words = getattr(self, name), name.replace("_", " ")
+            if isinstance(value, bool):
+                given += [] if value == field.default else [words if value else f"no {words}"]
+            elif name != "layer" and value is not None:
+                given.append(f"{words} {value:g}")
         return f"{LAYERS[self.layer].title}({', '.join(given)})"
 
 
@@ -45,6 +47,8 @@ class Conv2d(_Window):
     layer: Literal["conv2d"] = "conv2d"
     channels: int = setting(16, "Channels", "Filters, and so the channels of its output.", ge=1, le=4096)
     dilation: int = setting(1, "Dilation", "Distance of the pixels that a filter looks at.", unit="px", ge=1, le=16)
+    groups: int = setting(1, "Groups", "Parts of the channels that are filtered apart from one another.", ge=1, le=4096)
+    bias: bool = setting(True, "Bias", "A number that each filter adds; needless before a batch norm.")
 
 
 class _Pool(_Window):
@@ -60,6 +64,7 @@ class _Pool(_Window):
 
 class MaxPool2d(_Pool):
     layer: Literal["max-pool2d"] = "max-pool2d"
+    ceil_mode: bool = setting(False, "Ceil mode", "A square that reaches beyond the edge counts too, instead of being left out.")
 
 
 class AvgPool2d(_Pool):
@@ -113,19 +118,27 @@ class Flatten(LayerBase):
 class Linear(LayerBase):
     layer: Literal["linear"] = "linear"
     features: int | None = setting(None, "Features", "Values of its output. Empty: one for each class.", ge=1, le=65_536)
+    bias: bool = setting(True, "Bias", "A number that each output adds.")
+
+
+class Residual(LayerBase):
+    layer: Literal["residual"] = "residual"
+    over: int = setting(
+        2, "Over rows", "So many of the rows after it: what arrives here is added to what they make of it.", ge=1, le=100
+    )
 
 
 def _conv2d(row: Conv2d, arriving: Shape, num_classes: int) -> "nn.Module":
     from torch import nn
 
-    return nn.Conv2d(arriving[0], row.channels, row.kernel, row.stride, row.padding, row.dilation)
+    return nn.Conv2d(arriving[0], row.channels, row.kernel, row.stride, row.padding, row.dilation, row.groups, row.bias)
 
 
 def _pool(kind: str) -> Callable[[Any, Shape, int], "nn.Module"]:
     def build(row: _Pool, arriving: Shape, num_classes: int) -> "nn.Module":
         from torch import nn
 
-        return getattr(nn, kind)(row.kernel, row.stride, row.padding)
+        return getattr(nn, kind)(row.kernel, row.stride, row.padding, ceil_mode=getattr(row, "ceil_mode", False))
 
     return build
 
@@ -150,7 +163,11 @@ def _batch_norm(row: BatchNorm2d, arriving: Shape, num_classes: int) -> "nn.Modu
 def _linear(row: Linear, arriving: Shape, num_classes: int) -> "nn.Module":
     from torch import nn
 
-    return nn.Linear(arriving[0], row.features or num_classes)
+    return nn.Linear(arriving[0], row.features or num_classes, row.bias)
+
+
+def _residual(row: Residual, arriving: Shape, num_classes: int) -> "nn.Module":
+    raise AssertionError("made of the rows after it, by core/models/from_rows.py")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -247,6 +264,12 @@ LAYERS = {
             settings=Linear,
             build=_linear,
             takes=VALUES,
+        ),
+        LayerEntry(
+            title="Residual",
+            summary="A shortcut past the next rows: what arrives is added to what they make of it.",
+            settings=Residual,
+            build=_residual,
         ),
     )
 }
