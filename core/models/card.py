@@ -87,9 +87,13 @@ class ModelCard:
         return max(found) if found else None
 
 
-@lru_cache(maxsize=64)
 def model_card(config: ModelConfig, shape: tuple[int, int, int], num_classes: int) -> ModelCard:
     """Of the network for images of shape (C, H, W). Raises InputError where it does not fit them."""
+    return _card(config, shape, num_classes)  # pyright: ignore[reportArgumentType] a frozen section can be hashed
+
+
+@lru_cache(maxsize=64)
+def _card(config: ModelConfig, shape: tuple[int, int, int], num_classes: int) -> ModelCard:
     with torch.device("meta"):
         model = build_model(config, shape, num_classes).eval()
         if config.is_frozen:

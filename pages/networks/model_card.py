@@ -17,13 +17,14 @@ from core.running.plan import plan_run
 from core.runs.directory import find_run
 from core.wording import large, size
 from pages.components.network_graph import network_graph
+from pages.networks.gradients import gradients_view
 from pages.shared.run_row import title_of
 from pages.shared.session import workspace
 from pages.shared.text import escaped, for_people
 from pages.train.settings_form import begin_with_network
 
 PHOTOGRAPH, CLASSES = (3, 224, 224), 10
-PARTS = ("Graph", "Layers", "As PyTorch prints it")
+PARTS = ("Graph", "Layers", "As PyTorch prints it", "Gradients")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,15 +65,20 @@ def model_card_view() -> None:
         st.error(escaped(for_people(error)))
         return
     _figures(card)
-    if st.button("Train it", key="train-network"):
-        begin_with_network(offer.config)
-        st.switch_page("train/train.py")
-    part = st.segmented_control("Part", PARTS, default=PARTS[0], key="network-part", label_visibility="collapsed", required=True)
+    with st.container(horizontal=True, vertical_alignment="center"):
+        part = st.segmented_control(
+            "Part", PARTS, default=PARTS[0], key="network-part", label_visibility="collapsed", required=True
+        )
+        if st.button("Train it", key="train-network"):
+            begin_with_network(offer.config)
+            st.switch_page("train/train.py")
     match part:
         case "Graph":
             _graph(card, chosen)
         case "Layers":
             _table(card)
+        case "Gradients":
+            gradients_view(offer.config)
         case _:
             st.code(card.tree, language=None)
 

@@ -2,9 +2,10 @@
 
 import streamlit as st
 
+from pages.networks.builder import builder_view
 from pages.networks.model_card import model_card_view
 
-VIEWS = {"Look inside": model_card_view}
+VIEWS = {"Look inside": model_card_view, "Builder": builder_view}
 
 st.title("Networks")
 asked = st.query_params.get("view", "")

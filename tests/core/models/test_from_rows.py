@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 from torch import nn
@@ -172,6 +172,7 @@ def test_a_mend_is_offered_at_the_row_and_mends_it(rows, row, mended):
     assert after is None or after.row > row or after.message != misfit.message
 
 
+@settings(deadline=None)  # up to 60 mends
 @given(ROWS)
 def test_mends_one_after_another_make_a_network_of_any_rows(rows):
     for _ in range(60):
