@@ -2,9 +2,10 @@
 
 import time
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from core.data.catalogue import DATASETS
 from core.figures import runs as figures
@@ -107,22 +108,29 @@ def _to_predict(run: Run) -> str:
 
 def _change(run: Run, status: Status) -> None:
     """What may be changed while it trains; taken with the next step, and marked on the charts."""
-    with st.popover("Change", key="change", on_change="rerun"), st.form(f"change-{run.id}", border=False):
+    with _popover("Change", "change"), st.form(f"change-{run.id}", border=False):
         changes = go_on_fields(run)
         if st.form_submit_button("Apply", key="change-now", on_click=_close, args=("change",)):
             when = "Applied from the next step." if status.state == "running" else "Applied when it begins."
             do(lambda: change_run(run, changes), notice=when if changes else "No changes.")
 
 
-def _close(popover: str) -> None:
-    st.session_state[popover] = False
+def _popover(label: str, name: str, kind: Literal["primary", "secondary"] = "secondary") -> DeltaGenerator:
+    """One that `_close` closes."""
+    with st.container(key=name, width="content"):
+        return st.popover(label, key=f"{name}-{st.session_state.get(f'{name}-closed', 0)}", type=kind, on_change="rerun")
+
+
+def _close(name: str) -> None:
+    """Another one takes its place, which nobody has opened: an update that the browser asked for just before would open this one again."""
+    st.session_state[f"{name}-closed"] = st.session_state.get(f"{name}-closed", 0) + 1
 
 
 def _go_on(run: Run, status: Status) -> None:
     """More epochs, another learning rate or early stopping for a run that has ended."""
     label = "Train longer" if status.state == "finished" else "Resume with changes"
     kind = "primary" if status.cause == "diverged" else "secondary"
-    with st.popover(label, key="go-on", type=kind, on_change="rerun"), st.form(f"go-on-{run.id}", border=False):
+    with _popover(label, "go-on", kind), st.form(f"go-on-{run.id}", border=False):
         changes = go_on_fields(run)
         if st.form_submit_button(label, key="go-on-now", on_click=_close, args=("go-on",)):
             do(lambda: launcher().resume(run, changes))
