@@ -191,7 +191,7 @@ def divide(workspace: Workspace, store: ImageStore, config: DataConfig) -> Divis
             code="dataset",
             hint="Keep another one again: Data page, Classes.",
         )
-    splits = split_indices(edited.labels, store.meta.splits, config, edited.kept, store.duplicates.groups, store.keys)
+    splits = split_indices(edited.labels, store.meta.splits, config, edited.kept, store.duplicates.groups, store.files or None)
     labels = np.where(
         edited.labels < len(edited.class_names), edited.labels, 0
     )  # dropped classes have no number; no split has them

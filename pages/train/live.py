@@ -1,6 +1,5 @@
 """The live part of the Train page: one run as it trains, and as it ended. Polls the run's directory; nothing else reruns."""
 
-import time
 from collections.abc import Sequence
 from typing import Any, Literal
 
@@ -17,6 +16,7 @@ from core.runs.records import spread
 from core.runs.status import Status, status_of
 from core.runs.timeline import change_in_words
 from core.wording import duration, large, percent, speed
+from pages._routes import first_point_url
 from pages.components.live_chart import live_chart
 from pages.results.strip import strip
 from pages.shared.actions import do
@@ -28,10 +28,8 @@ from pages.shared.text import escaped
 
 FAST_S = 0.4  # until there is something to show
 CALM_S = 1.0
-FIRST_POINT_S = 0.6
 SHOWN_CHANGES = 10  # Details has them all
 STRIP = 12
-BELOW = 4  # places of the page that was there before, whose contents go only as others come
 
 
 def live_run(run: Run) -> None:
@@ -40,11 +38,6 @@ def live_run(run: Run) -> None:
     _header(run, status)
     every = _pace(history) if status.is_active else None
     st.fragment(_panel, run_every=every)(run, status.state, every)
-    if _is_about_to_begin(run, status, history) and st.session_state.get("awaited") != run.id:
-        for _ in range(BELOW):
-            st.empty()
-        _await_first_point(run)
-        st.rerun()
 
 
 def _pace(history: History) -> float:
@@ -58,15 +51,6 @@ def _pace(history: History) -> float:
 def _is_about_to_begin(run: Run, status: Status, history: History) -> bool:
     """Whether nothing is between Start and the first point but the untrained network's evaluation."""
     return status.is_active and not history.evaluations and not history.preparing and not launcher().place_of(run)
-
-
-def _await_first_point(run: Run) -> None:
-    """It comes a quarter of a second after Start. Meanwhile the browser draws the page with its charts still empty, which takes it
-    longer than to add a point to them."""
-    st.session_state["awaited"] = run.id
-    deadline = time.monotonic() + FIRST_POINT_S
-    while time.monotonic() < deadline and _is_about_to_begin(run, status_of(run), history_of(run)):
-        time.sleep(0.02)
 
 
 def _header(run: Run, status: Status) -> None:
@@ -177,11 +161,14 @@ def _panel(run: Run, shown_state: str, every: float | None) -> None:
     with left:
         st.markdown("**Loss**")
         figure = figures.loss_curve(history, x, smoothing, log)
-        live_chart(figure, key=f"loss-{run.id}", alt="Loss of training and evaluation over the course of the run")
+        first = first_point_url(run, "loss", x, log) if is_about_to_begin else ""
+        live_chart(figure, key=f"loss-{run.id}", alt="Loss of training and evaluation over the course of the run", first=first)
     with right:
         st.markdown("**Accuracy**")
         figure = figures.accuracy_curve(history, x, smoothing)
-        live_chart(figure, key=f"accuracy-{run.id}", alt="Accuracy of training and evaluation over the course of the run")
+        first = first_point_url(run, "accuracy", x) if is_about_to_begin else ""
+        alt = "Accuracy of training and evaluation over the course of the run"
+        live_chart(figure, key=f"accuracy-{run.id}", alt=alt, first=first)
     if is_about_to_begin:
         with images:
             st.caption("Evaluating the untrained network …" if history.started else "Starting …")
