@@ -1,6 +1,7 @@
 """A network put together from rows of layers: an nn.Sequential, whose shapes follow from what arrives at each row."""
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,7 +9,7 @@ import torch
 from torch import nn
 
 from core.errors import InputError
-from core.layers import LAYERS, Flatten, Layer, Linear, Residual, Shape
+from core.layers import LAYERS, Conv2d, Flatten, Layer, Linear, Pool, Residual, Shape, pair, sides_of
 from core.models import residual
 
 Note = Callable[[int, nn.Module, Shape], None]
@@ -116,53 +117,26 @@ class _Rows:
         return residual.Residual(*inside), leaving, after
 
     def _layer(self, place: int, arriving: Shape) -> tuple[nn.Module, Shape]:
-        """The layer of a row, and the shape of what leaves it."""
         row = self.rows[place]
-        entry = LAYERS[row.layer]
-        if len(arriving) not in entry.takes:
-            if entry.takes == (1,):
-                before = Mend("Put a Flatten before it", (*self.rows[:place], Flatten(), *self.rows[place:]))
-                raise self._misfit(
-                    place, f"found {in_words(arriving)}, expected a row of values", "Put a flatten row before it.", before
-                )
-            raise self._misfit(
-                place,
-                f"found {in_words(arriving)}, expected images (channels × height × width)",
-                "Put it before the flatten row.",
-                self._without(place),
-            )
-        self._check_window(place, row, arriving)
-        groups, channels = getattr(row, "groups", 1), getattr(row, "channels", 1)
-        if arriving[0] % groups or channels % groups:
-            raise self._misfit(
-                place,
-                f"found {groups} groups, expected a number that divides the {arriving[0]} channels that arrive and the {channels} of the "
-                "output",
-                "1 filters all channels together.",
-                self._with(place, {"groups": 1}, "Use 1 group"),
-            )
-        layer = entry.build(row, arriving, self.num_classes)
-        with torch.device("meta"):
-            leaving = entry.build(row, arriving, self.num_classes).eval()(torch.empty(1, *arriving)).shape[1:]
-        return layer, tuple(leaving)
+        try:
+            return layer_of(row, arriving, self.num_classes, f"model.rows, row {place + 1} ({row.layer})")
+        except InputError as error:
+            raise Misfit(error.message, error.hint, place + 1, self._mend(place, arriving)) from None
 
-    def _check_window(self, place: int, row: Layer, arriving: Shape) -> None:
-        kernel, padding, dilation = getattr(row, "kernel", 1), getattr(row, "padding", 0), getattr(row, "dilation", 1)
-        reach = dilation * (kernel - 1) + 1
-        if len(arriving) != 3 or reach <= min(arriving[1:]) + 2 * padding:
-            return
-        least = row.model_copy(update={"kernel": 1, "padding": 0}) if hasattr(row, "kernel") else None
-        side = (min(arriving[1:]) + 2 * padding - 1) // dilation + 1
-        mend = (
-            self._with(place, {"kernel": side}, f"Use kernel {side}") if least and padding <= side // 2 else self._without(place)
-        )
-        raise self._misfit(
-            place,
-            f"found a kernel that reaches over {reach} px, expected at most the {min(arriving[1:])} px that arrive"
-            f"{f' and {2 * padding} px of padding' if padding else ''}",
-            "Make the kernel smaller, pool less before it, or use larger images.",
-            mend,
-        )
+    def _mend(self, place: int, arriving: Shape) -> Mend | None:
+        """The first change of the row that makes it fit; where there is none, that it goes."""
+        row = self.rows[place]
+        if len(arriving) not in LAYERS[row.layer].takes:
+            if len(arriving) == 1:
+                return self._without(place)
+            return Mend("Put a Flatten before it", (*self.rows[:place], Flatten(), *self.rows[place:]))
+        for words, changes in _changes(row, arriving):
+            try:
+                layer_of(row.model_copy(update=changes), arriving, self.num_classes, "")
+            except InputError:
+                continue
+            return self._with(place, changes, words)
+        return self._without(place)
 
     def _misfit(self, place: int, found: str, hint: str, mend: Mend | None) -> Misfit:
         return Misfit(f"model.rows, row {place + 1} ({self.rows[place].layer}): {found}.", hint, place + 1, mend)
@@ -184,5 +158,101 @@ class _Rows:
         return Mend("Add a Linear", (*self.rows, Linear()))
 
 
+def _changes(row: Layer, arriving: Shape) -> Iterator[tuple[str, dict[str, Any]]]:
+    """What might make a row fit, in words and by setting, the least first."""
+    if isinstance(row, Conv2d):
+        yield "Use 1 group", {"groups": 1}
+        yield "Pad with zeros", {"padding_mode": "zeros"}
+    if isinstance(row, Conv2d | Pool):
+        sides, paddings = pair(row.kernel), pair(row.padding)
+        kernel = tuple(
+            min(side, max(1, (size + 2 * padding - 1) // dilation + 1))
+            for side, size, padding, dilation in zip(
+                sides, arriving[1:], paddings, pair(getattr(row, "dilation", 1)), strict=True
+            )
+        )
+        if isinstance(row, Pool):
+            paddings = tuple(min(padding, side // 2) for padding, side in zip(paddings, kernel, strict=True))
+        shown = kernel[0] if kernel[0] == kernel[1] else kernel
+        words = f"Use kernel {shown}" if isinstance(shown, int) else f"Use kernel {kernel[0]} × {kernel[1]}"
+        yield words, {"kernel": shown, "padding": paddings[0] if paddings[0] == paddings[1] else paddings}
+
+
 def in_words(shape: Shape) -> str:
     return f"{shape[0]:,} values" if len(shape) == 1 else " × ".join(map(str, shape))
+
+
+def layer_of(row: Layer, arriving: Shape, num_classes: int, where: str) -> tuple[nn.Module, Shape]:
+    """The layer of a row, and the shape of what leaves it. where: how sentences begin that say what does not fit.
+
+    arriving: (C, H, W) or (features,). Raises InputError.
+    """
+    _need_dimensions(row, arriving, where)
+    if isinstance(row, Conv2d | Pool):
+        _need_room(row, arriving, where)
+    if isinstance(row, Conv2d):
+        _need_groups(row, arriving, where)
+        _need_padding(row, arriving, where)
+    layer = LAYERS[row.layer].build(row, arriving, num_classes)
+    with torch.device("meta"):
+        leaving = LAYERS[row.layer].build(row, arriving, num_classes).eval()(torch.empty(1, *arriving)).shape[1:]
+    return layer, tuple(leaving)
+
+
+def _need_dimensions(row: Layer, arriving: Shape, where: str) -> None:
+    takes = LAYERS[row.layer].takes
+    if len(arriving) in takes:
+        return
+    wanted, hint = (
+        ("a row of values", "Put a flatten row before it.")
+        if takes == (1,)
+        else ("images (channels × height × width)", "Put it before the flatten row.")
+    )
+    raise InputError(f"{where}: found {in_words(arriving)}, expected {wanted}.", code="model", hint=hint)
+
+
+def _need_room(row: Conv2d | Pool, arriving: Shape, where: str) -> None:
+    """A window reaches over what arrives and its padding at most."""
+    if min(sides_of(row, arriving)) >= 1:
+        return
+    paddings, dilations = pair(row.padding), pair(getattr(row, "dilation", 1))
+    reaches = [dilation * (kernel - 1) + 1 for dilation, kernel in zip(dilations, pair(row.kernel), strict=True)]
+    reach, size, padding = max(
+        zip(reaches, arriving[1:], paddings, strict=True), key=lambda side: side[0] - side[1] - 2 * side[2]
+    )
+    raise InputError(
+        f"{where}: found a kernel that reaches over {reach} px, expected at most the {size} px that arrive"
+        f"{f' and {2 * padding} px of padding' if padding else ''}.",
+        code="model",
+        hint="Make the kernel smaller, pool less before it, or use larger images.",
+    )
+
+
+def _need_groups(row: Conv2d, arriving: Shape, where: str) -> None:
+    """Groups divide the channels that arrive and those that leave."""
+    for channels, which in ((arriving[0], "channels that arrive"), (row.channels, "channels of its output")):
+        if channels % row.groups:
+            common = math.gcd(arriving[0], row.channels)
+            fitting = [str(groups) for groups in range(1, common + 1) if common % groups == 0]
+            raise InputError(
+                f"{where}: found {row.groups} groups, expected a number that divides the {channels} {which}.",
+                code="model",
+                hint=f"Choose {_any_of(fitting)} groups, or other channels.",
+            )
+
+
+def _need_padding(row: Conv2d, arriving: Shape, where: str) -> None:
+    """An image can be mirrored or repeated only as far as it goes."""
+    for padding, size in zip(pair(row.padding), arriving[1:], strict=True):
+        most = {"reflect": size - 1, "circular": size}.get(row.padding_mode, padding)
+        if padding > most:
+            raise InputError(
+                f"{where}: found a padding of {padding} px, expected at most {most} px: {row.padding_mode} takes it from the "
+                f"{size} px that arrive.",
+                code="model",
+                hint="Use less padding, or the mode zeros.",
+            )
+
+
+def _any_of(words: Sequence[str]) -> str:
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} or {words[-1]}"

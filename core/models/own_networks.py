@@ -1,6 +1,7 @@
 """Networks of one's own: rows of layers saved under a name in the workspace, and as files that go elsewhere."""
 
 import json
+import re
 from typing import Any
 
 from core.config import LayerNetwork
@@ -9,6 +10,7 @@ from core.named_files import delete_named, read_named, save_named
 from core.settings import config_from
 from core.workspace import Workspace
 
+ROW = re.compile(r"model\.rows, row (\d+) \([^)]*\)(?:, (\w+))?")
 MOST_BYTES = 1_000_000  # of a file with rows; 200 rows take 30 kB
 
 
@@ -26,6 +28,17 @@ def own_networks(workspace: Workspace) -> dict[str, LayerNetwork]:
 def delete_network(workspace: Workspace, name: str) -> None:
     """Gone, also if it was gone already. Runs of it keep their own copy."""
     delete_named(workspace.networks, name)
+
+
+def faults_by_row(error: InputError) -> dict[int, list[str]]:
+    """What is wrong with the settings of rows, by their numbers from 1, as `from_json` found it."""
+    found: dict[int, list[str]] = {}
+    for place, sentence in error.fields.items():
+        if row := ROW.fullmatch(place):
+            setting = f"{row[2].replace('_', ' ').capitalize()}: " if row[2] else ""
+            words = sentence.removeprefix(f"{place}: ")
+            found.setdefault(int(row[1]), []).append(setting + words if setting else words[0].upper() + words[1:])
+    return found
 
 
 def as_json(network: LayerNetwork) -> str:

@@ -42,15 +42,29 @@ def _settings(module: nn.Module) -> dict[str, Any]:
         case nn.Conv2d():
             return {
                 "channels": module.out_channels,
-                "kernel": module.kernel_size[0],
-                "stride": module.stride[0],
-                "padding": module.padding[0],
-                "dilation": module.dilation[0],
+                "kernel": module.kernel_size,
+                "stride": module.stride,
+                "padding": module.padding,
+                "dilation": module.dilation,
                 "groups": module.groups,
                 "bias": module.bias is not None,
+                "padding_mode": module.padding_mode,
             }
-        case nn.MaxPool2d() | nn.AvgPool2d():
-            return {"kernel": module.kernel_size, "stride": module.stride, "padding": module.padding}
+        case nn.MaxPool2d():
+            return {
+                "kernel": module.kernel_size,
+                "stride": module.stride,
+                "padding": module.padding,
+                "dilation": module.dilation,
+                "ceil_mode": module.ceil_mode,
+            }
+        case nn.AvgPool2d():
+            return {
+                "kernel": module.kernel_size,
+                "stride": module.stride,
+                "padding": module.padding,
+                "ceil_mode": module.ceil_mode,
+            }
         case nn.Linear():
             return {"features": module.out_features, "bias": module.bias is not None}
         case nn.Dropout() | nn.Dropout2d():

@@ -11,9 +11,9 @@ from core.errors import InputError
 from core.layers import LAYERS, Flatten, Layer, Linear
 from core.models.catalogue import MODELS
 from core.models.from_rows import Misfit, RowState, examine, in_words
-from core.models.own_networks import as_json, delete_network, from_json, own_networks, save_network
+from core.models.own_networks import as_json, delete_network, faults_by_row, from_json, own_networks, save_network
 from core.models.to_rows import REFERENCES, as_rows
-from core.settings import settings_of
+from core.settings import parse_size, settings_of
 from core.wording import counted, large
 from pages.shared.actions import do
 from pages.shared.session import workspace
@@ -24,8 +24,7 @@ from pages.train.settings_form import begin_with_network
 START = (Flatten(), Linear())
 EMPTY = "Two rows: flatten and linear"
 UNNAMED = "My network"
-FIELD_PX = 116
-FIRST = ("channels",)  # what is changed most
+FIELD_PX = 100
 COLOURS = {1: "grey", 3: "colour"}
 
 # Kept in the session: the name, the rows as JSON has them, each with an id of its own, by which its widgets are known.
@@ -130,12 +129,15 @@ def _rows(state: dict[str, Any]) -> None:
     if network:
         states, misfit = examine(network.rows, _shape(state), state["classes"])
     st.markdown(f"**Image** &nbsp; {in_words(_shape(state))}")
+    refusals = faults_by_row(refused) if refused else {}
     passed = 0  # rows that a shortcut still passes over
     for place, entry in enumerate(state["rows"]):
         wrong = misfit if misfit and misfit.row == place + 1 else None
         _row(place, entry, states.get(place + 1), passed > 0, wrong)
+        for sentence in refusals.get(place + 1, ()):
+            st.markdown(f":red[Row {place + 1}. {escaped(sentence)}]")
         passed = max(passed - 1, entry["values"]["over"] if entry["values"]["layer"] == "residual" else 0)
-    if refused:
+    if refused and not refusals:
         st.error(escaped(for_people(refused)))
     if misfit and misfit.row > len(state["rows"]):
         _fault(misfit)
@@ -172,9 +174,7 @@ def _row(place: int, entry: dict[str, Any], made: RowState | None, is_passed: bo
                 on_change=_change_layer,
                 args=(entry["id"],),
             )
-            for item in sorted(settings_of(record.settings), key=lambda item: item.path not in FIRST):
-                if item.path == "layer":
-                    continue
+            for item in settings_of(record.settings):
                 with st.container(width=FIELD_PX):
                     setting_widget(
                         item,
@@ -237,7 +237,9 @@ def _place(row_id: int) -> int | None:
 def _note(row_id: int):
     def note(path: str, key: str) -> None:
         if (place := _place(row_id)) is not None:
-            st.session_state["builder"]["rows"][place]["values"][path] = st.session_state[key]
+            values = st.session_state["builder"]["rows"][place]["values"]
+            kind = next(item.kind for item in settings_of(LAYERS[values["layer"]].settings) if item.path == path)
+            values[path] = parse_size(st.session_state[key]) if kind == "sizes" else st.session_state[key]
 
     return note
 

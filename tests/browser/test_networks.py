@@ -62,7 +62,7 @@ def test_the_first_cnn_is_built_from_nothing_trained_on_digits_and_its_maps_are_
     features.press("Tab")
     expect(page.get_by_text("7 rows,")).to_be_visible()
 
-    kernel = page.get_by_role("spinbutton", name="Kernel (px)").first
+    kernel = page.get_by_role("textbox", name="Kernel (px)").first
     kernel.fill("12")
     kernel.press("Tab")
     expect(page.get_by_text("Found a kernel that reaches over 12 px, expected at most the 8 px that arrive.")).to_be_visible()

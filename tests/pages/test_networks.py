@@ -103,12 +103,17 @@ def test_a_reference_network_is_begun_with_and_a_setting_out_of_bounds_is_said(w
     app.selectbox(key="builder-start").set_value("mnist-first-cnn").run()
     app.button(key="builder-start-now").click().run()
     assert "12 rows, 21.8 k parameters" in texts(app)
-    kernel = next(field for field in app.number_input if field.key.endswith("-kernel"))
-    kernel.set_value(0).run()
-    assert "row 1 (conv2d), kernel: found 0" in texts(app).replace("\\", "") or any("kernel" in e.value for e in app.error)
+    kernel = next(field for field in app.text_input if field.key.endswith("-kernel"))
+    kernel.set_value("0").run()
+    assert "Row 1. Kernel\\: found 0, expected a whole number, or two for height and width" in texts(app)
+    kernel.set_value("three").run()
+    assert "found 'three'" in texts(app)
+    kernel.set_value("3 × 5").run()
+    assert "→ **10 × 26 × 24**" in texts(app)
+    kernel.set_value("x").run()
     assert app.button(key="builder-train").disabled
-    kernel = next(field for field in app.number_input if field.key.endswith("-kernel"))
-    kernel.set_value(40).run()
+    kernel = next(field for field in app.text_input if field.key.endswith("-kernel"))
+    kernel.set_value("40").run()
     assert "reaches over 40 px" in texts(app)
     app.button(key="builder-mend").click().run()
     assert "reaches over 40 px" not in texts(app)
@@ -122,12 +127,17 @@ def test_whatever_is_edited_there_is_no_traceback(workspace: Workspace) -> None:
     app.button(key="builder-start-now").click().run()
     for _ in range(60):
         buttons = [b for b in app.button if b.key and (b.key.startswith("row-") or b.key == "builder-mend") and not b.disabled]
-        fields = [f for f in app.number_input if f.key and f.key.startswith("row-")]
-        match draw.randrange(4):
+        numbers = [f for f in app.number_input if f.key and f.key.startswith("row-")]
+        sizes = [f for f in app.text_input if f.key and f.key.startswith("row-")]
+        match draw.randrange(5):
             case 0:
                 add(app, draw.choice(list(LAYERS)))
-            case 1 if fields:
-                draw.choice(fields).set_value(draw.choice([0, 1, 2, 3, 5, 9, 33])).run()
+            case 1 if numbers:
+                draw.choice(numbers).set_value(draw.choice([0, 1, 2, 3, 5, 9, 33])).run()
+            case 3 if sizes:
+                draw.choice(sizes).set_value(
+                    draw.choice(["0", "1", "2", "3 × 5", "7,1", "33", "", "x", "1 2 3", "99999999"])
+                ).run()
             case 2 if buttons:
                 draw.choice(buttons).click().run()
             case _:

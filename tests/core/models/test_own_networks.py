@@ -7,7 +7,7 @@ import pytest
 from core.config import LayerNetwork
 from core.errors import InputError
 from core.layers import Conv2d, Flatten, Linear, Residual
-from core.models.own_networks import MOST_BYTES, as_json, delete_network, from_json, own_networks, save_network
+from core.models.own_networks import MOST_BYTES, as_json, delete_network, faults_by_row, from_json, own_networks, save_network
 
 MINE = LayerNetwork(
     name="mine", rows=(Conv2d(channels=3, bias=False), Residual(over=1), Conv2d(channels=3, padding=1), Flatten(), Linear())
@@ -63,3 +63,13 @@ def test_a_file_that_is_none_is_refused_in_a_sentence(data, sentence):
     with pytest.raises(InputError) as refusal:
         from_json(data)
     assert sentence in str(refusal.value)
+
+
+def test_faults_are_told_by_row():
+    rows = [{"layer": "relu"}, {"layer": "conv2d", "kernel": 0, "channels": 0}, {"layer": "max-pool2d", "padding": 3}]
+    with pytest.raises(InputError) as refusal:
+        from_json(json.dumps({"name": "x", "rows": rows}).encode())
+    found = faults_by_row(refusal.value)
+    assert list(found) == [2, 3]
+    assert found[2][1].startswith("Kernel: found 0, expected a whole number")
+    assert found[3] == ["Padding 3 is more than half of kernel 2, which pooling does not take."]
