@@ -136,7 +136,7 @@ def _rows(state: dict[str, Any]) -> None:
         _row(place, entry, states.get(place + 1), passed > 0, wrong)
         for sentence in refusals.get(place + 1, ()):
             st.markdown(f":red[Row {place + 1}. {escaped(sentence)}]")
-        passed = max(passed - 1, entry["values"]["over"] if entry["values"]["layer"] == "residual" else 0)
+        passed = max(passed - 1, entry["values"].get("over") or 0)
     if refused and not refusals:
         st.error(escaped(for_people(refused)))
     if misfit and misfit.row > len(state["rows"]):
