@@ -38,12 +38,14 @@ def read_named(folder: Path, read: Callable[[dict[str, Any]], T]) -> dict[str, T
         try:
             entry = json.loads(path.read_text(encoding="utf-8"))
             name, value = entry["name"], read(entry)
+            if not isinstance(name, str):
+                raise TypeError("a name is text")
         except FileNotFoundError:  # deleted a moment ago
             continue
         except (OSError, ValueError, KeyError, TypeError, RecursionError, ValidationError) as error:
             logging.getLogger("trainscope").warning("what is saved in %s can't be read: %s", path, error)
             continue
-        if isinstance(name, str) and path == _file(folder, name):  # else a copy of another one
+        if path == _file(folder, name):  # else a copy of another one
             found[name] = value
     return dict(sorted(found.items(), key=lambda item: (item[0].casefold(), item[0])))
 
