@@ -98,7 +98,7 @@ def network_svg(card: ModelCard, opened: Collection[str]) -> str:
     height = 2 * SIDE + (1 + max(box.rank for box in drawn)) * (HEIGHT + GAP) - GAP
     about = escape(f"Graph of {card.title}, {counted(len(card.operations), 'operation')}")
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}" role="img" '
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}" role="group" '
         f'aria-label="{about}">',
         f"<style>{STYLE}</style>",
         '<defs><marker id="arrow" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" orient="auto">'
