@@ -51,7 +51,7 @@ def test_the_first_cnn_is_built_from_nothing_trained_on_digits_and_its_maps_are_
             rows.last.click()
             expect(rows).to_have_count(count - 1)
     choose(page, "row-", "Conv2d")
-    expect(page.get_by_text("16 × 6 × 6")).to_be_visible()
+    expect(page.get_by_text("16 × 6 × 6", exact=True)).to_be_visible()
     for layer in FIRST_CNN[1:]:
         choose(page, "builder-add", layer)
         count = page.get_by_role("button", name="Remove", exact=True).count()
