@@ -78,17 +78,31 @@ def main() -> None:
     print(f"click on another widget to the changed chart: median {statistics.median(clicks):.2f} s, longest {max(clicks):.2f} s")
 
 
+# In the page itself, by its own clock: a driver that looks from outside sees the point only once the page has nothing else to do.
+WATCH = """point => {
+  window.seen = {};
+  addEventListener("click", () => (seen.click ??= performance.now()), true);
+  const frame = (then) => requestAnimationFrame(() => requestAnimationFrame(then));
+  const observer = new MutationObserver(() => {
+    if (!document.querySelector(point)) return;
+    observer.disconnect();
+    frame(() => (seen.painted = performance.now()));
+  });
+  observer.observe(document.body, { childList: true, subtree: true });
+}"""
+
+
 def start(page: Page, home: Path) -> tuple[Run, float]:
-    """Starts the recipe by clicks. Returns the run and the seconds from the click on Start to the first point."""
+    """Starts the recipe by clicks. Returns the run and the seconds from the click on Start to the first point on the screen."""
     page.goto("/train")
     page.get_by_role("button", name="MNIST, the first CNN").click()
     page.get_by_text("60,000 images").wait_for()
     page.wait_for_function("() => window.Plotly")
     reserve_is_ready()
-    began = time.perf_counter()
+    page.evaluate(WATCH, LOSS_POINT)
     page.get_by_role("button", name="Start training").click()
-    page.wait_for_selector(LOSS_POINT, state="attached")
-    first_s = time.perf_counter() - began
+    page.wait_for_function("() => window.seen.painted", polling=500)
+    first_s = page.evaluate("(seen.painted - seen.click) / 1000")
     return find_run(open_workspace(home), re.search(r"run=([\w-]+)", page.url)[1]), first_s
 
 

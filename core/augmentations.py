@@ -581,7 +581,7 @@ AUGMENTATIONS = {
             },
             drawn=("is_upside_down",),  # (N,) bool
             draw=lambda chance: {"is_upside_down": chance.happens(0.5)},
-            in_words=_chance("is_upside_down", "turned upside down"),
+            in_words=_chance("is_upside_down", "flipped vertically"),
             rearrange=_mirror_rows,
             resample=_mirror_down,
         ),

@@ -37,4 +37,11 @@ TERMS = {
     "Put in line": "Queued",
     "What happened": "History",
     "says of it": "Prediction of",
+    "to learn from also": "training images are also in … (data leakage)",
+    "Leave out": "Exclude",
+    "Get the images": "Download",
+    "Get the weights": "Download the weights",
+    "least · mean · most": "min · mean · max",
+    "images answered": "coverage",
+    "has places": "has positions",
 }

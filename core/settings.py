@@ -2,7 +2,8 @@
 
 import json
 import math
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any, Literal, get_args, get_origin
@@ -16,7 +17,7 @@ from core.errors import InputError
 from core.layers import LAYERS, Layer
 from core.sections import Section
 
-Kind = Literal["int", "float", "bool", "choice", "text", "floats", "rows"]
+Kind = Literal["int", "float", "bool", "choice", "text", "floats", "sizes", "rows"]
 KINDS: dict[Any, Kind] = {bool: "bool", int: "int", float: "float", str: "text", tuple[Layer, ...]: "rows"}
 
 MOST_PROBLEMS = 10  # told at once
@@ -26,6 +27,7 @@ IN_WORDS: dict[Kind, str] = {
     "bool": "true or false",
     "text": "text",
     "floats": "one to three numbers, means from -100 to 100, deviations from 0.0001 to 100",
+    "sizes": "a whole number, or two for height and width,",
     "choice": "",
     "rows": "a list of",
 }
@@ -66,7 +68,10 @@ def _as_setting(path: str, field: FieldInfo) -> Setting:
     kind = KINDS.get(annotation, "floats")
     if get_origin(annotation) is Literal:
         kind, choices = "choice", get_args(annotation)
-    lower, upper, words = _bounds(field)
+    bounds = field.metadata
+    if not optional and alternatives and get_origin(alternatives[-1]) is tuple:
+        kind, bounds = "sizes", get_args(alternatives[0])[1:]
+    lower, upper, words = _bounds(bounds)
     if choices:
         words = ["one of " + ", ".join(choices)]
     elif kind == "rows":
@@ -89,11 +94,11 @@ def _as_setting(path: str, field: FieldInfo) -> Setting:
     )
 
 
-def _bounds(field: FieldInfo) -> tuple[Any, Any, list[str]]:
+def _bounds(metadata: Iterable[Any]) -> tuple[Any, Any, list[str]]:
     """(lower, upper, both in words)"""
     lower = upper = None
     words: list[str] = []
-    for bound in field.metadata:
+    for bound in metadata:
         match bound:
             case Ge(ge=value):
                 lower = value
@@ -214,6 +219,15 @@ def parse_assignment(text: str) -> tuple[str, Any]:
             return path.strip(), value.strip()
         special = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf, "none": None, "": None}
         return path.strip(), special.get(lowered, value)
+
+
+def parse_size(text: str) -> int | list[int] | str:
+    """What a field of one or two sizes stands for: "3", "3 × 5", "3, 5"; else the text itself, which the setting then refuses."""
+    words = re.split(r"\s*[,x×]\s*|\s+", text.strip())
+    if not all(word.isdecimal() and len(word) < 7 for word in words) or len(words) > 2:
+        return text
+    sides = [int(word) for word in words]
+    return sides[0] if len(sides) == 1 else sides
 
 
 def parse_numbers(text: str) -> list[float | str] | None:

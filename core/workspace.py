@@ -34,6 +34,11 @@ class Workspace:
         return self.home / "transforms"
 
     @property
+    def networks(self) -> Path:
+        """Networks of one's own, rows of layers saved under a name."""
+        return self.home / "networks"
+
+    @property
     def locks(self) -> Path:
         return self.home / "locks"
 
@@ -48,7 +53,7 @@ class Workspace:
 
     def create(self) -> "Workspace":
         """Itself, its folders made where they are missing."""
-        for folder in (self.datasets, self.stores, self.runs, self.models, self.transforms, self.jobs, self.locks):
+        for folder in (self.datasets, self.stores, self.runs, self.models, self.transforms, self.networks, self.jobs, self.locks):
             folder.mkdir(parents=True, exist_ok=True)
         return self
 

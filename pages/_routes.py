@@ -1,6 +1,7 @@
 """What the server sends beside its pages: plotly.js, downloads of runs, images of stores."""
 
 import asyncio
+import time
 from pathlib import Path
 
 import plotly
@@ -13,7 +14,9 @@ from core.data.store.originals import as_png, original_image, stored_image
 from core.errors import InputError
 from core.export.downloads import export, name_of
 from core.export.kept_exports import kept_export
-from core.runs.directory import find_run
+from core.figures import runs as figures
+from core.runs.directory import Run, find_run
+from core.runs.history import history_of
 from core.workspace import open_workspace
 
 PLOTLY_JS = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
@@ -63,6 +66,33 @@ async def image(request: Request) -> Response:
     return Response(content, media_type="image/png", headers=headers)
 
 
+FIRST_POINT_S = 2.0  # before the browser has to ask again
+CURVES = {"loss": figures.loss_curve, "accuracy": figures.accuracy_curve}
+
+
+async def first_point(request: Request) -> Response:
+    """The figure of a run's curve as soon as it has a point; 204 where it has none yet after a while."""
+    try:
+        run = await asyncio.to_thread(find_run, open_workspace(), request.path_params["run"])
+        curve = CURVES[request.path_params["name"]]
+    except (InputError, KeyError):
+        return PlainTextResponse("There is no such curve.", status_code=404)
+    x = request.query_params.get("x", "")
+    options = {"log": True} if request.query_params.get("log") else {}
+    deadline = time.monotonic() + FIRST_POINT_S
+    while not (history := await asyncio.to_thread(history_of, run)).evaluations:
+        if time.monotonic() > deadline:
+            return Response(status_code=204)
+        await asyncio.sleep(0.02)
+    figure = curve(history, x if x in figures.X_AXES else "examples", **options)
+    return Response(figure.to_json(), media_type="application/json", headers={"Cache-Control": "no-store"})
+
+
+def first_point_url(run: Run, name: str, x: str, log: bool = False) -> str:
+    """Where the browser asks for the first point of a run's curve."""
+    return f"trainscope/curves/{run.id}/{name}?x={x}{'&log=1' if log else ''}"
+
+
 def image_url(store_name: str, index: int, kind: str = "pictures") -> str:
     """Where the browser finds an image: as it is stored ("images"), or as it came ("originals")."""
     return f"trainscope/{kind}/{store_name}/{index}"
@@ -71,5 +101,6 @@ def image_url(store_name: str, index: int, kind: str = "pictures") -> str:
 ROUTES = [
     Route("/trainscope/plotly.min.js", plotly_js),
     Route("/trainscope/runs/{run}/{file}", download),
+    Route("/trainscope/curves/{run}/{name}", first_point),
     Route("/trainscope/{kind:str}/{store}/{index:int}", image),
 ]

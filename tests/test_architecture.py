@@ -21,6 +21,7 @@ ROOMS = [
     "core.name_encoding",
     "core.zips",
     "core.workspace",
+    "core.named_files",
     "core.sections",
     "core.augmentations",
     "core.layers",

@@ -22,8 +22,10 @@ SHOWN_CLASSES = 20  # whose confusion matrix fits a terminal
 
 def evaluate(workspace: Workspace, options: argparse.Namespace) -> Result:
     from core.inference.evaluation import evaluate_checkpoint, to_evaluate
+    from core.inference.kept_evaluations import evaluation_request
     from core.insight.class_report import class_report, top_accuracy
     from core.insight.metrics import confusion_matrix
+    from core.jobs.worker import told_as_a_job
     from core.runs.calibration import calibration_of
     from core.runs.checkpoints import find_checkpoint
     from core.runs.directory import find_run
@@ -31,8 +33,9 @@ def evaluate(workspace: Workspace, options: argparse.Namespace) -> Result:
     run = find_run(workspace, options.run)
     checkpoint = find_checkpoint(run, options.checkpoint)
     split = options.split or run.config.data.evaluate_on
-    of = to_evaluate(workspace, run, checkpoint, split, progress(), options.dataset)
-    evaluation = evaluate_checkpoint(of, progress())
+    with told_as_a_job(workspace, evaluation_request(run, checkpoint.name, split, options.dataset or ""), progress()) as tell:
+        of = to_evaluate(workspace, run, checkpoint, split, tell, options.dataset)
+        evaluation = evaluate_checkpoint(of, tell)
     said, labels, names = evaluation.result.predictions, of.labels[of.indices], of.spec.class_names
     assert said, "only one that was read again has none"
     report = class_report(labels, said.predicted, names)

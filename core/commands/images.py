@@ -11,23 +11,35 @@ if TYPE_CHECKING:
 
 
 def import_images(workspace: Workspace, options: argparse.Namespace) -> Result:
+    from core.data.browse import keep_only_classes
     from core.data.sets import import_set
+    from core.jobs.worker import told_as_a_job
+    from core.serving.data_work import import_request
     from core.settings import config_from
 
     chosen = {"size_px": options.size} if options.size is not None else {}
     chosen = config_from({"preprocessing": {**chosen, "fit": options.fit}}).preprocessing
-    name, store = import_set(workspace, options.path, options.name, chosen.size_px, chosen.fit, progress(), names=options.names)
-    if options.classes:
-        from core.data.browse import keep_only_classes
-
-        keep_only_classes(workspace, name, store, options.classes)
+    size_px, fit, names = chosen.size_px, chosen.fit, options.names
+    request = import_request(options.path, options.name, size_px, fit, names=names, classes=options.classes or ())
+    with told_as_a_job(workspace, request, progress()) as tell:
+        name, store = import_set(workspace, options.path, options.name, size_px, fit, tell, names=names)
+        if options.classes:
+            keep_only_classes(workspace, name, store, options.classes)
     return _report(workspace, name, store)
 
 
 def report(workspace: Workspace, options: argparse.Namespace) -> Result:
-    from core.data.sets import own_preprocessing, prepare_store
+    from core.data.catalogue import DATASETS
+    from core.data.sets import find_store, own_preprocessing, prepare_store
+    from core.jobs.worker import told_as_a_job
+    from core.serving.data_work import store_request
 
-    store = prepare_store(workspace, options.dataset, own_preprocessing(workspace, options.dataset), progress())
+    name, preprocessing = options.dataset, own_preprocessing(workspace, options.dataset)
+    store = find_store(workspace, name, preprocessing)
+    if store is None:
+        request = store_request(name, DATASETS[name].title if name in DATASETS else name)
+        with told_as_a_job(workspace, request, progress()) as tell:
+            store = prepare_store(workspace, name, preprocessing, tell)
     return _report(workspace, options.dataset, store)
 
 

@@ -196,10 +196,10 @@ def _findings(report: Report) -> list[Finding]:
     if count := len(report.unreadable):
         add("unreadable", f"{counted(count, 'file')} could not be read as images and skipped.")
     if count := len(report.leaking):
-        stands = _verb(count, "stands", "stand")
         add(
             "duplicates-between-splits",
-            f"{counted(count, 'image')} to learn from also {stands} in an evaluation split: the result would look better than it is.",
+            f"{counted(count, 'training image')} {_verb(count)} also in an evaluation split (data leakage): the result would look better "
+            "than it is.",
             "separate",
         )
     if count := len(report.contradicting):

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -190,7 +191,7 @@ def divide(workspace: Workspace, store: ImageStore, config: DataConfig) -> Divis
             code="dataset",
             hint="Keep another one again: Data page, Classes.",
         )
-    splits = split_indices(edited.labels, store.meta.splits, config, edited.kept, store.duplicates.groups, store.keys)
+    splits = split_indices(edited.labels, store.meta.splits, config, edited.kept, store.duplicates.groups, store.files or None)
     labels = np.where(
         edited.labels < len(edited.class_names), edited.labels, 0
     )  # dropped classes have no number; no split has them
@@ -317,17 +318,16 @@ def _fingerprint(workspace: Workspace, dataset: str, place: Path | None, max_age
 
 
 LISTING_S = 5.0
-_listings: dict[tuple[Path, str], tuple[float, Listing]] = {}
 
 
 def _listing(place: Path, names: str, max_age_s: float = 0) -> Listing:
     """What lies in a folder or zip. A page asks at every click, and 100,000 files take half a second: then it may be some seconds old."""
-    made, listing = _listings.get((place, names), (0.0, None))
-    if listing is None or time.monotonic() - made > max_age_s:
-        listing = list_images(place, names)
-        _listings.clear()  # one folder at a time is looked at
-        _listings[place, names] = (time.monotonic(), listing)
-    return listing
+    return _listed_in(place, names, int(time.monotonic() / max_age_s)) if max_age_s else list_images(place, names)
+
+
+@lru_cache(maxsize=1)  # one folder at a time is looked at
+def _listed_in(place: Path, names: str, period: int) -> Listing:
+    return list_images(place, names)
 
 
 def _brought_to(source: Source, preprocessing: Preprocessing) -> Source:

@@ -71,7 +71,7 @@ def coverage_chart(
         customdata=thresholds[places],
         line={"color": colour, "width": 2},
         name="threshold",
-        hovertemplate="threshold %{customdata:.1%}: %{x:.1%} answered, %{y:.1%} of them right<extra></extra>",
+        hovertemplate="threshold %{customdata:.1%}: coverage %{x:.1%}, accuracy %{y:.1%}<extra></extra>",
     )
     if np.isfinite(chosen[1]):
         figure.add_scatter(

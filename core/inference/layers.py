@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from core.data.transforms.preprocessing import normalise
 from core.errors import InputError
+from core.layers import pair
 from core.models.first_layer import first_weighted
 from core.models.network_spec import NetworkSpec
 
@@ -173,8 +174,8 @@ def kind_of(module: nn.Module) -> str:
             stride = f", stride {module.stride[0]}" if module.stride[0] > 1 else ""
             return f"{grouped} {module.kernel_size[0]} × {module.kernel_size[1]}{stride}"
         case nn.MaxPool2d() | nn.AvgPool2d():
-            size = module.kernel_size if isinstance(module.kernel_size, int) else module.kernel_size[0]
-            return f"{'max' if isinstance(module, nn.MaxPool2d) else 'mean'} pooling {size} × {size}"
+            height, width = pair(module.kernel_size)
+            return f"{'max' if isinstance(module, nn.MaxPool2d) else 'mean'} pooling {height} × {width}"
     return KINDS.get(type(module).__name__, type(module).__name__)
 
 
@@ -186,6 +187,7 @@ KINDS = {
     "Dropout": "dropout (only in training)",
     "Dropout2d": "dropout (only in training)",
     "Flatten": "flattened",
+    "Softmax": "softmax",
     "Residual": "residual block",
     "BasicBlock": "residual block",
     "Bottleneck": "residual block",

@@ -36,7 +36,7 @@ def default_layer(layers: Sequence[Layer]) -> Layer:
     """
     candidates = explaining_layers(layers)
     if not candidates:
-        raise InputError("This network has no convolution whose output has places; Grad-CAM needs one.", code="layer")
+        raise InputError("This network has no convolution whose output has positions; Grad-CAM needs one.", code="layer")
     return next(filter(_is_activated, reversed(candidates)), candidates[-1])
 
 

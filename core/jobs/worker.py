@@ -4,12 +4,13 @@ import importlib
 import logging
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from core.errors import InputError
 from core.files import disk_error
-from core.jobs.job import Job, JobEnded, JobProgress, JobStarted, folder_status
+from core.jobs.job import Job, JobEnded, JobProgress, JobStarted, Request, create_job, folder_status
 from core.jobs.kinds import JobKind
 from core.runs.event_log import EventWriter
 from core.workspace import Workspace
@@ -46,25 +47,54 @@ def carry_out(
         return ended
 
 
+@contextmanager
+def told_as_a_job(workspace: Workspace, request: Request, on_progress: Progress) -> Iterator[Progress]:
+    """For work that this process does for itself, as a command does: every list has it, and it can be cancelled from anywhere.
+
+    Gives what the work is to tell its progress to. Raises what the work raises, and InputError where it was cancelled.
+    """
+    job = create_job(workspace, request)
+    with job.lock.acquire(timeout=2), EventWriter(job.events) as log:
+        log.write(JobStarted(os.getpid()))
+        try:
+            yield _Desk(job, log, lambda: False, on_progress).tell
+        except BaseException as error:
+            log.write(_end_by(error, job))
+            if isinstance(error, Cancelled):
+                raise InputError(
+                    f"{request.title}: it was cancelled.", code="cancelled", hint="Nothing half made is kept."
+                ) from None
+            raise
+        log.write(JobEnded("finished"))
+
+
 def _ended(work: Callable[[], dict[str, Any] | None], desk: "_Desk") -> JobEnded:
     try:
         return JobEnded("finished", result=work())
-    except Cancelled:
-        if desk.job.is_unwanted_since:
-            return JobEnded("cancelled")
-        return JobEnded("interrupted", "The server ended. Begin it again.")
-    except InputError as error:
-        return JobEnded("failed", str(error))
-    except OSError as error:
-        logging.exception("a file operation failed")
-        return JobEnded("failed", str(disk_error(error)))
-    except MemoryError:
-        logging.exception("out of memory")
-        return JobEnded("failed", "There was not enough memory for it.")
     except Exception as error:
-        logging.exception("the work failed")
-        where = "worker.log in the job's folder has the details"
-        return JobEnded("failed", f"Something in Trainscope went wrong ({type(error).__name__}); {where}.")
+        return _end_by(error, desk.job)
+
+
+def _end_by(error: BaseException, job: Job) -> JobEnded:
+    """How work ended that raised this; what is nobody's doing goes into the log too."""
+    match error:
+        case KeyboardInterrupt():
+            return JobEnded("cancelled")
+        case Cancelled() if job.is_unwanted_since:
+            return JobEnded("cancelled")
+        case Cancelled():
+            return JobEnded("interrupted", "The server ended. Begin it again.")
+        case InputError():
+            return JobEnded("failed", str(error))
+        case OSError():
+            logging.error("a file operation failed", exc_info=error)
+            return JobEnded("failed", str(disk_error(error)))
+        case MemoryError():
+            logging.error("out of memory", exc_info=error)
+            return JobEnded("failed", "There was not enough memory for it.")
+    logging.error("the work failed", exc_info=error)
+    where = "worker.log in the job's folder has the details"
+    return JobEnded("failed", f"Something in Trainscope went wrong ({type(error).__name__}); {where}.")
 
 
 class _Desk:

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -118,21 +118,21 @@ def _label(config: TrainConfig) -> str:
     return f"{Path(config.data.dataset).name}-{config.model.name}"
 
 
-_lists: dict[Path, tuple[int, list[Run]]] = {}  # by folder: its change time, and the runs in it
 SETTLED_NS = 100_000_000  # a folder that changed within the clock's coarseness may have changed again since
 
 
 def list_runs(workspace: Workspace) -> list[Run]:
     """All runs, the newest first. Folders that are no runs are passed over. Costs nothing while no run comes or goes."""
     changed = workspace.runs.stat().st_mtime_ns
-    known = _lists.get(workspace.runs)
-    if known and known[0] == changed:
-        return list(known[1])
-    names = (entry.name for entry in os.scandir(workspace.runs) if ID_PATTERN.fullmatch(entry.name))
-    runs = [Run(workspace.runs / name) for name in sorted(names, reverse=True)]
-    if time.time_ns() - changed > SETTLED_NS:
-        _lists[workspace.runs] = (changed, runs)
-    return list(runs)
+    is_settled = time.time_ns() - changed > SETTLED_NS
+    return list((_runs_in if is_settled else _runs_in.__wrapped__)(workspace.runs, changed))
+
+
+@lru_cache(maxsize=8)
+def _runs_in(folder: Path, changed: int) -> list[Run]:
+    """changed: when the folder changed last, in nanoseconds."""
+    names = (entry.name for entry in os.scandir(folder) if ID_PATTERN.fullmatch(entry.name))
+    return [Run(folder / name) for name in sorted(names, reverse=True)]
 
 
 def find_run(workspace: Workspace, run_id: str) -> Run:

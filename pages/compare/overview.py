@@ -14,6 +14,7 @@ from core.runs.status import status_of
 from core.wording import duration, large, percent, speed
 from pages.compare.choice import Contender
 from pages.components.live_chart import live_chart
+from pages.shared.again import again_button
 from pages.shared.run_row import when_of
 from pages.shared.session import workspace
 from pages.shared.text import escaped
@@ -39,7 +40,7 @@ def overview(contenders: Sequence[Contender], shown_states: Sequence[str]) -> No
             "Mark": st.column_config.TextColumn(width=52, pinned=True),
             "Run": st.column_config.TextColumn(width=170),
             "Accuracy": st.column_config.TextColumn(alignment="right", help="Of the evaluated split, after the last epoch."),
-            "Between": st.column_config.TextColumn(
+            "95 % CI": st.column_config.TextColumn(
                 help="95 % confidence interval (Wilson). Whether two runs differ is told more sharply below, image by image."
             ),
             "Best": st.column_config.TextColumn(alignment="right", help="The most accurate epoch."),
@@ -113,6 +114,10 @@ def _row(contender: Contender, found: RunSummary) -> dict[str, str | float | Non
 def setting_differences(contenders: Sequence[Contender]) -> None:
     """A row for each setting that is not the same in all of them."""
     st.header("Settings that differ")
+    with st.container(horizontal=True, vertical_alignment="center", key="compare-again"):
+        st.caption("New run from the settings of", width="content")
+        for c in contenders:
+            again_button(c.run, key=f"again-{c.letter}", label=c.letter)
     try:
         setups = [setup_of(workspace(), c.run, history_of(c.run)) for c in contenders]
     except InputError as error:

@@ -98,7 +98,7 @@ def read_images(name: str) -> None:
     size = record.download_mb if record and not (workspace().datasets / record.folder).is_dir() else 0
     st.info(f"Not downloaded yet. {f'{size} MB are downloaded once.' if size else 'They are read once.'}")
     request = store_request(name, record.title if record else name)
-    if st.button("Get the images" if size else "Read the images", type="primary", key="read-set"):
+    if st.button(f"Download ({size} MB)" if size else "Read the images", type="primary", key="read-set"):
         do(lambda: begin(request))
     if (ended := work_on(request)) and ended.state == "finished":
         st.rerun()

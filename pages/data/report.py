@@ -67,13 +67,13 @@ def set_report(name: str, browser: Browser, report: Report) -> None:
 
 def remedy(name: str, browser: Browser, report: Report, kind: str) -> None:
     if kind == "separate":
-        label = f"Leave out {len(report.leaking):,}"
+        label = f"Exclude {len(report.leaking):,}"
         help_text = (
             "Keeps all copies on one side: those of train are excluded, and those of validation where test has one; test stays as it is. "
             "Can be undone."
         )
         if st.button(label, key="separate", help=help_text):
-            do(lambda: edit(workspace(), name, separation(browser.store, report)), "Left out. Undo stands under Images.")
+            do(lambda: edit(workspace(), name, separation(browser.store, report)), "Excluded. Undo stands under Images.")
     elif kind == "flag":
         change = browser.change("flag", report.contradicting.tolist())
         if change is None:

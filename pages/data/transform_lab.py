@@ -220,7 +220,7 @@ def _sizes(stage: Stage) -> str:
 
 def _table(stage: Stage) -> str:
     """Least, mean and most of each channel; of a change of the scale also some pixels."""
-    lines = ["| least · mean · most | before | after |", "| --- | --- | --- |"]
+    lines = ["| min · mean · max | before | after |", "| --- | --- | --- |"]
     before, after = stage.before.ranges(), stage.after.ranges()
     for number in range(max(len(before), len(after))):
         name = CHANNELS[max(len(before), len(after))][number]

@@ -83,15 +83,15 @@ def threshold_choice(
     )
     shares = answered(confidence, is_right, threshold)
     if np.isnan(shares.accuracy.value):
-        st.markdown("Answers none of the images: none is that sure.")
+        st.markdown("Coverage 0 %: none of the images is that sure.")
     else:
         st.markdown(
-            f"Answers **{percent(shares.coverage.value)}** of {among}, right in **{percent(shares.accuracy.value)}** of them "
-            f"(between {percent(shares.accuracy.low)} and {percent(shares.accuracy.high)})."
+            f"Coverage **{percent(shares.coverage.value)}** of {among}, accuracy **{percent(shares.accuracy.value)}** among these "
+            f"(95 % CI {percent(shares.accuracy.low)} to {percent(shares.accuracy.high)})."
         )
     curve = coverage_curve(confidence, is_right)
     chart = coverage_chart(*curve, (shares.coverage.value, shares.accuracy.value), colour)
-    live_chart(chart, key=f"coverage-{run.id}", alt="Accuracy of the answers over the share of images answered")
+    live_chart(chart, key=f"coverage-{run.id}", alt="Accuracy over coverage: the share of images that are sure enough")
     return threshold
 
 

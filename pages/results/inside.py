@@ -151,7 +151,7 @@ def layer_of_evidence(layers: Sequence[Layer]) -> Layer | None:
         format_func=lambda i: titled(candidates[i]),
         key=f"inside-cam-{layers_id(layers)}",
         width=380,
-        help="Late layers know most about classes and least about places. The last activation whose maps still have places is the usual choice.",
+        help="Late layers know most about classes and least about positions. The last activation with positions is the usual choice.",
     )
     return candidates[place]
 
@@ -160,20 +160,20 @@ def grad_cam(model: object, spec: NetworkSpec, layer: Layer | None, said: Predic
     st.markdown("**Grad-CAM**")
     if layer is None:
         st.info(
-            "This network has no convolution whose output has places, so there is no Grad-CAM. Occlusion works with any network."
+            "This network has no convolution whose output has positions, so there is no Grad-CAM. Occlusion works with any network."
         )
         return
     small = saliency.grad_cam(model, look.as_input(said.seen[None], spec), layer, target)
     name = escaped(said.class_names[target])
     if not small.any():
-        st.info(f"At this layer no place speaks for {name}.")
+        st.info(f"At this layer no position speaks for {name}.")
         return
     large = saliency.at_image_size(small, said.seen.shape[1:])
     height, width = small.shape
     show(
         figures.overlay(said.seen, large),
         f"Grad-CAM for {said.class_names[target]}",
-        f"Grad-CAM for {name}, from maps of {width} × {height} places",
+        f"Grad-CAM for {name}, from maps of {width} × {height} positions",
     )
 
 
@@ -259,7 +259,7 @@ def show_activations(values: np.ndarray, layer: Layer) -> None:
         st.image(figures.maps_montage(values), output_format="PNG", width="content", alt=f"Activations of {layer.path}")
         shown = f"The first {figures.MOST_TILES} of {count:,} maps" if count > figures.MOST_TILES else counted(count, "map")
         st.caption(
-            f"{shown} of {width} × {height} places, each from its lowest value (black) to its highest (white)."
+            f"{shown} of {width} × {height} positions, each from its lowest value (black) to its highest (white)."
             f"{figures.dead(values[: figures.MOST_TILES])}"
         )
         return

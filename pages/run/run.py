@@ -83,6 +83,8 @@ def header(run: Run, status: Status, history: History) -> None:
             go_to("results/results.py", run)
         if st.button("Curves", key="to-train"):
             go_to("train/train.py", run)
+        if st.button("Network", key="to-network", help="Its layers, what each costs, and how they hang together."):
+            st.switch_page("networks/networks.py", query_params={"run": run.id})
         again_button(run)
         if st.button("Compare with others", key="compare-this"):
             compare_runs([run.id, *parent_here(run)])

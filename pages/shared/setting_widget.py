@@ -6,7 +6,7 @@ from typing import Any
 
 import streamlit as st
 
-from core.settings import Setting, all_settings, parse_numbers
+from core.settings import Setting, all_settings, parse_numbers, parse_size
 
 SEVERAL_NUMBERS = {item.path for item in all_settings() if item.kind == "floats"}
 
@@ -47,6 +47,9 @@ def setting_widget(
         case "floats":
             text = "" if value is None else ", ".join(v if isinstance(v, str) else f"{v:.10g}" for v in value)
             return parse_numbers(st.text_input(label, text, placeholder=empty, **common))
+        case "sizes":
+            shown = str(value) if isinstance(value, (int, str)) else " × ".join(map(str, value))
+            return parse_size(st.text_input(label, shown, max_chars=20, **common))
         case "rows":
             st.text_input(label, ", ".join(map(str, value)), disabled=True, **common)
             return value

@@ -1,10 +1,10 @@
 """The live part of the Train page: one run as it trains, and as it ended. Polls the run's directory; nothing else reruns."""
 
-import time
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from core.data.catalogue import DATASETS
 from core.figures import runs as figures
@@ -16,6 +16,7 @@ from core.runs.records import spread
 from core.runs.status import Status, status_of
 from core.runs.timeline import change_in_words, learning_in_words
 from core.wording import duration, large, percent, speed
+from pages._routes import first_point_url
 from pages.components.live_chart import live_chart
 from pages.results.strip import strip
 from pages.shared.actions import do
@@ -27,33 +28,16 @@ from pages.shared.text import escaped
 
 FAST_S = 0.4  # until there is something to show
 CALM_S = 1.0
-FIRST_POINT_S = 0.6
 SHOWN_CHANGES = 10  # Details has them all
 STRIP = 12
 
 
 def live_run(run: Run) -> None:
     """The whole view of a run, kept up to date while it is active."""
-    _await_first_point(run)
     status, history = status_of(run), history_of(run)
     _header(run, status)
     every = _pace(history) if status.is_active else None
     st.fragment(_panel, run_every=every)(run, status.state, every)
-
-
-def _await_first_point(run: Run) -> None:
-    """Right after Start the first point is a quarter of a second away: waiting for it once beats showing an empty page first."""
-    if st.session_state.get("awaited") == run.id:
-        return
-    st.session_state["awaited"] = run.id
-    deadline = time.monotonic() + FIRST_POINT_S
-    while (
-        time.monotonic() < deadline
-        and status_of(run).is_active
-        and not history_of(run).evaluations
-        and not launcher().place_of(run)
-    ):
-        time.sleep(0.02)
 
 
 def _pace(history: History) -> float:
@@ -62,6 +46,11 @@ def _pace(history: History) -> float:
     if not history.evaluations or not history.steps["step"]:
         return FAST_S
     return max(CALM_S, 10.0 / history.takes_cores) if history.takes_cores else CALM_S
+
+
+def _is_about_to_begin(run: Run, status: Status, history: History) -> bool:
+    """Whether nothing is between Start and the first point but the untrained network's evaluation."""
+    return status.is_active and not history.evaluations and not history.preparing and not launcher().place_of(run)
 
 
 def _header(run: Run, status: Status) -> None:
@@ -103,22 +92,29 @@ def _to_predict(run: Run) -> str:
 
 def _change(run: Run, status: Status) -> None:
     """What may be changed while it trains; taken with the next step, and marked on the charts."""
-    with st.popover("Change", key="change", on_change="rerun"), st.form(f"change-{run.id}", border=False):
+    with _popover("Change", "change"), st.form(f"change-{run.id}", border=False):
         changes = go_on_fields(run)
         if st.form_submit_button("Apply", key="change-now", on_click=_close, args=("change",)):
             when = "Applied from the next step." if status.state == "running" else "Applied when it begins."
             do(lambda: change_run(run, changes), notice=when if changes else "No changes.")
 
 
-def _close(popover: str) -> None:
-    st.session_state[popover] = False
+def _popover(label: str, name: str, kind: Literal["primary", "secondary"] = "secondary") -> DeltaGenerator:
+    """One that `_close` closes."""
+    with st.container(key=name, width="content"):
+        return st.popover(label, key=f"{name}-{st.session_state.get(f'{name}-closed', 0)}", type=kind, on_change="rerun")
+
+
+def _close(name: str) -> None:
+    """Another one takes its place, which nobody has opened: an update that the browser asked for just before would open this one again."""
+    st.session_state[f"{name}-closed"] = st.session_state.get(f"{name}-closed", 0) + 1
 
 
 def _go_on(run: Run, status: Status) -> None:
     """More epochs, another learning rate or early stopping for a run that has ended."""
     label = "Train longer" if status.state == "finished" else "Resume with changes"
     kind = "primary" if status.cause == "diverged" else "secondary"
-    with st.popover(label, key="go-on", type=kind, on_change="rerun"), st.form(f"go-on-{run.id}", border=False):
+    with _popover(label, "go-on", kind), st.form(f"go-on-{run.id}", border=False):
         changes = go_on_fields(run)
         if st.form_submit_button(label, key="go-on-now", on_click=_close, args=("go-on",)):
             do(lambda: launcher().resume(run, changes))
@@ -144,25 +140,39 @@ def _panel(run: Run, shown_state: str, every: float | None) -> None:
     status, history = status_of(run), history_of(run)
     if status.state != shown_state or (every is not None and _pace(history) != every):
         st.rerun()
-    _sentence(run, status, history)
-    if not history.evaluations:
+    is_about_to_begin = _is_about_to_begin(run, status, history)
+    with st.container():  # always there, so that what is below stays in its place
+        if not is_about_to_begin:
+            _sentence(run, status, history)
+    if history.evaluations:
+        _figures_row(run, status, history)
+    elif is_about_to_begin:
+        _figures_to_come(run)
+    else:
         return
-    _figures_row(run, status, history)
-    if not history.steps["step"] and not status.is_active:  # it will have no curves
+    if history.evaluations and not history.steps["step"] and not status.is_active:  # it will have no curves
         class_accuracy_table(history.evaluations[-1], history.started.class_names)
         return
-    images = st.container()  # filled last: after Start the first point is what one waits for
+    # filled last: after Start the first point is what one waits for
+    images = st.container(key="learning-now" if status.is_active else "learning")
     state = st.session_state
     x, smoothing, log = state.get("x-axis") or "examples", state.get("smoothing", 0.0), state.get("log-scale", False)
     left, right = st.columns(2)
     with left:
         st.markdown("**Loss**")
         figure = figures.loss_curve(history, x, smoothing, log)
-        live_chart(figure, key=f"loss-{run.id}", alt="Loss of training and evaluation over the course of the run")
+        first = first_point_url(run, "loss", x, log) if is_about_to_begin else ""
+        live_chart(figure, key=f"loss-{run.id}", alt="Loss of training and evaluation over the course of the run", first=first)
     with right:
         st.markdown("**Accuracy**")
         figure = figures.accuracy_curve(history, x, smoothing)
-        live_chart(figure, key=f"accuracy-{run.id}", alt="Accuracy of training and evaluation over the course of the run")
+        first = first_point_url(run, "accuracy", x) if is_about_to_begin else ""
+        alt = "Accuracy of training and evaluation over the course of the run"
+        live_chart(figure, key=f"accuracy-{run.id}", alt=alt, first=first)
+    if is_about_to_begin:
+        with images:
+            st.caption("Evaluating the untrained network …" if history.started else "Starting …")
+        return
     _chart_choices()
     left, right = st.columns(2)
     with left:
@@ -201,19 +211,12 @@ def _sentence(run: Run, status: Status, history: History) -> None:
             f"Waiting: {'next in line' if place <= 1 else f'number {place} in the queue'}. It begins when the training before it ends."
             if place
             else "Going on in a moment …"
-            if history.evaluations
-            else "Starting …"
         )
-    elif status.state == "running" and not history.started:
-        if history.preparing:
-            preparing = history.preparing
-            st.info(f"{preparing.what} …")
-            if preparing.total:
-                st.progress(min(preparing.done / preparing.total, 1.0))
-        else:
-            st.info("Starting …")
-    elif status.state == "running" and not history.evaluations:
-        st.info("Evaluating the untrained network …")
+    elif status.state == "running" and not history.started and history.preparing:
+        preparing = history.preparing
+        st.info(f"{preparing.what} …")
+        if preparing.total:
+            st.progress(min(preparing.done / preparing.total, 1.0))
     elif status.state in ("failed", "interrupted"):
         st.error(escaped(status.message))
     elif not status.is_active:
@@ -252,6 +255,17 @@ def _figures_row(run: Run, status: Status, history: History) -> None:
         for label, value in facts:
             st.metric(label, value, width="content")
     st.progress(min(step / total, 1.0) if total else 1.0)
+
+
+def _figures_to_come(run: Run) -> None:
+    """The row of figures before there is any: those of the first evaluation come into the same places."""
+    config = run.config
+    with st.container(horizontal=True, gap="medium", key="figures"):
+        st.metric(f"{config.data.evaluate_on.capitalize()} accuracy, untrained", "–", width="content")
+        st.metric("Epoch", f"1 of {config.epochs:,}", width="content")
+        for label in ("Step", "Speed", "Time left", "Time"):
+            st.metric(label, "–", width="content")
+    st.progress(0.0)
 
 
 def _computed_on(history: History) -> str:

@@ -5,13 +5,14 @@ from typing import Any
 
 import streamlit as st
 
-from core.config import CATALOGUES, TAGS, Augmentation, CatalogueNetwork, Preprocessing, TrainConfig
+from core.config import CATALOGUES, TAGS, Augmentation, CatalogueNetwork, ModelConfig, Preprocessing, TrainConfig
 from core.data.catalogue import DATASETS
 from core.data.imports import imported_sets
 from core.data.transforms.lab import Composition
 from core.data.transforms.presets import list_presets
 from core.errors import InputError
 from core.models.catalogue import MODELS, model_summary
+from core.models.own_networks import own_networks
 from core.recipes import RECIPES, recipe_named
 from core.running.branch import begun_from, config_to_branch
 from core.running.recipe_start import affordable, start_from, suited_to
@@ -136,7 +137,7 @@ def _recipe_choice() -> None:
 def get_weights(model: str, key: str) -> None:
     """A button that has pretrained weights downloaded, and how far that is."""
     request = weights_request(model)
-    if st.button("Get the weights", key=key):
+    if st.button("Download the weights", key=key):
         do(lambda: begin(request))
     if (ended := work_on(request)) and ended.state == "finished":
         do(lambda: None, "The weights are here.")
@@ -291,6 +292,19 @@ def begin_with_set(name: str) -> None:
         state.proposal = proposal.note
 
 
+def begin_with_network(network: ModelConfig) -> None:
+    """Has the form stand for a training of this network: by the recipe made for it, else on the set chosen before."""
+    state = _form_state()
+    state.pop("start-from", None)
+    state.pop("run", None)  # else the Train page would show a run that is still at work
+    made_for = next((r.name for r in RECIPES.values() if r.config.model.name == network.name and network.kind == "network"), None)
+    _forget_changes()
+    if made_for:
+        state.recipe = made_for
+    else:
+        state.changes = {"model": network.model_dump(mode="json")}
+
+
 def _suited(name: str) -> dict[str, Any]:
     try:
         return suited_to(workspace(), _base(), name)
@@ -348,27 +362,35 @@ def _dataset_choice(shown: TrainConfig) -> None:
     )
 
 
-OWN_ROWS = ":rows"  # no name of the catalogue
+OWN = ":own "  # before the name of a network of one's own; no name of the catalogue begins so
 
 
 def _model_choice(shown: TrainConfig) -> None:
-    """The catalogue's, and the network of rows with which the form began."""
+    """The catalogue's, those of one's own, and the network of rows with which the form began."""
     names = {name: record.title for name, record in MODELS.items()}
-    began = _base().model
-    if not isinstance(began, CatalogueNetwork):
-        names[OWN_ROWS] = f"{began.name} (yours)"
-    chosen = shown.model.name if isinstance(shown.model, CatalogueNetwork) else OWN_ROWS
-    _choice("model.name", "Model", names, chosen, "The network's architecture.")
+    names |= {f"{OWN}{name}": f"{name} (yours)" for name in own_networks(workspace())}
+    for network in (_base().model, shown.model):
+        if not isinstance(network, CatalogueNetwork):
+            names.setdefault(f"{OWN}{network.name}", f"{network.name} (yours)")
+    chosen = shown.model.name if isinstance(shown.model, CatalogueNetwork) else f"{OWN}{shown.model.name}"
+    _choice("model.name", "Model", names, chosen, "The network's architecture. The Networks page shows what each is made of.")
 
 
 def _take_model(name: str) -> None:
     """Between networks of the catalogue width and weights stay as chosen; rows of layers have neither."""
-    changes = st.session_state.changes
-    if name != OWN_ROWS:
-        changes |= {"model.kind": "network", "model.name": name}
+    state = st.session_state
+    was_own = "model" in state.changes or not isinstance(_base().model, CatalogueNetwork)
+    if not name.startswith(OWN):
+        state.changes.pop("model", None)
+        state.changes |= {"model.kind": "network", "model.name": name}
     else:
-        st.session_state.changes = {p: v for p, v in changes.items() if not p.startswith("model.")}
-    if not isinstance(_base().model, CatalogueNetwork):
+        changes = {path: value for path, value in state.changes.items() if path.partition(".")[0] != "model"}
+        began, own = _base().model, own_networks(workspace()).get(name.removeprefix(OWN))
+        is_the_first = not isinstance(began, CatalogueNetwork) and began.name == name.removeprefix(OWN)
+        if own and not is_the_first:
+            changes["model"] = own.model_dump(mode="json")
+        state.changes = changes
+    if was_own or name.startswith(OWN):
         _renew()
 
 

@@ -37,6 +37,8 @@ PAGES = {  # by what tells that all of it is there
     "/run?run={run}": "h2",
     "/runs": ".runs-table td",
     "/activity": "h1",
+    "/networks": ".network-graph svg",
+    "/networks?view=Builder": "[class*=st-key-row-]",
     "/predict?run={run}": "canvas",
     "/compare?runs={run},{other}": ".main-svg",
     **{f"/results?run={{run}}&view={view}": "[data-testid=stButtonGroup]" for view in VIEWS},
@@ -47,6 +49,8 @@ IN_THE_DARK = (
     "/train",
     "/train?run={run}",
     "/runs",
+    "/networks",
+    "/networks?view=Builder",
     "/compare?runs={run},{other}",
 )  # where colours differ
 RESULTS_IN_THE_DARK = tuple(f"/results?run={{run}}&view={view}" for view in ("overview", "classes", "explain"))

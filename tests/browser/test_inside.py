@@ -27,7 +27,7 @@ def test_evidence_is_shown_for_another_class_and_another_picture(page: Page, eva
     page.goto(f"/results?run={evaluated_run.id}")
     view(page, "Explain")
     evidence = page.get_by_role("img", name=re.compile("^Grad-CAM for"))
-    expect(evidence.or_(page.get_by_text("no place speaks for"))).to_be_visible()
+    expect(evidence.or_(page.get_by_text("no position speaks for"))).to_be_visible()
     covered = page.get_by_role("img", name=re.compile("^Occlusion for"))
     expect(covered).to_be_visible()
     before = covered.get_attribute("src")
@@ -35,7 +35,7 @@ def test_evidence_is_shown_for_another_class_and_another_picture(page: Page, eva
     choose(page, "inside-class", other)
     expect(page.get_by_role("img", name=f"Occlusion for {other}")).to_be_visible()
     expect(
-        page.get_by_role("img", name=f"Grad-CAM for {other}").or_(page.get_by_text(f"no place speaks for {other}"))
+        page.get_by_role("img", name=f"Grad-CAM for {other}").or_(page.get_by_text(f"no position speaks for {other}"))
     ).to_be_visible()
     assert page.get_by_role("img", name=f"Occlusion for {other}").get_attribute("src") != before
     expect(page.get_by_role("img", name="Activations of features.0")).to_be_visible()

@@ -130,10 +130,10 @@ def test_names_full_of_markup_are_plain_text_everywhere_and_load_nothing(page: P
 
 def test_copies_between_splits_are_seen_side_by_side_and_left_out_by_one_click(page: Page, server: Server) -> None:
     upload(page, "leaky", zip_of(("cat", "dog"), with_copy=True))
-    expect(page.get_by_text("2 images to learn from also stand in an evaluation split")).to_be_visible()
+    expect(page.get_by_text("2 training images are also in an evaluation split (data leakage)")).to_be_visible()
     expect(page.get_by_text("1 file could not be read")).to_be_visible()
     page.wait_for_function("document.querySelectorAll('.tiles .tile:first-child img').length === 2")
-    page.get_by_role("button", name="Leave out 2").click()
+    page.get_by_role("button", name="Exclude 2").click()
     expect(page.get_by_text("Edited: 2 excluded")).to_be_visible()
     expect(page.get_by_text("also stand in an evaluation split")).to_have_count(0)
 

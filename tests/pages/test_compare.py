@@ -86,6 +86,15 @@ def test_two_runs_are_compared_with_the_figures_of_their_records(two: list[Run],
     assert f"{len(comparison.broken)} image" in texts(app) or "No image was broken" in texts(app)
 
 
+def test_a_new_run_begins_from_the_settings_of_either(two: list[Run], workspace: Workspace) -> None:  # noqa: F811
+    app = compare(*(run.id for run in two))
+    app.button(key="again-B").click().run()
+    app.switch_page("train/train.py").run()
+    assert not app.exception
+    values = {box.label: box.value for box in app.number_input}
+    assert (values["Epochs"], values["Learning rate"], values["Momentum"]) == (6, 0.1, 0.9)
+
+
 def test_any_epoch_can_be_compared_and_two_of_one_run(two: list[Run], workspace: Workspace) -> None:  # noqa: F811
     app = compare(*(run.id for run in two))
     app.selectbox(key=f"compare-epoch-b-{two[1].id}").set_value(0).run()

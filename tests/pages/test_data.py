@@ -60,7 +60,7 @@ def test_folder_is_imported_and_its_report_names_what_was_left_out(workspace: Wo
 
 def test_copies_between_splits_are_left_out_by_one_click_and_come_back_by_another(workspace: Workspace, tmp_path: Path) -> None:
     app = imported(tmp_path)
-    assert "1 image to learn from also stands in an evaluation split" in texts(app)
+    assert "1 training image is also in an evaluation split" in texts(app)
     app.button(key="separate").click().run()
     assert current_edits(workspace, "colours").excluded == {"train/*red*/3.png"}
     assert "also stands in an evaluation split" not in texts(app)

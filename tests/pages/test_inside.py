@@ -62,7 +62,7 @@ def test_a_picture_is_explained_for_the_class_it_was_taken_for(finished: Run, wo
     name = said.top(1)[0][0]
     assert f"Grad-CAM for {name}, from maps of" in " ".join(captions(app))
     assert f"Occlusion for {name} by grey squares of 2 × 2 pixels" in " ".join(captions(app))
-    assert "32 maps of 4 × 4 places" in texts(app)
+    assert "32 maps of 4 × 4 positions" in texts(app)
     assert "32 filters of 4 × 4 weights on 1 input channel" in texts(app)
 
 
@@ -157,7 +157,7 @@ def test_a_network_without_convolutions_says_so_and_shows_what_its_units_look_fo
     run = create_run(workspace, tiny(model={"name": "mlp", "width": 0.2}))
     run_session(workspace, run)
     app = inside(run)
-    assert "no convolution whose output has places, so there is no Grad-CAM" in texts(app)
+    assert "no convolution whose output has positions, so there is no Grad-CAM" in texts(app)
     assert "Occlusion for" in " ".join(captions(app))
     layer = box(app, "inside-layer")
     layer.set_value(next(i for i, option in enumerate(layer.options) if option.startswith("dense"))).run()

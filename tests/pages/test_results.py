@@ -166,7 +166,7 @@ def test_temperature_and_threshold_are_fitted_saved_and_removed(run):
     app.button(key="calibrate-now").click().run()
     assert "Divided by a temperature" in texts(app)
     app.slider(key=f"threshold-{run.id}").set_value(20.0).run()
-    assert "Answers" in texts(app)
+    assert "Coverage" in texts(app)
     app.button(key="keep-calibration").click().run()
     kept = calibration_of(find_checkpoint(run, "last"))
     assert kept.threshold == 0.2 and kept.temperature != 1 and "validation" in kept.fitted_on

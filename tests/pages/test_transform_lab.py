@@ -72,6 +72,11 @@ def test_slider_shows_its_step_and_zero_hides_it(workspace: Workspace) -> None:
     assert "RandomRotation" not in texts(app)
 
 
+def test_images_to_train_on_are_counted_before_any_are_held_out(workspace: Workspace) -> None:
+    """All 1,797 digits are delivered in one split; that a training holds some of them out is said, not contradicted."""
+    assert "the set brings 1,797 to train on, before any are held out" in texts(visit())
+
+
 def test_every_setting_of_both_sections_can_be_set(workspace: Workspace) -> None:
     app = visit()
     kinds = ("slider", "toggle", "selectbox", "number_input", "text_input")
@@ -95,7 +100,7 @@ def test_all_changes_together_are_shown_and_cost_something(workspace: Workspace)
     assert not app.exception
     assert "ms for 1,000 images" in texts(app)
     assert "RandomResizedCrop" in texts(app)
-    assert texts(app).count("least · mean · most") == 11  # to numbers, normalise, eight changes and the shift
+    assert texts(app).count("min · mean · max") == 11  # to numbers, normalise, eight changes and the shift
 
 
 def test_impossible_choice_is_said_and_can_not_be_trained_or_saved(workspace: Workspace) -> None:

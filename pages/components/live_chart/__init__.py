@@ -21,13 +21,15 @@ def live_chart(
     on_click: Callable[[int | None, int | None], None] | None = None,
     on_pick: Callable[[int], None] | None = None,
     images: str = "",
+    first: str = "",
 ) -> None:
     """Shows the figure; later calls with the same key change it in place. alt: what it shows, for screen readers.
 
     on_click: called with the class numbers of x and y: of a cell or bar that was clicked, the last of its customdata, or of a name on an
     axis, by its place in the layout's meta.classes; None for the other one. on_pick: called with the last number of the point's
     customdata. images: where the images of points lie; beside a point that is pointed at, that of the first number of its customdata
-    is shown, with the point's text as it is.
+    is shown, with the point's text as it is. first: where the browser itself asks for the figure with the first point, of a chart
+    that is empty yet: that is sooner there than an update of the page.
     """
 
     def clicked() -> None:
@@ -48,6 +50,7 @@ def live_chart(
             "canClick": on_click is not None,
             "canPick": on_pick is not None,
             "pictures": images,
+            "first": first,
         },
         key=key,
         height=figure.layout.height,

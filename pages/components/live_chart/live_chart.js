@@ -146,6 +146,20 @@ function spoken(node) {
   return words;
 }
 
+// the server answers once there is a first point; by then the page may have brought it, and the rest
+async function awaitFirst(node) {
+  const url = node.trainscopeData.first;
+  if (node.trainscopeFirst === url) return;
+  node.trainscopeFirst = url;
+  while (node.isConnected && node.trainscopeData.first === url) {
+    const answer = await fetch(new URL(url, document.baseURI)).catch(() => null);
+    if (!answer?.ok || node.trainscopeData.first !== url) return;
+    if (answer.status === 204) continue; // not yet
+    node.trainscopeData = { ...node.trainscopeData, figure: await answer.text(), first: "" };
+    draw(node);
+  }
+}
+
 async function draw(node) {
   const { figure, alt, height } = node.trainscopeData;
   const theme = themeOf(node);
@@ -175,6 +189,7 @@ async function draw(node) {
     node.on("plotly_hover", (event) => showCard(node, event));
     node.on("plotly_unhover", () => hideCard(node));
   }
+  if (node.trainscopeData.first) awaitFirst(node);
   node.dataset.points = String(data.reduce((sum, trace) => sum + (trace.y?.length ?? trace.y?.bdata?.length ?? 0), 0));
 }
 

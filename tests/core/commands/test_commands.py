@@ -192,6 +192,8 @@ def test_imported_folder_is_reported_and_can_be_trained_on_by_name(home, tmp_pat
     (folder / "train" / "dog" / "broken.png").write_bytes(b"nothing")
     report = home.run("import", folder, "--name", "my pets")
     assert report["dataset"] == "my pets"
+    (job,) = home.run("jobs", "--all")["jobs"]
+    assert (job["kind"], job["title"], job["status"]) == ("import", "Import of my pets", "finished")
     assert report["class_names"] == ["cat", "dog"]
     assert report["shape"] == [3, 12, 12]
     assert report["splits"] == {"train": {"cat": 5, "dog": 4}, "test": {"cat": 2, "dog": 0}}

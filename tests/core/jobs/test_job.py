@@ -9,11 +9,11 @@ from threading import Event
 import pytest
 
 from core.errors import InputError
-from core.jobs.job import Job, JobStatus, Request, create_job, find_job, list_jobs
-from core.jobs.kinds import JobKind
+from core.jobs.job import Job, JobStatus, Request, create_job, find_job, folder_status, list_jobs
+from core.jobs.kinds import JobKind, cancel_folder
 from core.jobs.queue import MOST_BESIDE, Queue
 from core.jobs.slots import Slot
-from core.jobs.worker import Cancelled, carry_out
+from core.jobs.worker import Cancelled, carry_out, told_as_a_job
 from core.locks import is_locked
 from core.runs.event_log import EventReader
 from core.workspace import Workspace
@@ -222,6 +222,50 @@ def test_events_of_a_job_tell_its_course(workspace):
     carry_out(workspace, job, KINDS["test"])
     assert [row["kind"] for row in EventReader(job.events).read()] == ["queued", "started", "progress", "ended"]
     assert carry_out(workspace, job, KINDS["test"]) is None, "it waits no longer"
+
+
+@pytest.mark.parametrize(
+    ("raised", "state", "message"),
+    [
+        (None, "finished", ""),
+        (InputError("It does not fit."), "failed", "It does not fit."),
+        (KeyboardInterrupt(), "cancelled", ""),
+        (ZeroDivisionError(), "failed", "Something in Trainscope went wrong (ZeroDivisionError)"),
+    ],
+)
+def test_what_a_command_does_itself_is_in_the_list_and_raises_what_it_raised(workspace, raised, state, message):
+    told, seen = [], []
+
+    def command() -> None:
+        with told_as_a_job(workspace, asked("a"), lambda *progress: told.append(progress)) as tell:
+            tell("Counting", 1, 2)
+            (job,) = list_jobs(workspace)
+            seen.append(folder_status(workspace, job))
+            if raised:
+                raise raised
+
+    if raised:
+        with pytest.raises(type(raised)):
+            command()
+    else:
+        command()
+    assert told == [("Counting", 1, 2)]
+    assert (seen[0].state, seen[0].what, seen[0].done) == ("running", "Counting", 1)
+    (job,) = list_jobs(workspace)
+    status = folder_status(workspace, job)
+    assert (status.state, status.message.startswith(message)) == (state, True)
+    assert not is_locked(job.path / "lock")
+
+
+def test_what_a_command_does_itself_is_cancelled_from_elsewhere(workspace):
+    with (
+        pytest.raises(InputError, match="it was cancelled"),
+        told_as_a_job(workspace, asked("a"), lambda *progress: None) as tell,
+    ):
+        (job,) = list_jobs(workspace)
+        cancel_folder(workspace, job)
+        tell("Counting", 1, 2)
+    assert folder_status(workspace, job).state == "cancelled"
 
 
 def test_progress_raises_cancelled_in_the_work(workspace):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 from torch import nn
@@ -13,9 +13,23 @@ from core.errors import InputError
 from core.export.bundles import run_zip
 from core.inference.predictor import predict
 from core.intake.load import load_file
-from core.layers import LAYERS, Conv2d, Dropout, Dropout2d, Flatten, Linear, MaxPool2d, ReLU
+from core.layers import (
+    LAYERS,
+    AdaptiveAvgPool2d,
+    AvgPool2d,
+    Conv2d,
+    Dropout,
+    Dropout2d,
+    Flatten,
+    Linear,
+    MaxPool2d,
+    ReLU,
+    Residual,
+)
+from core.models import residual
 from core.models.catalogue import build_model, describe_model
-from core.models.from_rows import from_rows
+from core.models.from_rows import examine, from_rows, layer_of
+from core.models.to_rows import REFERENCES, as_rows
 from core.running.branch import begun_from, create_branch
 from core.running.plan import complete
 from core.running.session import run_session
@@ -54,8 +68,9 @@ def test_every_layer_is_the_one_of_torch_with_the_settings_of_its_row(name):
     entry = LAYERS[name]
     before = (Flatten(),) if entry.takes == (1,) else ()
     after = () if entry.takes == (1,) else (Flatten(),) * (name != "flatten") + (Linear(),)
-    network = from_rows((*before, entry.settings(), *after), (2, 8, 8), 5)
-    assert type(network[len(before)]) is getattr(nn, entry.title)
+    passed = (ReLU(), ReLU()) if name == "residual" else ()
+    network = from_rows((*before, entry.settings(), *passed, *after), (2, 8, 8), 5)
+    assert type(network[len(before)]) is (residual.Residual if name == "residual" else getattr(nn, entry.title))
     assert network(torch.rand(3, 2, 8, 8)).shape == (3, 5)
     assert entry.summary.endswith(".")
     assert all(item.explanation for item in settings_of(entry.settings))
@@ -69,6 +84,27 @@ def test_every_layer_is_the_one_of_torch_with_the_settings_of_its_row(name):
         ([{"layer": "relu"}, {"layer": "conv2d", "kernel": 9}], "row 2 (conv2d): found a kernel that reaches over 9 px"),
         ([{"layer": "flatten"}, {"layer": "linear", "features": 3}], "found an output of 3 values, expected 10 values"),
         ([{"layer": "conv2d"}], "found an output of 16 × 6 × 6, expected 10 values"),
+        (
+            [{"layer": "conv2d", "channels": 12}, {"layer": "conv2d", "channels": 18, "groups": 4}],
+            "row 2 (conv2d): found 4 groups, expected a number that divides the 18 channels of its output. "
+            "Choose 1, 2, 3 or 6 groups, or other channels.",
+        ),
+        (
+            [{"layer": "conv2d", "groups": 2}],
+            "row 1 (conv2d): found 2 groups, expected a number that divides the 1 channels that arrive. Choose 1 groups",
+        ),
+        (
+            [{"layer": "conv2d", "padding": [0, 8], "padding_mode": "reflect"}],
+            "row 1 (conv2d): found a padding of 8 px, expected at most 7 px: reflect takes it from the 8 px that arrive.",
+        ),
+        (
+            [{"layer": "conv2d", "kernel": [1, 9]}],
+            "row 1 (conv2d): found a kernel that reaches over 9 px, expected at most the 8 px that arrive.",
+        ),
+        (
+            [{"layer": "max-pool2d", "kernel": 3, "dilation": 4}],
+            "row 1 (max-pool2d): found a kernel that reaches over 9 px, expected at most the 8 px that arrive.",
+        ),
     ],
 )
 def test_what_does_not_fit_is_said_at_its_row(rows, sentence):
@@ -82,6 +118,14 @@ def test_what_does_not_fit_is_said_at_its_row(rows, sentence):
     ("rows", "sentence"),
     [
         ([{"layer": "relu"}, {"layer": "convolution"}], "model.rows, row 2: found layer 'convolution', expected one of conv2d,"),
+        (
+            [{"layer": "conv2d", "kernel": [3, 0]}],
+            "model.rows, row 1 (conv2d), kernel: found [3, 0], expected a whole number, or two for height and width, at least 1",
+        ),
+        (
+            [{"layer": "max-pool2d", "padding": [0, 2]}],
+            "padding 0 × 2 is more than half of kernel 2, which pooling does not take",
+        ),
         (
             [{"layer": "conv2d", "channels": 0}],
             "model.rows, row 1 (conv2d), channels: found 0, expected a whole number at least 1",
@@ -102,17 +146,121 @@ def test_rows_that_can_not_be_are_refused_in_one_sentence(rows, sentence):
     assert str(refusal.value).count("model.rows") == 1
 
 
+def test_rows_of_before_mean_the_same_and_two_alike_are_one():
+    written = {"layer": "conv2d", "channels": 8, "kernel": 3, "stride": 2, "padding": 1, "dilation": 1}
+    rows = config_from({"model": {"kind": "layers", "rows": [written, {**written, "kernel": [3, 3]}]}}).model.rows
+    assert rows[0] == rows[1] == Conv2d(channels=8, kernel=3, stride=2, padding=1)
+    network = from_rows((rows[0], Flatten(), Linear()), (1, 8, 8), 10)
+    assert repr(network[0]) == repr(nn.Conv2d(1, 8, 3, 2, 1, 1))
+
+
+def test_a_row_says_in_words_what_is_not_the_usual():
+    assert str(Conv2d(channels=32, kernel=(3, 5), padding=1, padding_mode="reflect", bias=False)) == (
+        "Conv2d(channels 32, kernel 3 × 5, stride 1, padding 1, padding mode reflect, bias off)"
+    )
+    assert str(MaxPool2d(ceil_mode=True)) == "MaxPool2d(kernel 2, stride 2, ceil mode on)"
+    assert str(ReLU()) == "ReLU()"
+
+
+@pytest.mark.parametrize(
+    ("row", "torchs"),
+    [
+        (
+            Conv2d(channels=4, kernel=(3, 5), stride=(1, 2), padding=(2, 0), dilation=(2, 1), padding_mode="circular", groups=2),
+            nn.Conv2d(2, 4, (3, 5), (1, 2), (2, 0), (2, 1), 2, padding_mode="circular"),
+        ),
+        (Conv2d(channels=4, bias=False), nn.Conv2d(2, 4, 3, bias=False)),
+        (MaxPool2d(kernel=(3, 2), padding=1, dilation=2, ceil_mode=True), nn.MaxPool2d((3, 2), 2, 1, 2, ceil_mode=True)),
+        (AvgPool2d(kernel=3, padding=1, count_include_pad=False), nn.AvgPool2d(3, 2, 1, count_include_pad=False)),
+        (AdaptiveAvgPool2d(side=(2, 3)), nn.AdaptiveAvgPool2d((2, 3))),
+    ],
+)
+def test_settings_of_a_row_are_those_of_torch(row, torchs):
+    layer, leaving = layer_of(row, (2, 9, 7), 5, "Row 1")
+    assert repr(layer) == repr(torchs)
+    assert leaving == tuple(torchs(torch.rand(1, 2, 9, 7)).shape[1:])
+
+
 ROWS = st.lists(
     st.one_of(
         st.builds(
-            Conv2d, channels=st.integers(1, 8), kernel=st.integers(1, 7), padding=st.integers(0, 3), stride=st.integers(1, 3)
+            Conv2d,
+            channels=st.integers(1, 8),
+            kernel=st.integers(1, 7) | st.tuples(st.integers(1, 7), st.integers(1, 7)),
+            padding=st.integers(0, 9),
+            stride=st.integers(1, 3),
+            groups=st.integers(1, 3),
+            padding_mode=st.sampled_from(["zeros", "reflect", "replicate", "circular"]),
         ),
-        st.builds(MaxPool2d, kernel=st.integers(2, 4), stride=st.integers(1, 3)),
+        st.builds(Residual, over=st.integers(1, 4)),
+        st.builds(MaxPool2d, kernel=st.integers(2, 4), stride=st.integers(1, 3), ceil_mode=st.booleans()),
         st.sampled_from([ReLU(), Flatten(), Linear(), Linear(features=7), Dropout()]),
     ),
     min_size=1,
     max_size=8,
 )
+
+
+@pytest.mark.parametrize("name", REFERENCES)
+@pytest.mark.parametrize("shape", [(1, 28, 28), (3, 32, 32)])
+def test_rows_of_a_reference_network_train_a_step_as_it_does_to_the_last_bit(name, shape):
+    states = []
+    for config in (CatalogueNetwork(name=name), as_rows(name, shape, 10)):
+        torch.manual_seed(5)
+        model = build_model(config, shape, 10).train()
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
+        nn.functional.cross_entropy(model(torch.rand(8, *shape)), torch.arange(8)).backward()
+        optimizer.step()
+        states.append(list(model.state_dict().values()))
+    assert [tensor.shape for tensor in states[0]] == [tensor.shape for tensor in states[1]]
+    assert all(torch.equal(one, other) for one, other in zip(*states, strict=True))
+
+
+def test_a_shortcut_adds_what_arrives_to_what_its_rows_make_of_it():
+    rows = (Conv2d(channels=4), Residual(over=2), Conv2d(channels=4, padding=1), ReLU(), Flatten(), Linear())
+    network = from_rows(rows, (1, 8, 8), 3)
+    images = torch.rand(2, 1, 8, 8)
+    before = network[0](images)
+    assert torch.equal(network[1](before), before + network[1][1](network[1][0](before)))
+    states, misfit = examine(rows, (1, 8, 8), 3)
+    assert misfit is None
+    assert states[2].shape == (4, 6, 6) and states[2].num_parameters == 0, "its rows have them"
+    assert sum(state.num_parameters for state in states.values()) == sum(p.numel() for p in network.parameters())
+
+
+@pytest.mark.parametrize(
+    ("rows", "row", "mended"),
+    [
+        ([Linear()], 1, "Put a Flatten before it"),
+        ([Flatten(), Conv2d(), Linear()], 2, "Remove it"),
+        ([Conv2d(kernel=12), Flatten(), Linear()], 1, "Use kernel 8"),
+        ([Conv2d(channels=6, groups=4), Flatten(), Linear()], 1, "Use 1 group"),
+        ([Conv2d()], 2, "Add Flatten and Linear"),
+        ([Flatten()], 2, "Add a Linear"),
+        ([Flatten(), Linear(features=3)], 3, "Give the last Linear one output for each class"),
+        ([Residual(over=9), ReLU(), Flatten(), Linear()], 1, "Let it pass over 3"),
+        ([Residual(over=1), Conv2d(), Flatten(), Linear()], 1, "Remove it"),
+    ],
+)
+def test_a_mend_is_offered_at_the_row_and_mends_it(rows, row, mended):
+    _, misfit = examine(rows, (1, 8, 8), 5)
+    assert misfit and (misfit.row, misfit.mend.words) == (row, mended)
+    _, after = examine(misfit.mend.rows, (1, 8, 8), 5)
+    assert after is None or after.row > row or after.message != misfit.message
+
+
+@settings(deadline=None)  # up to 60 mends
+@given(ROWS)
+def test_mends_one_after_another_make_a_network_of_any_rows(rows):
+    for _ in range(60):
+        _, misfit = examine(rows, (2, 9, 7), 4)
+        if misfit is None or misfit.mend is None:
+            break
+        rows = misfit.mend.rows
+    assert misfit is None or len(rows) == 1
+    if misfit is None:
+        network = from_rows(rows, (2, 9, 7), 4)
+        assert network.eval()(torch.rand(2, 2, 9, 7)).shape == (2, 4)
 
 
 @given(ROWS)

@@ -1,0 +1,1 @@
+"""The Networks page: what a network is made of, and networks put together from rows of layers."""
