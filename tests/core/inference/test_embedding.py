@@ -27,7 +27,7 @@ from core.runs.records import evaluated_images, load_predictions
 from core.workspace import Workspace, open_workspace
 from tests.core.inference.test_layers import network
 from tests.core.serving.test_launcher import tiny
-from tests.fixtures.networks import ONE_OF_EACH
+from tests.fixtures.networks import LIGHT
 
 
 @pytest.fixture(autouse=True)
@@ -61,7 +61,7 @@ def groups(n: int = 300, width: int = 20, seed: int = 0) -> tuple[np.ndarray, np
     return (draw.normal(size=(3, width))[labels] * 4 + draw.normal(size=(n, width))).astype(np.float32), labels
 
 
-@pytest.mark.parametrize("name", ONE_OF_EACH)
+@pytest.mark.parametrize("name", LIGHT)
 def test_features_are_what_the_last_layer_turns_into_the_logits(name):
     model, spec = network(name, side=64)
     images = np.random.default_rng(0).integers(0, 256, (9, *spec.shape), dtype=np.uint8)
