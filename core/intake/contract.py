@@ -72,7 +72,7 @@ def match(found: Mapping[str, StoredTensor], wanted: Mapping[str, Wanted]) -> Ma
     if not missing and not unexpected and not shapes:
         sources, notes = {name: name if name in found else "" for name in wanted}, []
     elif sources := _by_layers(found, wanted):
-        first, source = next(iter(sources.items()))
+        first, source = next(((name, source) for name, source in sources.items() if source not in (name, "")), ("", ""))
         notes = [f"Its layers are named otherwise ({shown(source)} for '{first}'); they were taken by their shapes, in order."]
     else:
         raise _misfit(

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from core.config import Origin, TrainConfig
+from core.config import CatalogueNetwork, Origin, TrainConfig
 from core.data.catalogue import DATASETS
 from core.data.sets import DatasetInfo, dataset_info, divide, find_store, prepare_store
 from core.data.store.image_store import Progress, no_progress
@@ -149,7 +149,10 @@ def _from_weights(
     progress: Progress,
 ) -> tuple[Run, list[str]]:
     try:
-        return _taken_over(workspace, path, kind, file_name, config, progress)
+        run, notes = _taken_over(workspace, path, kind, file_name, config, progress)
+        is_appended = isinstance(config.model, CatalogueNetwork) and config.model.head == "appended"
+        found = recognised_in(path, kind) if is_appended else None
+        return run, [*(found.notes if found else []), *notes]
     except InputError as error:
         if error.code not in ("misfit", "model") or (found := recognised_in(path, kind)) is None:
             raise

@@ -120,13 +120,15 @@ def test_file_alone_says_what_it_is_of_and_what_is_missing(workspace, tmp_path):
 
 
 def test_command_line_takes_the_network_that_the_file_shows_to_be(workspace, tmp_path, capsys):
-    path, _ = saved(tmp_path, "appended", channels=1)
+    path, _ = saved(tmp_path, "appended", beside=True, channels=1)
     options = [f"{name}={value}" for name, value in DIGITS.items() if name.startswith(("data.v", "pre"))]
     chosen = [word for option in options for word in ("--set", option)]
     assert main(["--home", str(workspace.home), "--json", "load", str(path), "--dataset", "digits", *chosen]) == 0
     result = json.loads(capsys.readouterr().out)
     assert result["model"] == "mobilenet-v3-small"
     assert find_run(workspace, result["run"]).config.model.head == "appended"
+    assert "never comes to it" in result["notes"][0]
+    assert any("'classifier.add_linear.weight'" in note and "add_linear.weight" in note for note in result["notes"])
 
 
 def test_hostile_file_is_not_recognised(tmp_path):
