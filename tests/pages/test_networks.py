@@ -8,10 +8,10 @@ from streamlit.testing.v1 import AppTest
 from core.config import LayerNetwork, Preprocessing
 from core.data.sets import prepare_store
 from core.layers import LAYERS, Conv2d, Flatten, Linear
+from core.models.catalogue import MODELS
 from core.models.own_networks import own_networks, save_network
 from core.runs.directory import Run
 from core.workspace import Workspace
-from tests.fixtures.networks import ONE_OF_EACH
 from tests.pages.test_pages import finished, texts, visit, workspace  # noqa: F401 fixtures
 
 
@@ -28,7 +28,7 @@ def metric(app: AppTest, label: str) -> str:
     return next(found.value for found in app.metric if found.label == label)
 
 
-@pytest.mark.parametrize("name", ONE_OF_EACH)
+@pytest.mark.parametrize("name", MODELS)
 def test_every_network_has_its_card(workspace: Workspace, name: str) -> None:  # noqa: F811
     app = networks(model=name)
     assert app.selectbox(key="network").value == name

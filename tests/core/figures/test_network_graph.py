@@ -8,14 +8,14 @@ import pytest
 from core.config import CatalogueNetwork
 from core.figures.network_graph import MOST_BOXES, boxes, edges, in_words, network_svg, open_at_first
 from core.models.card import ModelCard, model_card
-from tests.fixtures.networks import ONE_OF_EACH
+from core.models.catalogue import MODELS
 
 
 def card_of(name: str) -> ModelCard:
     return model_card(CatalogueNetwork(name=name), (3, 64, 64), 10)
 
 
-@pytest.mark.parametrize("name", ONE_OF_EACH)
+@pytest.mark.parametrize("name", MODELS)
 def test_whatever_is_folded_each_operation_is_drawn_once_and_arrows_go_down(name: str) -> None:
     card, draw = card_of(name), random.Random(1)
     for _ in range(8):
@@ -31,7 +31,7 @@ def test_whatever_is_folded_each_operation_is_drawn_once_and_arrows_go_down(name
         ElementTree.fromstring(network_svg(card, opened))
 
 
-@pytest.mark.parametrize("name", ONE_OF_EACH)
+@pytest.mark.parametrize("name", MODELS)
 def test_at_first_it_can_be_taken_in(name: str) -> None:
     card = card_of(name)
     assert len(boxes(card, open_at_first(card))) <= max(MOST_BOXES, len(boxes(card, ())))
