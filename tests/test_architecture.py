@@ -37,6 +37,7 @@ ROOMS = [
     "core.running",
     "core.insight",
     "core.inference",
+    "core.layer_lab",
     "core.figures",
     "core.intake",
     "core.export",

@@ -3,7 +3,6 @@
 import math
 from collections.abc import Sequence
 
-import torch
 from torch import nn
 
 from core.errors import InputError
@@ -43,10 +42,8 @@ def layer_of(row: Layer, arriving: Shape, num_classes: int, where: str) -> tuple
     if isinstance(row, Conv2d):
         _need_groups(row, arriving, where)
         _need_padding(row, arriving, where)
-    layer = LAYERS[row.layer].build(row, arriving, num_classes)
-    with torch.device("meta"):
-        leaving = LAYERS[row.layer].build(row, arriving, num_classes).eval()(torch.empty(1, *arriving)).shape[1:]
-    return layer, tuple(leaving)
+    entry = LAYERS[row.layer]
+    return entry.build(row, arriving, num_classes), entry.leaving(row, arriving, num_classes)
 
 
 def _need_dimensions(row: Layer, arriving: Shape, where: str) -> None:
