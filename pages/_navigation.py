@@ -30,6 +30,7 @@ page = st.navigation(
         st.Page("home/home.py", title="Home", default=True),
         st.Page("data/catalogue.py", title="Data", url_path="data"),
         st.Page("train/train.py", title="Train"),
+        st.Page("networks/networks.py", title="Networks"),
         st.Page("results/results.py", title="Results"),
         st.Page("compare/compare.py", title="Compare"),
         st.Page("predict/predict.py", title="Predict"),

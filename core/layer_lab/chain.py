@@ -1,10 +1,12 @@
 """Rows of layers at work on one input, one after another: what arrives at each, and what leaves it."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
+from pydantic import ValidationError
 from torch import Tensor, nn
 
 from core.errors import InputError
@@ -26,6 +28,25 @@ class LabRow:
 
     layer: Layer
     weights: Weights = field(default_factory=Weights)
+
+
+def lab_row(plain: Mapping[str, Any], number: int) -> LabRow:
+    """A row from plain values, {"layer": …, "weights": …} as their records dump them. Raises InputError for what can't be."""
+    where = f"Layer {number} ({LAYERS[plain['layer']['layer']].title})"
+    try:
+        return LabRow(LAYERS[plain["layer"]["layer"]].settings(**plain["layer"]), Weights(**plain["weights"]))
+    except ValidationError as error:
+        problem = error.errors()[0]
+        name = f", {problem['loc'][0]}" if problem["loc"] else ""
+        said = (
+            problem.get("ctx", {})["error"] if problem["type"] == "value_error" else f"found {problem['input']!r:.40}: {problem['msg']}"
+        )
+        raise InputError(f"{where}{name}: {said}.", code="model") from None
+
+
+def plain_row(row: LabRow) -> dict[str, Any]:
+    """The other way round."""
+    return {"layer": row.layer.model_dump(mode="json"), "weights": row.weights.model_dump(mode="json")}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,7 +8,7 @@ PADDING = -1  # in the place of a pixel: one that was added and holds no pixel o
 NOTHING = -2  # beyond the padding too, where only a window that was rounded up reaches
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Axis:
     """One side of the input as windows see it.
 
@@ -45,13 +45,13 @@ def _axis(row: Conv2d | Pool, which: int, size: int, side: int) -> Axis:
     counted = tuple(
         sum(pixels[place] != NOTHING if is_with_padding else pixels[place] >= 0 for place in window) for window in windows
     )
-    return Axis(tuple(pixels), windows, padding, counted)
+    return Axis(pixels=tuple(pixels), windows=windows, before=padding, counted=counted)
 
 
 def _adaptive(size: int, side: int) -> Axis:
     """Windows from ⌊i · size / side⌋ to ⌈(i + 1) · size / side⌉."""
     windows = tuple(tuple(range(i * size // side, -(-(i + 1) * size // side))) for i in range(side))
-    return Axis(tuple(range(size)), windows, 0, tuple(map(len, windows)))
+    return Axis(pixels=tuple(range(size)), windows=windows, before=0, counted=tuple(map(len, windows)))
 
 
 def _pixel(place: int, size: int, mode: str) -> int:
