@@ -39,7 +39,9 @@ def lab_row(plain: Mapping[str, Any], number: int) -> LabRow:
         problem = error.errors()[0]
         name = f", {problem['loc'][0]}" if problem["loc"] else ""
         said = (
-            problem.get("ctx", {})["error"] if problem["type"] == "value_error" else f"found {problem['input']!r:.40}: {problem['msg']}"
+            problem.get("ctx", {})["error"]
+            if problem["type"] == "value_error"
+            else f"found {problem['input']!r:.40}: {problem['msg']}"
         )
         raise InputError(f"{where}{name}: {said}.", code="model") from None
 

@@ -17,7 +17,7 @@ from core.layer_lab.worked import first_channels, formulas_of, linear_terms
 from core.layers import MaxPool2d, Softmax
 
 MOST_ARRIVING = 1_500_000  # values of an input that are sent: more, and nothing is worked out
-MOST_LEAVING = 600_000
+MOST_LEAVING = 300_000  # of an output: a slider is to answer at once
 MOST_CHANNELS = 16
 MOST_UNITS = 1024
 ROW_OF_VALUES = 10  # that many still stand in one row

@@ -6,6 +6,7 @@ from torch import nn
 
 from core.layer_lab.chain import Step
 from core.layers import AdaptiveAvgPool2d, Conv2d, Flatten, MaxPool2d, Pool, pair, sides_of
+from core.wording import counted
 
 
 def size_formula(step: Step) -> list[str]:
@@ -31,7 +32,7 @@ def weights_formula(step: Step) -> str:
     if isinstance(module, nn.Conv2d):
         filters, inputs, height, width = module.weight.shape
         bias = filters if module.bias is not None else 0
-        each = f"{filters} filters × {inputs} × {height} × {width}"
+        each = f"{counted(filters, 'filter')} × {inputs} × {height} × {width}"
     elif isinstance(module, nn.Linear):
         bias = module.out_features if module.bias is not None else 0
         each = f"{module.out_features:,} × {module.in_features:,}"
@@ -40,7 +41,8 @@ def weights_formula(step: Step) -> str:
     else:
         return ""
     total = sum(parameter.numel() for parameter in module.parameters())
-    return f"{each}{f' + {bias:,} biases' if bias else ''} = {total:,} weights to learn"
+    biases = f" + {bias:,} {'bias' if bias == 1 else 'biases'}" if bias else ""
+    return f"{each}{biases} = {total:,} weights to learn"
 
 
 def _window_sides(row: Conv2d | Pool, arriving: tuple[int, ...]) -> list[str]:

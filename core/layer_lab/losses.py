@@ -168,7 +168,7 @@ LOSSES = {
         Loss(
             name="l1",
             title="L1Loss",
-            summary="The mean distance between prediction and target.",
+            summary="How far prediction and target are apart.",
             formula="|prediction − target|",
             example=("1, 2, 3", "1, 2, 5"),
             prediction="Numbers",
@@ -178,7 +178,7 @@ LOSSES = {
         Loss(
             name="mse",
             title="MSELoss",
-            summary="The mean squared distance: one large mistake counts more than several small ones.",
+            summary="Squared distances: one large mistake counts more than several small ones.",
             formula="(prediction − target)²",
             example=("1, 2, 3", "1, 2, 5"),
             prediction="Numbers",

@@ -1,6 +1,7 @@
 """The layer lab: layers at work on one input, moved with sliders, every output value worked out under the pointer."""
 
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -29,6 +30,8 @@ MOST_MAPS = 16  # of a row's, in the list of all layers
 
 
 def layer_lab() -> None:
+    """The lab, as it was left."""
+    st.html(Path(__file__).parent / "layer_lab.css")
     lab_state()
     _lab(sets_here())
 
@@ -44,8 +47,9 @@ def _lab(sets: dict[str, str]) -> None:
         st.caption(escaped(LAYERS[chosen_row()["layer"]["layer"]].summary))
         row_fields()
         worked = _worked(given)
+        _add_choice()
     if worked:
-        with results:
+        with results, st.container(key="layer-lab-results"):
             _look(*worked)
 
 
@@ -104,24 +108,10 @@ def _row_list() -> None:
         titles = [f"{number}. {_title(row)}" for number, row in enumerate(rows, start=1)]
         key = key_of("input", "at")
         st.radio("Layers", range(len(rows)), index=at, format_func=titles.__getitem__, key=key, on_change=_look_at, args=(key,))
-    with st.container(horizontal=True, gap="small"):
-        if len(rows) > 1:
+        with st.container(horizontal=True, gap="small"):
             st.button("Up", key="layer-lab-up", disabled=at == 0, on_click=_move, args=(-1,))
             st.button("Down", key="layer-lab-down", disabled=at == len(rows) - 1, on_click=_move, args=(1,))
             st.button("Remove", key="layer-lab-remove", on_click=_remove)
-        key = key_of("input", "add")
-        st.selectbox(
-            "Add a layer after it",
-            list(LAYERS),
-            index=None,
-            format_func=lambda name: LAYERS[name].title,
-            placeholder="Add a layer after it",
-            label_visibility="collapsed",
-            key=key,
-            on_change=_add,
-            args=(key,),
-            disabled=len(rows) >= MOST_ROWS,
-        )
     key = row_key("kind")
     st.selectbox(
         "Layer" if len(rows) == 1 else f"Layer {at + 1}",
@@ -131,6 +121,21 @@ def _row_list() -> None:
         key=key,
         on_change=_change_kind,
         args=(key,),
+    )
+
+
+def _add_choice() -> None:
+    key = key_of("input", "add")
+    st.selectbox(
+        "Add a layer after it",
+        list(LAYERS),
+        index=None,
+        format_func=lambda name: LAYERS[name].title,
+        placeholder="Choose one",
+        key=key,
+        on_change=_add,
+        args=(key,),
+        disabled=len(lab_state()["rows"]) >= MOST_ROWS,
     )
 
 
@@ -213,7 +218,7 @@ def _sizes(step: Step) -> None:
 def _all_layers(given: LabInput, steps: list[Step]) -> None:
     """What leaves each layer, as small images."""
     st.markdown("### From layer to layer")
-    st.caption("Each map from its lowest value, black, to its highest, white.")
+    st.caption("Each map from its lowest value, black, to its highest, white; one that is the same everywhere is black.")
     batch = steps[0].batch
     _maps("Input", written_shape(given.values, batch), given.values[0].numpy(), "input")
     for step in steps:

@@ -35,8 +35,12 @@ def row_fields() -> None:
     kind = row["layer"]["layer"]
     hidden = DECIDED_BY.get(row["weights"]["kind"], ()) if kind == "conv2d" else ()
     items = [item for item in settings_of(LAYERS[kind].settings) if item.path not in hidden]
-    for item in items:
-        _setting(item, row)
+    for are_toggles in (False, True):  # two beside each other, so that all stay in sight
+        chosen = [item for item in items if (item.kind == "bool") == are_toggles]
+        for place in range(0, len(chosen), 2):
+            for column, item in zip(st.columns(2), chosen[place : place + 2], strict=False):
+                with column:
+                    _setting(item, row)
     if any(item.kind == "sizes" for item in items):
         key = row_key("apart")
         st.toggle("Height and width apart", row.get("apart", False), key=key, on_change=_set_apart, args=(key,))

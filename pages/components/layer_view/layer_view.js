@@ -4,7 +4,11 @@
 const CSS = `
 .layer-view { display: flex; flex-wrap: wrap; gap: 1rem 1.5rem; align-items: flex-start; color: var(--st-text-color); font-size: 0.875rem; }
 .layer-view .panel { flex: 1 1 0; min-width: min(100%, 15rem); }
-.layer-view .panel.between { flex: 0 1 13rem; min-width: min(100%, 12rem); }
+.layer-view .panel.between { flex: 0 1 13rem; min-width: min(100%, 12rem); display: flex; flex-wrap: wrap; gap: 0.25rem 1rem; }
+.layer-view .panel.between .head { margin-top: 0; }
+.layer-view.narrow .panel { min-width: 8rem; }
+.layer-view.narrow .panel.between { order: 1; flex-basis: 100%; }
+.layer-view.narrow .worked { order: 2; }
 .layer-view .head { display: flex; flex-wrap: wrap; align-items: center; gap: 0 0.5rem; min-height: 1.9rem; }
 .layer-view .head b { font-weight: 600; }
 .layer-view .range { font-size: 0.8rem; margin-top: 0.25rem; overflow-wrap: anywhere; }
@@ -20,8 +24,10 @@ const CSS = `
 .layer-view .worked .line { margin: 0; }
 `;
 const MOST_NUMBERS = 12; // cells of a side that still have their numbers written in
+const NARROW_PX = 560; // input and output stay beside each other there, with window and kernel below
 const PADDING = -1, NOTHING = -2;
 const ORANGE = [230, 159, 0], BLUE = [86, 180, 233], DARK = [24, 28, 34], LIGHT = [255, 255, 255];
+const FADED = 150, MAP_PX = 44; // opacity of padding; side of a small map
 const MOST_TERMS = 30, MOST_SUMS = 12;
 
 // --- numbers
@@ -88,9 +94,9 @@ function drawGrid(canvas, grid, room, marks, most = 52) {
   const cell = Math.min(most, room / grid.columns), hasNumbers = Math.max(grid.rows, grid.columns) <= MOST_NUMBERS && cell >= 15;
   const width = cell * grid.columns, height = cell * grid.rows;
   const context = sized(canvas, width, height);
-  canvas.cell = cell;
   if (hasNumbers) drawNumbers(context, grid, cell);
   else context.drawImage(grid.image ?? (grid.image = imageOf(grid)), 0, 0, width, height);
+  context.setLineDash([]);
   for (const mark of marks) {
     const line = mark.line ?? 2;
     context.lineWidth = line + 2;
@@ -105,53 +111,54 @@ function drawGrid(canvas, grid, room, marks, most = 52) {
 function drawNumbers(context, grid, cell) {
   context.textAlign = "center";
   context.textBaseline = "middle";
+  const family = getComputedStyle(document.body).fontFamily;
   for (let y = 0; y < grid.rows; y++) {
     for (let x = 0; x < grid.columns; x++) {
       const { value, colour, kind } = grid.at(y, x);
       if (kind === "nothing") continue;
       context.fillStyle = css(colour);
       context.fillRect(x * cell, y * cell, cell - 1, cell - 1);
-      if (kind === "padding") hatch(context, x * cell, y * cell, cell - 1);
+      context.lineWidth = 1;
+      context.strokeStyle = "rgb(148,154,163)";
+      context.setLineDash(kind === "padding" ? [3, 3] : []);
+      context.strokeRect(x * cell + 0.5, y * cell + 0.5, cell - 2, cell - 2);
       if (value === null) continue;
-      const text = fitting(context, value, cell);
+      const text = fitting(context, value, cell, family);
       context.fillStyle = inkOn(colour);
       context.fillText(text, x * cell + cell / 2 - 0.5, y * cell + cell / 2 + 0.5);
     }
   }
 }
 
-function hatch(context, x, y, side) {
-  context.setLineDash([3, 3]);
-  context.lineWidth = 1;
-  context.strokeStyle = "rgb(148,154,163)";
-  context.strokeRect(x + 0.5, y + 0.5, side - 1, side - 1);
-  context.setLineDash([]);
-}
-
-function fitting(context, value, cell) {
+function fitting(context, value, cell, family) {
   for (const [digits, size] of [[4, 14], [3, 13], [3, 11], [2, 11], [2, 9], [1, 9]]) {
-    context.font = `${Math.min(size, cell * 0.45)}px ${getComputedStyle(document.body).fontFamily}`;
+    context.font = `${Math.min(size, cell * 0.45)}px ${family}`;
     const text = written(value, digits);
     if (context.measureText(text).width <= cell - 3) return text;
   }
   return "…";
 }
 
+// pixels by a table of 256 colours: an object for each of 50,000 pixels would take longer than a slider may
 function imageOf(grid) {
+  const { rows, columns, paint, every = 1 } = grid, width = Math.ceil(columns / every), height = Math.ceil(rows / every);
   const canvas = document.createElement("canvas");
-  canvas.width = grid.columns;
-  canvas.height = grid.rows;
-  const context = canvas.getContext("2d"), image = context.createImageData(grid.columns, grid.rows);
-  for (let y = 0, i = 0; y < grid.rows; y++) {
-    for (let x = 0; x < grid.columns; x++, i += 4) {
-      const { colour, kind } = grid.at(y, x);
-      if (kind === "nothing") continue;
-      image.data.set(colour, i);
-      image.data[i + 3] = kind === "padding" ? 150 : 255;
-    }
-  }
+  canvas.width = width;
+  canvas.height = height;
+  const context = canvas.getContext("2d"), image = context.createImageData(width, height);
+  const pixels = new Uint32Array(image.data.buffer), write = paint(pixels);
+  for (let y = 0, i = 0; y < rows; y += every) for (let x = 0; x < columns; x += every, i++) write(i, y, x);
   context.putImageData(image, 0, 0);
   return canvas;
+}
+
+const abgr = ([r, g, b], alpha = 255) => ((alpha << 24) | (b << 16) | (g << 8) | r) >>> 0;
+
+function tableOf(range, alpha = 255) {
+  const from = range.low < 0 ? -Math.max(-range.low, range.high) : 0, to = range.low < 0 ? -from : range.high;
+  const scale = to > from ? 255 / (to - from) : 0;
+  const colours = Uint32Array.from({ length: 256 }, (_, i) => abgr(colourOf(scale ? from + i / scale : 0, range), alpha));
+  return (value) => colours[Math.max(0, Math.min(255, Math.round((value - from) * scale)))];
 }
 
 // --- what arrives and what leaves
@@ -176,6 +183,8 @@ function inputGrid(view, channel) {
   const side = view.arriving, [down, across] = view.data.axes;
   const isComposite = view.data.isColour && channel === -1;
   const source = (axis, at) => (axis ? axis.pixels[at] : at);
+  const isAddedAt = (y, x) =>
+    Boolean(down) && (y < down.before || x < across.before || y >= down.before + side.rows || x >= across.before + side.columns);
   const at = (y, x) => {
     const row = source(down, y), column = source(across, x);
     if (row === NOTHING || column === NOTHING) return { value: null, colour: DARK, kind: "nothing" };
@@ -183,14 +192,26 @@ function inputGrid(view, channel) {
       return { value: view.data.work.kind === "max" ? null : 0, colour: colourOf(0, side.range(Math.max(0, channel))), kind: "padding" };
     }
     if (side.isEmpty(row, column)) return { value: null, colour: DARK, kind: "nothing" };
-    const isAdded = down && (y < down.before || x < across.before || y >= down.before + side.rows || x >= across.before + side.columns);
+    const isAdded = isAddedAt(y, x);
     if (isComposite) {
       const colour = [0, 1, 2].map((c) => Math.round(255 * Math.min(1, Math.max(0, side.at(c, row, column)))));
       return { value: null, colour, kind: isAdded ? "padding" : "pixel" };
     }
     return { ...pixelAt(view, channel, row, column), kind: isAdded ? "padding" : "pixel" };
   };
-  return { rows: down ? down.pixels.length : side.rows, columns: across ? across.pixels.length : side.columns, at };
+  const paint = (pixels) => {
+    const range = side.range(Math.max(0, channel)), inside = tableOf(range), added = tableOf(range, FADED), empty = abgr(colourOf(0, range), FADED);
+    const plane = side.rows * side.columns, start = Math.max(0, channel) * plane, { values } = side;
+    const byte = (k) => 255 * Math.min(1, Math.max(0, values[k]));
+    return (i, y, x) => {
+      const row = source(down, y), column = source(across, x), k = row * side.columns + column;
+      if (row === NOTHING || column === NOTHING || side.isEmpty(row, column)) return;
+      if (row === PADDING || column === PADDING) pixels[i] = empty;
+      else if (isComposite) pixels[i] = abgr([byte(k), byte(plane + k), byte(2 * plane + k)], isAddedAt(y, x) ? FADED : 255);
+      else pixels[i] = (isAddedAt(y, x) ? added : inside)(values[start + k]);
+    };
+  };
+  return { rows: down ? down.pixels.length : side.rows, columns: across ? across.pixels.length : side.columns, at, paint };
 }
 
 function outputGrid(view, channel) {
@@ -200,7 +221,17 @@ function outputGrid(view, channel) {
     const value = side.at(channel, y, x);
     return { value, colour: colourOf(value, range), kind: "pixel" };
   };
-  return { rows: side.rows, columns: side.columns, at };
+  return { rows: side.rows, columns: side.columns, at, paint: painted(side.values, channel * side.rows * side.columns, side.columns, range, side.isEmpty) };
+}
+
+// writes the values of one map
+function painted(values, start, columns, range, isEmpty = () => false) {
+  return (pixels) => {
+    const colour = tableOf(range);
+    return (i, y, x) => {
+      if (!isEmpty(y, x)) pixels[i] = colour(values[start + y * columns + x]);
+    };
+  };
 }
 
 function cached(view, name, channel, make) {
@@ -221,7 +252,11 @@ function windowOf(view, channel) {
     }
     return pixelAt(view, channel, row, column);
   };
-  return { rows: ys.length, columns: xs.length, ys, xs, at };
+  const paint = (pixels) => (i, y, x) => {
+    const { colour, kind } = at(y, x);
+    if (kind !== "nothing") pixels[i] = abgr(colour, kind === "padding" ? FADED : 255);
+  };
+  return { rows: ys.length, columns: xs.length, ys, xs, at, paint };
 }
 
 function cellsOf(grid) {
@@ -236,9 +271,9 @@ function kernelGrid(view, filter, input) {
   const range = rangeOf(values, filter * inputs * rows * columns, (filter + 1) * inputs * rows * columns);
   const at = (y, x) => {
     const value = values[start + y * columns + x];
-    return { value, colour: colourOf(value, range.low < 0 ? range : { low: 0, high: range.high }), kind: "pixel" };
+    return { value, colour: colourOf(value, range), kind: "pixel" };
   };
-  return { rows, columns, at };
+  return { rows, columns, at, paint: painted(values, start, columns, range) };
 }
 
 function workOutSum(view) {
@@ -378,7 +413,7 @@ function stepper(head, words, move) {
 }
 
 function panel(root, className, title) {
-  const node = element(root, "div", `panel ${className}`), head = element(node, "div", "head");
+  const node = element(root, "div", className), head = element(node, "div", "head");
   element(head, "b", "", title);
   const about = element(head, "span", "about");
   return { node, head, about };
@@ -386,18 +421,18 @@ function panel(root, className, title) {
 
 function build(root) {
   const view = { root, y: 0, x: 0, channel: 0, wantedInput: 0, grids: {} };
-  view.input = panel(root, "arriving", "Input");
+  view.input = panel(root, "panel arriving", "Input");
   view.inputStepper = stepper(view.input.head, "input channel", (by) => moveInput(view, by));
   view.inputCanvas = element(view.input.node, "canvas");
   view.inputCanvas.setAttribute("aria-hidden", "true");
   view.inputRange = element(view.input.node, "div", "range");
-  view.between = panel(root, "between", "Window");
-  view.windowCanvas = element(view.between.node, "canvas");
-  view.kernelHead = element(view.between.node, "div", "head");
-  element(view.kernelHead, "b", "", "Kernel");
-  view.kernelCanvas = element(view.between.node, "canvas");
+  view.between = element(root, "div", "panel between");
+  view.window = panel(view.between, "inner", "Window");
+  view.windowCanvas = element(view.window.node, "canvas");
+  view.kernel = panel(view.between, "inner", "Kernel");
+  view.kernelCanvas = element(view.kernel.node, "canvas");
   for (const canvas of [view.windowCanvas, view.kernelCanvas]) canvas.setAttribute("aria-hidden", "true");
-  view.output = panel(root, "leaving", "Output");
+  view.output = panel(root, "panel leaving", "Output");
   view.outputStepper = stepper(view.output.head, "output channel", (by) => moveChannel(view, by));
   view.outputCanvas = element(view.output.node, "canvas", "output");
   view.outputCanvas.tabIndex = 0;
@@ -452,12 +487,12 @@ function moveInput(view, by) {
 function draw(view) {
   const { data, arriving, leaving } = view;
   view.width = view.root.clientWidth;
+  view.root.classList.toggle("narrow", view.width < NARROW_PX);
   view.value = leaving.at(view.channel, view.y, view.x);
   settleInputChannel(view);
   const isComposite = data.isColour && view.isComposite, shown = isComposite ? -1 : view.inputChannel;
   const kind = data.work.kind, hasWindow = data.axes.length > 0 && kind !== "too much";
-  view.between.node.hidden = !hasWindow;
-  view.between.node.style.display = hasWindow ? "" : "none";
+  view.between.style.display = hasWindow ? "" : "none";
   drawGrid(view.inputCanvas, cached(view, "input", shown, inputGrid), view.input.node.clientWidth, marksOnInput(view));
   if (hasWindow) drawWindow(view);
   const place = { y: view.y, x: view.x, height: 1, width: 1, colour: "#ff5fa2", line: leaving.columns > 100 ? 2 : 3 };
@@ -466,10 +501,10 @@ function draw(view) {
 }
 
 function drawWindow(view) {
-  const room = Math.min(view.between.node.clientWidth, 208), isSum = view.data.work.kind === "sum";
+  const room = Math.min(view.between.clientWidth, 208), isSum = view.data.work.kind === "sum";
   const grid = windowOf(view, view.inputChannel), winner = winnerOf(view, grid);
   drawGrid(view.windowCanvas, grid, room, winner ? [{ ...winner, height: 1, width: 1, colour: "#00e08a", line: 3 }] : [], 44);
-  view.kernelHead.style.display = view.kernelCanvas.style.display = isSum ? "" : "none";
+  view.kernel.node.style.display = isSum ? "" : "none";
   if (isSum) drawGrid(view.kernelCanvas, kernelGrid(view, view.channel, view.inputChannel - view.data.work.first[view.channel]), room, [], 44);
 }
 
@@ -478,12 +513,12 @@ function say(view, isComposite) {
   const several = view.inputs[1] - view.inputs[0] > 1;
   view.input.about.textContent = arriving.channels > 1 ? (isComposite ? "in colour" : name(view.inputChannel)) : "";
   view.inputStepper.style.display = several ? "" : "none";
-  view.between.about.textContent = arriving.channels > 1 ? `on ${data.names[view.inputChannel] ?? `channel ${view.inputChannel + 1}`}` : "";
+  view.window.about.textContent = arriving.channels > 1 ? `on ${data.names[view.inputChannel] ?? `channel ${view.inputChannel + 1}`}` : "";
   view.inputRange.textContent = isComposite ? "" : rangeWords(arriving.range(view.inputChannel));
-  const more = leaving.channels > leaving.shown ? `, the first ${leaving.shown} are shown` : "";
-  view.output.about.textContent = leaving.channels > 1 ? `channel ${view.channel + 1} of ${leaving.channels.toLocaleString("en")}${more}` : "";
+  const more = leaving.channels > leaving.shown ? `; the first ${leaving.shown} channels are shown` : "";
+  view.output.about.textContent = leaving.channels > 1 ? `channel ${view.channel + 1} of ${leaving.channels.toLocaleString("en")}` : "";
   view.outputStepper.style.display = leaving.shown > 1 ? "" : "none";
-  view.outputRange.textContent = rangeWords(leaving.range(view.channel));
+  view.outputRange.textContent = rangeWords(leaving.range(view.channel)) + more;
   [...view.maps.children].forEach((map, i) => map.classList.toggle("chosen", i === view.channel));
   const where = leaving.count ? `Value ${(view.y * leaving.columns + view.x + 1).toLocaleString("en")}` : `Row ${view.y + 1}, column ${view.x + 1}`;
   const channel = leaving.channels > 1 ? `, channel ${view.channel + 1}` : "";
@@ -497,9 +532,9 @@ function drawMaps(view) {
   if (view.leaving.shown < 2 || view.leaving.count) return;
   for (let channel = 0; channel < view.leaving.shown; channel++) {
     const map = element(view.maps, "canvas"), grid = cached(view, "output", channel, outputGrid);
-    const scale = 44 / Math.max(grid.rows, grid.columns);
+    const side = Math.max(grid.rows, grid.columns), scale = MAP_PX / side;
     const context = sized(map, grid.columns * scale, grid.rows * scale);
-    context.drawImage(imageOf(grid), 0, 0, grid.columns * scale, grid.rows * scale);
+    context.drawImage(imageOf({ ...grid, every: Math.max(1, Math.floor(side / MAP_PX)) }), 0, 0, grid.columns * scale, grid.rows * scale);
     map.onclick = () => {
       view.channel = channel;
       draw(view);
@@ -521,11 +556,12 @@ export default function ({ parentElement, data }) {
   view.leaving = sideOf(data.leaving);
   view.weights = data.work.weights ? unpacked(data.work.weights) : null;
   const { rows, columns } = view.leaving, isLarge = Math.max(rows, columns) > MOST_NUMBERS;
-  if (isFirst || view.title !== data.title) {
+  const of = `${data.title} ${data.arriving.shape}`;
+  if (isFirst || view.of !== of) {
     const at = isLarge && !view.leaving.count ? 2 : Infinity; // the middle of an image, the first of a small matrix
     Object.assign(view, { y: Math.floor(rows / at), x: Math.floor(columns / at), channel: 0, wantedInput: 0, isComposite: true });
   }
-  view.title = data.title;
+  view.of = of;
   view.y = Math.min(view.y, rows - 1);
   view.x = Math.min(view.x, columns - 1);
   view.channel = Math.min(view.channel, view.leaving.shown - 1);
