@@ -14,6 +14,7 @@ from core.layers import Conv2d, pair
 from core.runs.checkpoints import Checkpoint, find_checkpoint
 from core.runs.directory import find_run
 from core.sections import Section
+from core.wording import counted
 from core.workspace import Workspace
 
 TUTORIAL = "1 2 1\n0 1 0\n2 1 0"  # the kernel that goes with the matrix of inputs.py
@@ -143,7 +144,7 @@ def _take(layer: nn.Module, trained: nn.Conv2d, where: str) -> None:
     assert isinstance(layer, nn.Conv2d)
     if layer.in_channels != trained.in_channels:
         raise InputError(
-            f"{where}: found {layer.in_channels} channels, expected {trained.in_channels}, which the trained filters look at.",
+            f"{where}: found {counted(layer.in_channels, 'channel')}, expected {trained.in_channels}, which the trained filters look at.",
             code="model",
             hint="Choose another input, another layer of the run, or a row before it that has as many channels.",
         )

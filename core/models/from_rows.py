@@ -7,6 +7,7 @@ from torch import nn
 
 from core.errors import InputError
 from core.layers import LAYERS, Conv2d, Layer, Pool, Shape, pair, sides_of
+from core.wording import counted
 
 
 def from_rows(rows: Sequence[Layer], shape: tuple[int, int, int], num_classes: int) -> nn.Sequential:
@@ -28,7 +29,7 @@ def from_rows(rows: Sequence[Layer], shape: tuple[int, int, int], num_classes: i
 
 
 def in_words(shape: Shape) -> str:
-    return f"{shape[0]:,} values" if len(shape) == 1 else " × ".join(map(str, shape))
+    return counted(shape[0], "value") if len(shape) == 1 else " × ".join(map(str, shape))
 
 
 def layer_of(row: Layer, arriving: Shape, num_classes: int, where: str) -> tuple[nn.Module, Shape]:
@@ -77,14 +78,14 @@ def _need_room(row: Conv2d | Pool, arriving: Shape, where: str) -> None:
 
 def _need_groups(row: Conv2d, arriving: Shape, where: str) -> None:
     """Groups divide the channels that arrive and those that leave."""
-    for channels, which in ((arriving[0], "channels that arrive"), (row.channels, "channels of its output")):
+    for channels, which in ((arriving[0], "that arrive"), (row.channels, "of its output")):
         if channels % row.groups:
             common = math.gcd(arriving[0], row.channels)
             fitting = [str(groups) for groups in range(1, common + 1) if common % groups == 0]
             raise InputError(
-                f"{where}: found {row.groups} groups, expected a number that divides the {channels} {which}.",
+                f"{where}: found {row.groups} groups, expected a number that divides the {counted(channels, 'channel')} {which}.",
                 code="model",
-                hint=f"Choose {_any_of(fitting)} groups, or other channels.",
+                hint=f"Choose {_any_of(fitting)} group{'s' * (common > 1)}, or other channels.",
             )
 
 

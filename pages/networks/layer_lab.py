@@ -191,7 +191,7 @@ def _change_kind(key: str) -> None:
 def _look(given: LabInput, steps: list[Step]) -> None:
     at = min(lab_state()["at"], len(steps) - 1)
     step = steps[at]
-    st.markdown(f"### {step.title}: {written_shape(step.before, step.batch)} → {step.shape}")
+    st.markdown(f"## {step.title}: {written_shape(step.before, step.batch)} → {step.shape}")
     if step.batch > 1 and at == 0:
         st.caption(f"The {step.batch} images are alike; the first one is shown.")
     is_first = at == 0
@@ -203,10 +203,10 @@ def _look(given: LabInput, steps: list[Step]) -> None:
         is_colour=is_first and given.is_colour,
     )
     _sizes(step)
-    st.code(line_of(step.module), language="python")
+    st.code(line_of(step.module), language=None)
     _all_layers(given, steps)
     with st.expander("As a program", key="layer-lab-program"):
-        st.code(code_of(given, steps), language="python")
+        st.code(code_of(given, steps), language=None)
 
 
 def _sizes(step: Step) -> None:
@@ -217,7 +217,7 @@ def _sizes(step: Step) -> None:
 
 def _all_layers(given: LabInput, steps: list[Step]) -> None:
     """What leaves each layer, as small images."""
-    st.markdown("### From layer to layer")
+    st.markdown("## From layer to layer")
     st.caption("Each map from its lowest value, black, to its highest, white; one that is the same everywhere is black.")
     batch = steps[0].batch
     _maps("Input", written_shape(given.values, batch), given.values[0].numpy(), "input")

@@ -86,7 +86,7 @@ def _result(title: str, formula: str, worked: Worked) -> None:
         lines.append(f"\nand {len(worked.terms) - MOST_LINES} more")
     st.markdown("\n".join(lines))
     st.markdown(f"**Together:** {escaped(worked.total)}")
-    st.code(worked.code, language="python")
+    st.code(worked.code, language=None)
 
 
 def _note(name: str) -> None:

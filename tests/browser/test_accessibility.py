@@ -33,6 +33,8 @@ PAGES = {  # by what tells that all of it is there
     "/set?set=digits&view=Splits": ".main-svg",
     "/set?set=digits&view=Transforms": "[data-testid=stImage] img",
     "/train": ".tiles.choice img",
+    "/networks": ".layer-view canvas.output",
+    "/networks?view=losses": "[data-testid=stMetric]",
     "/train?run={run}": ".main-svg",
     "/run?run={run}": "h2",
     "/runs": ".runs-table td",
@@ -46,6 +48,7 @@ IN_THE_DARK = (
     "/set?set=digits",
     "/train",
     "/train?run={run}",
+    "/networks",
     "/runs",
     "/compare?runs={run},{other}",
 )  # where colours differ

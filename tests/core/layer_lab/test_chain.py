@@ -1,6 +1,7 @@
 """Layers of the lab against torch.nn.functional, their worked-out numbers against what they answer, their code against itself."""
 
 import random
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -41,6 +42,15 @@ from core.layers import (
 MATRIX = typed_input("1 2 0 3 1\n0 1 2 3 1\n1 2 1 0 0\n5 2 3 1 1\n2 1 0 1 1")
 TYPED = Weights(kind="typed", text="1 2 1\n0 1 0\n2 1 0")
 SETTINGS = 1000
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """As in the server: the inputs are small, and the cores are others'."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 def no_run(weights: Weights) -> nn.Conv2d:
@@ -266,7 +276,7 @@ def test_weights_of_a_trained_layer_decide_the_filters_and_leave_the_way_they_mo
     step = walk([row], some(3, 8, 8), lambda weights: trained)[0]
     assert torch.allclose(step.after, F.conv2d(step.before, trained.weight, trained.bias, 2, 2), atol=1e-6)
     assert row_like(trained) == Conv2d(channels=4, kernel=5, padding=2)
-    with pytest.raises(InputError, match=r"Layer 1 \(Conv2d\): found 1 channels, expected 3"):
+    with pytest.raises(InputError, match=r"Layer 1 \(Conv2d\): found 1 channel, expected 3"):
         walk([row], some(1, 8, 8), lambda weights: trained)
 
 
