@@ -109,13 +109,8 @@ def _is_pixel(rows: list[int], columns: list[int]) -> np.ndarray:
     return (np.array(rows) > PADDING)[:, None] & (np.array(columns) > PADDING)
 
 
-def terms_at(step: Step, unit: int) -> Terms:
-    """What makes one output of a linear layer."""
-    return linear_terms(step, unit + 1)[unit]
-
-
 def linear_terms(step: Step, count: int) -> list[Terms]:
-    """The same of the first so many outputs."""
+    """What makes each of the first so many outputs of a linear layer."""
     layer = step.module
     assert isinstance(layer, nn.Linear)
     values, found = step.before[0].double(), []

@@ -26,6 +26,7 @@ from pages.shared.session import workspace
 from pages.shared.text import escaped
 
 MOST_ROWS = 20
+IN_ONE_ROW = 32  # values beside each other
 MOST_MAPS = 16  # of a row's, in the list of all layers
 
 
@@ -225,8 +226,12 @@ def _all_layers(given: LabInput, steps: list[Step]) -> None:
         _maps(f"{step.number}. {step.title}", step.shape, step.after[0].numpy(), str(step.number))
 
 
+def _table(values: np.ndarray) -> np.ndarray:
+    return values[None] if len(values) <= IN_ONE_ROW else in_rows(values)
+
+
 def _maps(title: str, shape: str, values: np.ndarray, key: str) -> None:
-    shown = maps_montage(values[:MOST_MAPS]) if values.ndim == 3 else table_image(in_rows(values))
+    shown = maps_montage(values[:MOST_MAPS]) if values.ndim == 3 else table_image(_table(values))
     more = f", the first {MOST_MAPS} channels" if values.ndim == 3 and len(values) > MOST_MAPS else ""
     with st.container(key=f"layer-lab-maps-{key}", gap="small"):
         st.markdown(f"**{title}** &nbsp; {shape}{more}")

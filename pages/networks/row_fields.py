@@ -63,7 +63,7 @@ def _setting(item: Setting, row: dict[str, Any]) -> None:
             item.title, int(item.lower or 0), upper, value, key=key, help=item.explanation, on_change=_note, args=(name, key)
         )
     else:
-        empty = "10, one for each class" if name == "features" else "automatic"
+        empty = "10" if name == "features" else "automatic"
         slider_to = 1 if item.kind in ("float", "bool") else None
         setting_widget(item, value, row_key(name), on_change=_note, empty=empty, slider_to=slider_to)
 

@@ -52,3 +52,8 @@ def test_a_layer_is_looked_into_moved_and_put_in_a_row(page: Page) -> None:
     expect(headline).to_contain_text("MaxPool2d: 1 × 4 × 4")
     output.hover(position=cell(page, 1, 2, 2))
     expect(worked).to_contain_text("The largest of 3, 4, 7, 0 = 7")
+    choose(page, "layer-lab-3-row-1-kind", "Flatten")
+    expect(headline).to_contain_text("Flatten: 1 × 4 × 4")
+    output.focus()
+    page.keyboard.press("ArrowRight")
+    expect(worked).to_contain_text("From row 1, column 2: 0 stays 0")

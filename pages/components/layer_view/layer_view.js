@@ -337,7 +337,13 @@ function workOutFormula(view) {
   const [words, when, otherwise] = formulas[formulas.length > 1 ? view.channel : 0];
   const isOther = (when === "x<0" && x < 0) || (when === "y=0" && view.value === 0);
   const filled = (isOther ? otherwise : words).replaceAll("{x}", written(x)).replaceAll("{n}", written(-x)).replaceAll("{y}", written(view.value));
-  return [filled];
+  return [`${view.leaving.count && !view.arriving.count ? `${placeOf(view.arriving, flat)}: ` : ""}${filled}`];
+}
+
+// where a flattened value comes from
+function placeOf({ rows, columns, channels }, flat) {
+  const inMap = flat % (rows * columns), channel = channels > 1 ? `channel ${Math.floor(flat / (rows * columns)) + 1}, ` : "";
+  return `From ${channel}row ${Math.floor(inMap / columns) + 1}, column ${(inMap % columns) + 1}`;
 }
 
 // the place of the output value among all, which is that of its input where a layer works number by number
