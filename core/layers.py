@@ -7,6 +7,7 @@ without it.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import prod
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Union
 
 from annotated_types import Ge, Le
@@ -232,6 +233,14 @@ def _side(size: int, kernel: int, stride: int, padding: int, dilation: int, is_r
     return side - 1 if (side - 1) * stride >= size + padding else side  # no window begins beyond the image
 
 
+def _same(row: LayerBase, arriving: Shape, num_classes: int) -> Shape:
+    return arriving
+
+
+def _pooled(row: Pool, arriving: Shape, num_classes: int) -> Shape:
+    return (arriving[0], *sides_of(row, arriving))
+
+
 def _plain(kind: str, **arguments: str) -> Callable[[Any, Shape, int], "nn.Module"]:
     """A layer of torch.nn: its arguments, and which settings of the row they are."""
 
@@ -272,13 +281,15 @@ WINDOW = {"kernel_size": "kernel", "stride": "stride", "padding": "padding"}
 class LayerEntry:
     """title: torch's own name; summary: a sentence; build(row, arriving, num_classes) returns the layer.
 
-    takes: the dimensions of what it can take: 3 for images (C, H, W), 1 for a row of values.
+    leaving(row, arriving, num_classes): the shape of its output for one image. takes: the dimensions of what it can take: 3
+    for images (C, H, W), 1 for a row of values.
     """
 
     title: str
     summary: str
     settings: type[LayerBase]
     build: Callable[[Any, Shape, int], "nn.Module"]
+    leaving: Callable[[Any, Shape, int], Shape] = _same
     takes: tuple[int, ...] = (1, 3)
 
     @property
@@ -296,6 +307,7 @@ LAYERS = {
             summary="Filters that look for the same small pattern all over the image.",
             settings=Conv2d,
             build=_conv2d,
+            leaving=lambda row, arriving, num_classes: (row.channels, *sides_of(row, arriving)),
             takes=IMAGES,
         ),
         LayerEntry(
@@ -303,6 +315,7 @@ LAYERS = {
             summary="The largest value of each window.",
             settings=MaxPool2d,
             build=_plain("MaxPool2d", **WINDOW, dilation="dilation", ceil_mode="ceil_mode"),
+            leaving=_pooled,
             takes=IMAGES,
         ),
         LayerEntry(
@@ -310,6 +323,7 @@ LAYERS = {
             summary="The mean of each window.",
             settings=AvgPool2d,
             build=_plain("AvgPool2d", **WINDOW, ceil_mode="ceil_mode", count_include_pad="count_include_pad"),
+            leaving=_pooled,
             takes=IMAGES,
         ),
         LayerEntry(
@@ -317,6 +331,7 @@ LAYERS = {
             summary="Means over as many windows as the output is to have.",
             settings=AdaptiveAvgPool2d,
             build=_plain("AdaptiveAvgPool2d", output_size="side"),
+            leaving=lambda row, arriving, num_classes: (arriving[0], *pair(row.side)),
             takes=IMAGES,
         ),
         LayerEntry(
@@ -360,6 +375,7 @@ LAYERS = {
             summary="Channels, rows and columns in one row of values, as a linear layer takes them.",
             settings=Flatten,
             build=_plain("Flatten"),
+            leaving=lambda row, arriving, num_classes: (prod(arriving),),
             takes=IMAGES,
         ),
         LayerEntry(
@@ -367,6 +383,7 @@ LAYERS = {
             summary="Each output is a weighted sum of all values.",
             settings=Linear,
             build=_linear,
+            leaving=lambda row, arriving, num_classes: (row.features or num_classes,),
             takes=VALUES,
         ),
         LayerEntry(

@@ -39,6 +39,7 @@ ROOMS = [
     "core.running",
     "core.insight",
     "core.inference",
+    "core.layer_lab",
     "core.figures",
     "core.intake",
     "core.export",

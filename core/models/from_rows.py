@@ -11,6 +11,7 @@ from torch import nn
 from core.errors import InputError
 from core.layers import LAYERS, Conv2d, Flatten, Layer, Linear, Pool, Residual, Shape, pair, sides_of
 from core.models import residual
+from core.wording import counted
 
 Note = Callable[[int, nn.Module, Shape], None]
 
@@ -179,7 +180,7 @@ def _changes(row: Layer, arriving: Shape) -> Iterator[tuple[str, dict[str, Any]]
 
 
 def in_words(shape: Shape) -> str:
-    return f"{shape[0]:,} values" if len(shape) == 1 else " × ".join(map(str, shape))
+    return counted(shape[0], "value") if len(shape) == 1 else " × ".join(map(str, shape))
 
 
 def layer_of(row: Layer, arriving: Shape, num_classes: int, where: str) -> tuple[nn.Module, Shape]:
@@ -193,10 +194,8 @@ def layer_of(row: Layer, arriving: Shape, num_classes: int, where: str) -> tuple
     if isinstance(row, Conv2d):
         _need_groups(row, arriving, where)
         _need_padding(row, arriving, where)
-    layer = LAYERS[row.layer].build(row, arriving, num_classes)
-    with torch.device("meta"):
-        leaving = LAYERS[row.layer].build(row, arriving, num_classes).eval()(torch.empty(1, *arriving)).shape[1:]
-    return layer, tuple(leaving)
+    entry = LAYERS[row.layer]
+    return entry.build(row, arriving, num_classes), entry.leaving(row, arriving, num_classes)
 
 
 def _need_dimensions(row: Layer, arriving: Shape, where: str) -> None:
@@ -230,14 +229,14 @@ def _need_room(row: Conv2d | Pool, arriving: Shape, where: str) -> None:
 
 def _need_groups(row: Conv2d, arriving: Shape, where: str) -> None:
     """Groups divide the channels that arrive and those that leave."""
-    for channels, which in ((arriving[0], "channels that arrive"), (row.channels, "channels of its output")):
+    for channels, which in ((arriving[0], "that arrive"), (row.channels, "of its output")):
         if channels % row.groups:
             common = math.gcd(arriving[0], row.channels)
             fitting = [str(groups) for groups in range(1, common + 1) if common % groups == 0]
             raise InputError(
-                f"{where}: found {row.groups} groups, expected a number that divides the {channels} {which}.",
+                f"{where}: found {row.groups} groups, expected a number that divides the {counted(channels, 'channel')} {which}.",
                 code="model",
-                hint=f"Choose {_any_of(fitting)} groups, or other channels.",
+                hint=f"Choose {_any_of(fitting)} group{'s' * (common > 1)}, or other channels.",
             )
 
 

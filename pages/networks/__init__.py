@@ -1,1 +1,1 @@
-"""The Networks page: what a network is made of, and networks put together from rows of layers."""
+"""The Networks page: what a network is made of, networks put together from rows, single layers and losses at work; each view has a file."""

@@ -38,7 +38,9 @@ PAGES = {  # by what tells that all of it is there
     "/runs": ".runs-table td",
     "/activity": "h1",
     "/networks": ".network-graph svg",
-    "/networks?view=Builder": "[class*=st-key-row-]",
+    "/networks?view=builder": "[class*=st-key-row-]",
+    "/networks?view=layer lab": ".layer-view canvas.output",
+    "/networks?view=losses": "[data-testid=stMetric]",
     "/predict?run={run}": "canvas",
     "/compare?runs={run},{other}": ".main-svg",
     **{f"/results?run={{run}}&view={view}": "[data-testid=stButtonGroup]" for view in VIEWS},
@@ -50,7 +52,8 @@ IN_THE_DARK = (
     "/train?run={run}",
     "/runs",
     "/networks",
-    "/networks?view=Builder",
+    "/networks?view=builder",
+    "/networks?view=layer lab",
     "/compare?runs={run},{other}",
 )  # where colours differ
 RESULTS_IN_THE_DARK = tuple(f"/results?run={{run}}&view={view}" for view in ("overview", "classes", "explain"))

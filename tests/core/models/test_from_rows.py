@@ -91,7 +91,7 @@ def test_every_layer_is_the_one_of_torch_with_the_settings_of_its_row(name):
         ),
         (
             [{"layer": "conv2d", "groups": 2}],
-            "row 1 (conv2d): found 2 groups, expected a number that divides the 1 channels that arrive. Choose 1 groups",
+            "row 1 (conv2d): found 2 groups, expected a number that divides the 1 channel that arrive. Choose 1 group,",
         ),
         (
             [{"layer": "conv2d", "padding": [0, 8], "padding_mode": "reflect"}],
