@@ -76,7 +76,7 @@ def gradient_check(config: ModelConfig, store: ImageStore, seed: int) -> Gradien
             LayerGradient(path=path or "network", kind=kind, gradient=g, weight=w, ratio=ratio, state=_state(g, ratio, median))
             for (path, kind, _), (g, w), ratio in zip(found, sizes, ratios, strict=True)
         ),
-        loss=float(loss),
+        loss=float(loss.detach()),
         uniform=math.log(num_classes),
         num_images=len(indices),
     )
