@@ -13,11 +13,13 @@ from core.data.imports import imported_sets
 from core.data.sets import suiting
 from core.errors import InputError
 from core.files import disk_error
+from core.intake.contract import MAX_SIDE_PX
 from core.intake.load import kind_of, load_file
-from core.intake.recognise import recognised_in
-from core.models.catalogue import MODELS
+from core.intake.recognise import Recognised, recognised_in
+from core.models.own_networks import own_networks
 from core.recipes import RECIPES, recipe_named
 from core.settings import changed, parse_numbers
+from pages.shared.network_choice import OWN, network_titles
 from pages.shared.session import go_to, launcher, workspace
 from pages.shared.text import escaped
 
@@ -52,9 +54,10 @@ def examine(file, path: str) -> None:
     kind, config = kind_once(file, path), None
     if kind in ("torch", "safetensors"):
         st.markdown("**What do its weights belong to?**")
-        if found := recognised_once(file, path, kind):
-            st.caption(escaped(f"Its names and shapes are those of {found}."))
-        if (config := belonging()) is None:
+        recognised = recognised_once(file, path, kind)
+        if recognised:
+            st.caption(escaped(f"Its names and shapes are those of {recognised}."))
+        if (config := belonging(recognised)) is None:
             return
     else:
         st.markdown("A whole run, with its curves." if kind == "run" else "A checkpoint of Trainscope's own.")
@@ -78,13 +81,13 @@ def kind_once(file, path: str) -> str:
     return kind
 
 
-def recognised_once(file, path: str, kind: str) -> str:
-    """Which of torchvision's networks the weights are of, in words; a file is looked at once. Empty where it can't be told."""
+def recognised_once(file, path: str, kind: str) -> Recognised | None:
+    """Which of torchvision's networks the weights are of; a file is looked at once. None where it can't be told."""
     of = file.file_id if file else path
-    known, found = st.session_state.get("load-recognised", ("", ""))
+    known, found = st.session_state.get("load-recognised", ("", None))
     if known != of:
         with on_disk(file, path) as (place, _):
-            found = str(recognised_in(place, kind) or "")
+            found = recognised_in(place, kind)
         st.session_state["load-recognised"] = (of, found)
     return found
 
@@ -104,29 +107,46 @@ def on_disk(file, path: str) -> Iterator[tuple[Path, str]]:
         yield found, file.name
 
 
-def belonging() -> TrainConfig | None:
-    """Model, data set and preprocessing, from a recipe or one by one."""
+def belonging(recognised: Recognised | None) -> TrainConfig | None:
+    """Model, data set and preprocessing, from a recipe or one by one; what the file itself tells is chosen already."""
     names = {name: r.title for name, r in RECIPES.items()} | {OTHER: "Something else"}
-    recipe = st.selectbox("Trained as in", list(names), format_func=names.get, key="load-recipe")
+    form = recognised.model if recognised else "any"
+    first = list(names).index(OTHER) if recognised else 0
+    recipe = st.selectbox("Trained as in", list(names), first, format_func=names.get, key=f"load-recipe-{form}")
     if recipe != OTHER:
         return changed(recipe_named(recipe).config, {"epochs": 0})
     sets = {name: r.title for name, r in DATASETS.items()} | {name: f"{name} (yours)" for name in imported_sets(workspace())}
+    networks = network_titles()
     columns = st.columns(3)
-    model = columns[0].selectbox("Model", list(MODELS), format_func=lambda name: MODELS[name].title, key="load-model")
-    width = columns[1].number_input("Width (×)", 0.01, 16.0, 1.0, key="load-width")
+    index = list(networks).index(recognised.model) if recognised else 0
+    model = columns[0].selectbox("Model", list(networks), index, format_func=networks.get, key=f"load-model-{form}")
+    width = columns[1].number_input("Width (×)", 0.01, 16.0, 1.0, key="load-width", disabled=model.startswith(OWN))
     dataset = columns[2].selectbox("Data set (for its classes)", list(sets), format_func=sets.get, key="load-dataset")
-    mean = columns[0].text_input(
+    side = columns[0].number_input(
+        "Image size (px)",
+        1,
+        MAX_SIDE_PX,
+        recognised.side_px if recognised else None,
+        key=f"load-side-{form}",
+        placeholder="as the set has it",
+    )
+    mean = columns[1].text_input(
         "Mean", key="load-mean", placeholder="measured on the data", help="As the network was trained, one number a channel."
     )
-    std = columns[1].text_input("Standard deviation", key="load-std", placeholder="measured on the data")
+    std = columns[2].text_input("Standard deviation", key="load-std", placeholder="measured on the data")
     try:
-        values = {
-            **suiting(workspace(), dataset),
-            "model.kind": "network",
-            "model.name": model,
-            "model.width": width,
-            "epochs": 0,
-        }
+        values = {**suiting(workspace(), dataset), "epochs": 0}
+        if side:
+            values["preprocessing.size_px"] = side
+        stored = DATASETS[dataset].shape[0] if dataset in DATASETS else 3
+        if recognised and recognised.channels != stored:
+            values["preprocessing.colour"] = "grey" if recognised.channels == 1 else "rgb"
+        if model.startswith(OWN):
+            values["model"] = own_networks(workspace())[model.removeprefix(OWN)].model_dump(mode="json")
+        else:
+            values |= {"model.kind": "network", "model.name": model, "model.width": width}
+        if recognised and model == recognised.model:
+            values["model.head"] = recognised.head
         values |= {"preprocessing.mean": parse_numbers(mean), "preprocessing.std": parse_numbers(std)}
         return changed(TrainConfig(), values)
     except InputError as error:

@@ -11,7 +11,7 @@ from core.data.imports import imported_sets
 from core.data.transforms.lab import Composition
 from core.data.transforms.presets import list_presets
 from core.errors import InputError
-from core.models.catalogue import MODELS, model_summary
+from core.models.catalogue import model_summary
 from core.models.own_networks import own_networks
 from core.recipes import RECIPES, recipe_named
 from core.running.branch import begun_from, config_to_branch
@@ -20,6 +20,7 @@ from core.runs.directory import Run, find_run
 from core.serving.data_work import weights_request
 from core.settings import Setting, changed, get, sections
 from pages.shared.actions import do
+from pages.shared.network_choice import OWN, network_titles
 from pages.shared.run_row import title_of
 from pages.shared.session import workspace
 from pages.shared.setting_widget import setting_widget, value_of
@@ -362,13 +363,9 @@ def _dataset_choice(shown: TrainConfig) -> None:
     )
 
 
-OWN = ":own "  # before the name of a network of one's own; no name of the catalogue begins so
-
-
 def _model_choice(shown: TrainConfig) -> None:
     """The catalogue's, those of one's own, and the network of rows with which the form began."""
-    names = {name: record.title for name, record in MODELS.items()}
-    names |= {f"{OWN}{name}": f"{name} (yours)" for name in own_networks(workspace())}
+    names = network_titles()
     for network in (_base().model, shown.model):
         if not isinstance(network, CatalogueNetwork):
             names.setdefault(f"{OWN}{network.name}", f"{network.name} (yours)")

@@ -1,14 +1,22 @@
 """torchvision's networks on the pages: what is adapted is said before the start, and frozen layers can be unfrozen there."""
 
+from pathlib import Path
+
 import pytest
+import torch
 from streamlit.testing.v1 import AppTest
 
+from core.config import LayerNetwork
 from core.intake.pretrained import make_pretrained_ready
+from core.layers import Conv2d, Flatten, Linear, ReLU
+from core.models.from_rows import from_rows
+from core.models.own_networks import save_network
 from core.running.session import run_session
 from core.runs.control import waiting_commands
-from core.runs.directory import Run, create_run
+from core.runs.directory import Run, create_run, list_runs
 from core.settings import config_from
 from core.workspace import Workspace
+from tests.core.intake.test_recognise import saved
 from tests.core.models.test_pretrained import put_weights
 from tests.pages.test_pages import choose_recipe, texts, workspace  # noqa: F401 a fixture
 from tests.pages.test_runs import nobody_trains, visit  # noqa: F401 a fixture
@@ -76,3 +84,40 @@ def test_frozen_layers_are_unfrozen_where_a_run_goes_on_with_changes(frozen: Run
     assert not app.exception
     (command,) = waiting_commands(frozen)
     assert (command.setting, command.value) == ("model.unfreeze_epoch", 1)
+
+
+def loading(path: Path) -> AppTest:
+    app = visit("runs")
+    app.text_input(key="load-path").set_value(str(path)).run()
+    assert not app.exception
+    return app
+
+
+def loaded(app: AppTest, workspace: Workspace) -> Run:  # noqa: F811
+    app.button(key="load-now").click().run()
+    assert not app.exception
+    assert [error.value for error in app.error] == []
+    (run,) = list_runs(workspace)
+    return run
+
+
+def test_file_of_a_known_network_needs_its_set_and_size_alone(workspace: Workspace, tmp_path: Path, nobody_trains: None) -> None:  # noqa: F811
+    path, _ = saved(tmp_path, "appended")
+    app = loading(path)
+    assert "MobileNet v3, small with a layer appended, for 10 classes and colour images" in said(app)
+    assert app.selectbox(key="load-model-mobilenet-v3-small").value == "mobilenet-v3-small"
+    app.selectbox(key="load-dataset").set_value("digits").run()
+    app.number_input(key="load-side-mobilenet-v3-small").set_value(32).run()
+    config = loaded(app, workspace).config
+    assert (config.model.name, config.model.head) == ("mobilenet-v3-small", "appended")
+    assert (config.preprocessing.size_px, config.preprocessing.colour) == (32, "rgb")
+
+
+def test_weights_of_a_network_of_ones_own_are_loaded(workspace: Workspace, tmp_path: Path, nobody_trains: None) -> None:  # noqa: F811
+    network = save_network(workspace, LayerNetwork(name="Mine", rows=(Conv2d(channels=3), ReLU(), Flatten(), Linear())))
+    torch.save(from_rows(network.rows, (1, 8, 8), 10).state_dict(), tmp_path / "mine.pt")
+    app = loading(tmp_path / "mine.pt")
+    app.selectbox(key="load-recipe-any").set_value("other").run()
+    app.selectbox(key="load-model-any").set_value(":own Mine").run()
+    app.selectbox(key="load-dataset").set_value("digits").run()
+    assert loaded(app, workspace).config.model == network
