@@ -25,6 +25,7 @@ def need_side(title: str, shape: tuple[int, int, int], minimum: int) -> None:
             f"{title} needs images of at least {minimum} × {minimum} pixels, these have {height} × {width}.",
             code="model",
             hint=f"Set preprocessing.size_px to {minimum} or more, or choose another model.",
+            mended_by={"preprocessing.size_px": minimum},
         )
 
 

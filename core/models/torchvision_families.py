@@ -219,6 +219,7 @@ def _check(family: TorchvisionNetwork, shape: tuple[int, int, int], width: float
             f"{family.name} is made for grey or colour images, these have {channels} channels.",
             code="model",
             hint="Set preprocessing.colour to rgb or grey, or choose another model.",
+            mended_by={"preprocessing.colour": "rgb"},
         )
     if width != 1:
         raise InputError(f"model.width: {family.name} comes in one width only, found {width:g}, expected 1.", code="model")
@@ -230,6 +231,7 @@ def _check(family: TorchvisionNetwork, shape: tuple[int, int, int], width: float
             f"{height} × {breadth}, expected a square whose side is a multiple of {family.patch_px}.",
             code="model",
             hint=f"Set preprocessing.size_px to {side}, or to {IMAGENET_PX}, at which its pretrained weights were learned.",
+            mended_by={"preprocessing.size_px": side},
         )
 
 

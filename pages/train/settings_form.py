@@ -293,6 +293,12 @@ def begin_with_set(name: str) -> None:
         state.proposal = proposal.note
 
 
+def change(settings: dict[str, Any]) -> None:
+    """Has the form stand for other values of some settings, by path."""
+    _form_state().changes |= settings
+    _renew()
+
+
 def begin_with_network(network: ModelConfig) -> None:
     """Has the form stand for a training of this network: by the recipe made for it, else on the set chosen before."""
     state = _form_state()

@@ -1,6 +1,8 @@
 """Train: set a training up, start it, watch it."""
 
+from collections.abc import Mapping
 from contextlib import nullcontext
+from typing import Any
 
 import streamlit as st
 
@@ -20,6 +22,7 @@ from core.running.forecast import forecast_s
 from core.running.plan import Plan, plan_run
 from core.runs.directory import Run, list_runs
 from core.runs.status import status_of
+from core.settings import all_settings
 from core.wording import counted, large, rough_duration
 from pages.components.image_grid import Tile, image_grid
 from pages.data.report import report_of
@@ -29,7 +32,7 @@ from pages.shared.session import choose_run, chosen_run, launcher, workspace
 from pages.shared.text import escaped, for_people, in_words
 from pages.shared.thumbnails import thumbnails
 from pages.train.live import live_run
-from pages.train.settings_form import forget_earlier_run, get_weights, settings_form
+from pages.train.settings_form import change, forget_earlier_run, get_weights, settings_form
 
 
 def run_to_watch() -> Run | None:
@@ -72,6 +75,8 @@ def preview(config: TrainConfig, is_busy: bool) -> None:
         renewed = check_fit(workspace(), config, *fits) if config.origin else ""
     except InputError as error:
         st.error(escaped(for_people(error)))
+        if error.mended_by:
+            st.button(mend_in_words(error.mended_by), key="mend", on_click=change, args=(error.mended_by,))
         start_button(None)
         return
     about_the_set(config)
@@ -91,6 +96,12 @@ def preview(config: TrainConfig, is_busy: bool) -> None:
     images_of_the_set(config.data.dataset)
     st.caption("The learning rate over the epochs")
     st.plotly_chart(figures.schedule_curve(config, plan.steps_per_epoch), key="schedule", config={"displayModeBar": False})
+
+
+def mend_in_words(settings: Mapping[str, Any]) -> str:
+    """{"preprocessing.size_px": 32} as "Set 'Image size' to 32"."""
+    titles = {item.path: item.title for item in all_settings() if item.path in settings}
+    return "Set " + " and ".join(f"'{titles[path]}' to {value}" for path, value in settings.items())
 
 
 def start_button(plan: Plan | None) -> None:

@@ -48,6 +48,17 @@ def test_images_too_small_are_refused_before_the_start_with_the_smallest_size(wo
     with_model(app, "vgg16")
     assert "at least 32 × 32 pixels" in app.error[0].value
     assert app.button(key="start").disabled
+    assert app.button(key="mend").label == "Set 'Image size' to 32"
+    app.button(key="mend").click().run()
+    assert not app.error
+    assert not app.button(key="start").disabled
+    with_model(app, "vit-b-16")
+    size = next(field for field in app.number_input if field.key.endswith("-preprocessing.size_px"))
+    assert size.value == 32
+    size.set_value(40).run()
+    assert "a multiple of 16" in app.error[0].value
+    app.button(key="mend").click().run()
+    assert not app.error
 
 
 @pytest.fixture
