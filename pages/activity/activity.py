@@ -46,4 +46,5 @@ def row(activity: Activity) -> None:
 
 
 st.title("Activity")
-listing()
+with st.container(key="activities"):
+    listing()

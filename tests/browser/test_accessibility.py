@@ -61,6 +61,7 @@ MOST_STOPS = 15
 
 
 def faults_of(page: Page) -> list[str]:
+    page.wait_for_function("!document.querySelector('[data-stale=true]')")  # what is drawn anew just now is faded
     page.evaluate(AXE)
     found = page.evaluate("async () => (await axe.run(document)).violations")
     return [f"{v['id']}: {v['nodes'][0]['html'][:200]}" for v in found if v["id"] not in OF_STREAMLIT]
