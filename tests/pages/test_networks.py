@@ -1,5 +1,6 @@
 """The Networks page without a browser: cards of every network, rows that become one, faults at their rows."""
 
+import json
 import random
 
 import pytest
@@ -9,9 +10,11 @@ from core.config import LayerNetwork, Preprocessing
 from core.data.sets import prepare_store
 from core.layers import LAYERS, Conv2d, Flatten, Linear
 from core.models.catalogue import MODELS
-from core.models.own_networks import own_networks, save_network
+from core.models.from_rows import from_rows, in_words
+from core.models.own_networks import from_json, own_networks, save_network
 from core.runs.directory import Run
 from core.workspace import Workspace
+from tests.core.models.test_from_rows import shapes_made
 from tests.pages.test_pages import finished, texts, visit, workspace  # noqa: F401 fixtures
 
 
@@ -119,18 +122,30 @@ def test_a_reference_network_is_begun_with_and_a_setting_out_of_bounds_is_said(w
     assert "reaches over 40 px" not in texts(app)
 
 
-def test_whatever_is_edited_there_is_no_traceback(workspace: Workspace) -> None:  # noqa: F811
+def written(app: AppTest) -> list[str]:
+    """The shape that stands at each row."""
+    return [str(e.value).split("**")[1] for e in app.markdown if str(e.value).startswith("→ **")]
+
+
+def test_whatever_is_edited_there_is_no_traceback_and_no_shape_that_pytorch_does_not_make(workspace: Workspace) -> None:  # noqa: F811
     draw = random.Random(7)
     save_network(workspace, LayerNetwork(name="mine", rows=(Conv2d(channels=3), Flatten(), Linear())))
     app = networks("Builder")
     app.selectbox(key="builder-start").set_value("own:mine").run()
     app.button(key="builder-start-now").click().run()
-    for _ in range(60):
+    num_sound = 0
+    for _ in range(300):
         buttons = [b for b in app.button if b.key and (b.key.startswith("row-") or b.key == "builder-mend") and not b.disabled]
         numbers = [f for f in app.number_input if f.key and f.key.startswith("row-")]
         sizes = [f for f in app.text_input if f.key and f.key.startswith("row-")]
-        match draw.randrange(5):
-            case 0:
+        mends = [button for button in buttons if button.key == "builder-mend"]
+        removes = [button for button in buttons if button.key.endswith("-remove")]
+        match draw.randrange(10):
+            case 0 | 5 | 6 | 7 if mends:
+                mends[0].click().run()
+            case 8 | 9 if len(removes) > 6:
+                draw.choice(removes).click().run()
+            case 0 | 5 | 8:
                 add(app, draw.choice(list(LAYERS)))
             case 1 if numbers:
                 draw.choice(numbers).set_value(draw.choice([0, 1, 2, 3, 5, 9, 33])).run()
@@ -144,3 +159,10 @@ def test_whatever_is_edited_there_is_no_traceback(workspace: Workspace) -> None:
                 box = draw.choice([b for b in app.selectbox if b.key and b.key.endswith("-layer")])
                 box.set_value(draw.choice(list(LAYERS))).run()
         assert not app.exception
+        if not app.button(key="builder-train").disabled:
+            num_sound += 1
+            builder = app.session_state["builder"]
+            rows = from_json(json.dumps({"name": "mine", "rows": [entry["values"] for entry in builder["rows"]]}).encode()).rows
+            shape = builder["channels"], builder["side"], builder["side"]
+            assert written(app) == [in_words(s) for s in shapes_made(from_rows(rows, shape, builder["classes"]), shape)]
+    assert num_sound > 30

@@ -249,6 +249,16 @@ def test_a_mend_is_offered_at_the_row_and_mends_it(rows, row, mended):
     assert after is None or after.row > row or after.message != misfit.message
 
 
+def shapes_made(network: nn.Sequential, shape: tuple[int, int, int]) -> list[tuple[int, ...]]:
+    """Of what leaves each row, as PyTorch makes it."""
+    made: dict[nn.Module, tuple[int, ...]] = {}
+    rows = list(network.modules())[1:]  # a shortcut, then the rows that it passes: as they are written
+    for row in rows:
+        row.register_forward_hook(lambda row, _, leaving: made.update({row: tuple(leaving.shape[1:])}))
+    assert network.eval()(torch.rand(2, *shape)).shape == (2, *made[rows[-1]])
+    return [made[row] for row in rows]
+
+
 @settings(deadline=None)  # up to 60 mends
 @given(ROWS)
 def test_mends_one_after_another_make_a_network_of_any_rows(rows):
@@ -270,7 +280,8 @@ def test_whatever_the_rows_there_is_a_network_that_answers_or_a_sentence(rows):
     except InputError as refusal:
         assert "model.rows" in refusal.message
     else:
-        assert network.eval()(torch.rand(2, 2, 9, 7)).shape == (2, 4)
+        states, _ = examine(rows, (2, 9, 7), 4)
+        assert [states[number].shape for number in sorted(states)] == shapes_made(network, (2, 9, 7))
 
 
 def test_network_of_rows_trains_is_carried_to_another_machine_and_begun_from_there(tmp_path, workspace):
