@@ -10,14 +10,16 @@ from core.data.catalogue import DATASETS
 from core.errors import InputError
 from core.figures.network_graph import in_words, network_svg, open_at_first
 from core.models.card import ModelCard, model_card
-from core.models.catalogue import MODELS, model_summary
+from core.models.catalogue import MODELS, model_summary, model_title
 from core.models.own_networks import own_networks
 from core.recipes import RECIPES
 from core.running.plan import plan_run
 from core.runs.directory import find_run
+from core.settings import config_from
 from core.wording import large, size
 from pages.components.network_graph import network_graph
 from pages.networks.gradients import gradients_view
+from pages.shared.network_choice import ASKED
 from pages.shared.run_row import title_of
 from pages.shared.session import workspace
 from pages.shared.text import escaped, for_people
@@ -84,8 +86,16 @@ def model_card_view() -> None:
 
 
 def _offers() -> dict[str, Offer]:
-    """By a code that the address can name: those of the catalogue, one's own, and that of the run in the address."""
+    """By a code that the address can name: that of the run in the address or of the form, those of the catalogue, one's own."""
     found: dict[str, Offer] = {}
+    if asked := st.session_state.get(ASKED):
+        config = config_from({"model": asked["model"]}).model
+        found[ASKED] = Offer(
+            title=f"{model_title(config)}, as set up on the Train page",
+            config=config,
+            shape=asked["shape"],
+            num_classes=asked["num_classes"],
+        )
     if run_id := st.query_params.get("run"):
         try:
             run = find_run(workspace(), run_id)

@@ -13,12 +13,13 @@ VIEWS = {"Look inside": model_card_view, "Builder": builder_view, "Layer lab": l
 def view_choice() -> str:
     """The view that is chosen, which the address names too."""
     state, asked = st.session_state, st.query_params.get("view", "").capitalize()
-    if "networks-view" not in state and asked in VIEWS:  # from a link, or a page loaded anew
+    if asked in VIEWS and asked != state.get("networks-view-shown"):  # a link, Back, or a page loaded anew
         state["networks-view"] = asked
     state.setdefault("networks-view", next(iter(VIEWS)))
     view = st.segmented_control(
         "View", list(VIEWS), key="networks-view", label_visibility="collapsed", required=True, persist_state="session"
     )
+    state["networks-view-shown"] = view
     if st.query_params.get("view") != view.lower():
         st.query_params["view"] = view.lower()
     return view

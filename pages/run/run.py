@@ -84,7 +84,7 @@ def header(run: Run, status: Status, history: History) -> None:
         if st.button("Curves", key="to-train"):
             go_to("train/train.py", run)
         if st.button("Network", key="to-network", help="Its layers, what each costs, and how they hang together."):
-            st.switch_page("networks/networks.py", query_params={"run": run.id})
+            st.switch_page("networks/networks.py", query_params={"view": "look inside", "run": run.id})
         again_button(run)
         if st.button("Compare with others", key="compare-this"):
             compare_runs([run.id, *parent_here(run)])

@@ -27,6 +27,7 @@ from core.wording import counted, large, rough_duration
 from pages.components.image_grid import Tile, image_grid
 from pages.data.report import report_of
 from pages.shared.actions import do
+from pages.shared.network_choice import look_inside
 from pages.shared.run_row import title_of
 from pages.shared.session import choose_run, chosen_run, launcher, workspace
 from pages.shared.text import escaped, for_people, in_words
@@ -144,6 +145,8 @@ def facts(plan: Plan) -> None:
     if not spec.is_ready:
         rows.append(("download", "First", "the images are downloaded or read at this size"))
     st.markdown("  \n".join(f":material/{icon}: :gray[{label}:] {words}" for icon, label, words in rows))
+    if st.button("Look inside the network", key="look-inside", help="Its layers, what each costs, and how they hang together."):
+        look_inside(config.model, spec.shape, spec.num_classes)
 
 
 def images_of_the_set(name: str) -> None:

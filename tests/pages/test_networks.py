@@ -6,10 +6,10 @@ import random
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from core.config import LayerNetwork, Preprocessing
+from core.config import CatalogueNetwork, LayerNetwork, Preprocessing
 from core.data.sets import prepare_store
 from core.layers import LAYERS, Conv2d, Flatten, Linear
-from core.models.catalogue import MODELS
+from core.models.catalogue import MODELS, build_model
 from core.models.from_rows import from_rows, in_words
 from core.models.own_networks import from_json, own_networks, save_network
 from core.runs.directory import Run
@@ -166,3 +166,30 @@ def test_whatever_is_edited_there_is_no_traceback_and_no_shape_that_pytorch_does
             shape = builder["channels"], builder["side"], builder["side"]
             assert written(app) == [in_words(s) for s in shapes_made(from_rows(rows, shape, builder["classes"]), shape)]
     assert num_sound > 30
+
+
+def test_a_link_opens_its_view_whatever_was_looked_at_before(finished: Run) -> None:  # noqa: F811
+    app = networks("layer lab")
+    assert app.segmented_control(key="networks-view").value == "Layer lab"
+    app.query_params["view"] = "look inside"
+    app.query_params["run"] = finished.id
+    app.run()
+    assert app.segmented_control(key="networks-view").value == "Look inside"
+    assert app.selectbox(key="network").value == f"run:{finished.id}"
+    app.segmented_control(key="networks-view").set_value("Losses").run()
+    assert app.segmented_control(key="networks-view").value == "Losses"
+    assert app.query_params["view"] == "losses"
+
+
+def test_train_page_leads_to_the_card_of_the_network_as_it_is_set_up(workspace: Workspace) -> None:  # noqa: F811
+    app = visit("train")
+    width = next(field for field in app.number_input if field.key.endswith("-model.width"))
+    width.set_value(0.5).run()
+    app.button(key="look-inside").click().run()
+    asked = app.session_state["as-set-up"]
+    assert (asked["model"]["width"], tuple(asked["shape"]), asked["num_classes"]) == (0.5, (1, 8, 8), 10)
+    app.query_params["model"] = "as-set-up"
+    app.switch_page("networks/networks.py").run()
+    assert app.selectbox(key="network").value == "as-set-up"
+    network = build_model(CatalogueNetwork(name="residual-light", width=0.5), (1, 8, 8), 10)
+    assert metric(app, "Parameters") == f"{sum(p.numel() for p in network.parameters()) / 1000:.1f} k"
