@@ -7,6 +7,7 @@ from typing import Literal
 import numpy as np
 import torch
 from torch import nn
+from torchvision.transforms.v2.functional import resize, rgb_to_grayscale
 
 from core.config import ModelConfig
 from core.data.store.image_store import ImageStore
@@ -43,23 +44,25 @@ class GradientCheck:
     num_images: int
 
 
-def gradient_check(config: ModelConfig, store: ImageStore, seed: int) -> GradientCheck:
+def gradient_check(config: ModelConfig, store: ImageStore, seed: int, shape: tuple[int, int, int] | None = None) -> GradientCheck:
     """Of a network with fresh weights drawn from the seed, on training images of a set from all over it, with their cross-entropy.
 
-    Raises InputError where the network does not fit the images.
+    shape: (C, H, W) to which the images are brought first; as the set has them where None. Raises InputError where the network
+    does not fit them.
     """
     num_classes = len(store.meta.class_names)
-    card = model_card(config, store.meta.shape, num_classes)
+    shape = shape or store.meta.shape
+    card = model_card(config, shape, num_classes)
     count = int(min(MOST_IMAGES, max(FEWEST_IMAGES, AFFORDABLE / max(1, card.num_multiply_adds))))
     first, end = store.meta.splits["train"]
     indices = first + np.array(spread(end - first, count))
-    pixels = torch.from_numpy(np.asarray(store.images[indices]))
+    pixels = _brought_to(torch.from_numpy(np.asarray(store.images[indices])), shape)
     labels = torch.from_numpy(np.asarray(store.labels[indices])).long()
     scaled = pixels.float() / 255
     mean, std = scaled.mean(dim=(0, 2, 3)), scaled.std(dim=(0, 2, 3)).clamp(min=1e-3)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        model = build_model(config, store.meta.shape, num_classes).train()
+        model = build_model(config, shape, num_classes).train()
         loss = nn.functional.cross_entropy(model(normalise(pixels, mean, std)), labels)
     loss.backward()
     found = [
@@ -80,6 +83,16 @@ def gradient_check(config: ModelConfig, store: ImageStore, seed: int) -> Gradien
         uniform=math.log(num_classes),
         num_images=len(indices),
     )
+
+
+def _brought_to(pixels: torch.Tensor, shape: tuple[int, int, int]) -> torch.Tensor:
+    """(N, C, H, W) uint8 in other colours and at another size."""
+    channels, height, width = shape
+    if pixels.shape[1] == 3 and channels == 1:
+        pixels = rgb_to_grayscale(pixels)
+    if pixels.shape[2:] != (height, width):
+        pixels = resize(pixels, [height, width], antialias=True)
+    return pixels.expand(-1, channels, -1, -1)
 
 
 def _rms(tensors: list[torch.Tensor]) -> float:

@@ -8,11 +8,9 @@ from core.config import ModelConfig
 from core.data.catalogue import DATASETS
 from core.data.imports import imported_sets
 from core.data.sets import own_store
-from core.data.store.image_store import ImageStore
 from core.errors import InputError
 from core.figures.gradients import gradient_sizes
 from core.inference.gradients import GradientCheck, LayerGradient, gradient_check
-from core.models.card import model_card
 from core.wording import counted
 from pages.components.live_chart import live_chart
 from pages.shared.session import workspace
@@ -27,39 +25,33 @@ STATES = {
 }
 
 
-def gradients_view(config: ModelConfig) -> None:
+def gradients_view(config: ModelConfig, shape: tuple[int, int, int]) -> None:
+    """shape: (C, H, W) to which the images of a set are brought."""
     stores = {name: store for name in (*DATASETS, *imported_sets(workspace())) if (store := own_store(workspace(), name))}
     if not stores:
         st.info("No images have been read yet. Open a set on the Data page first.")
         return
-    fitting = [name for name, store in stores.items() if _fits(config, store)]
+    as_they_are = [name for name, store in stores.items() if store.meta.shape == shape]
     name = st.selectbox(
         "On a batch of",
         list(stores),
-        list(stores).index(fitting[0]) if fitting else 0,
+        list(stores).index(as_they_are[0]) if as_they_are else 0,
         key="gradients-set",
         format_func=lambda name: DATASETS[name].title if name in DATASETS else name,
         width=320,
     )
     try:
-        check = _checked(config.model_dump_json(), stores[name].path.name, config, name)
+        check = _checked(config.model_dump_json(), stores[name].path.name, shape, config, name)
     except InputError as error:
         st.error(escaped(for_people(error)))
         return
+    brought = "" if stores[name].meta.shape == shape else f" brought to {' × '.join(map(str, shape))}"
     st.caption(
-        f"Fresh weights, {counted(check.num_images, 'image')}, one step backwards. Loss {check.loss:.2f}; guessing all classes alike "
+        f"Fresh weights, {counted(check.num_images, 'image')}{brought}, one step backwards. Loss {check.loss:.2f}; guessing all classes alike "
         f"costs {check.uniform:.2f}."
     )
     live_chart(gradient_sizes(check), key="gradients", alt="Size of the gradient of each layer")
     _notable([layer for layer in check.layers if layer.state != "ok"])
-
-
-def _fits(config: ModelConfig, store: ImageStore) -> bool:
-    try:
-        model_card(config, store.meta.shape, len(store.meta.class_names))
-    except InputError:
-        return False
-    return True
 
 
 def _notable(layers: Sequence[LayerGradient]) -> None:
@@ -70,7 +62,7 @@ def _notable(layers: Sequence[LayerGradient]) -> None:
 
 
 @st.cache_data(max_entries=50, show_spinner="Going one step backwards")
-def _checked(model: str, store: str, _config: ModelConfig, _name: str) -> GradientCheck:
+def _checked(model: str, store: str, shape: tuple[int, int, int], _config: ModelConfig, _name: str) -> GradientCheck:
     found = own_store(workspace(), _name)
     assert found, "it was there a moment ago"
-    return gradient_check(_config, found, SEED)
+    return gradient_check(_config, found, SEED, shape)

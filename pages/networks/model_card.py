@@ -80,7 +80,7 @@ def model_card_view() -> None:
         case "Layers":
             _table(card)
         case "Gradients":
-            gradients_view(offer.config)
+            gradients_view(offer.config, shape)
         case _:
             st.code(card.tree, language=None)
 

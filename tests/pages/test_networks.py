@@ -71,6 +71,7 @@ def test_gradients_are_shown_on_what_has_been_read(workspace: Workspace) -> None
     prepare_store(workspace, "digits", Preprocessing())
     app.run()
     assert "Every layer learns" in texts(app)
+    assert "images brought to 3 × 224 × 224" in texts(app)
 
 
 def add(app: AppTest, layer: str) -> None:

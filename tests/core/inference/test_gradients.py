@@ -9,7 +9,7 @@ from core.config import CatalogueNetwork, LayerNetwork, Preprocessing
 from core.data.sets import prepare_store
 from core.errors import InputError
 from core.figures.gradients import gradient_sizes
-from core.inference.gradients import gradient_check
+from core.inference.gradients import _brought_to, gradient_check
 from core.layers import Flatten, Linear, Sigmoid
 from core.models.catalogue import build_model
 
@@ -59,3 +59,20 @@ def test_gradients_that_vanish_stand_out(digits):
 def test_a_network_that_does_not_fit_is_said(digits):
     with pytest.raises(InputError):
         gradient_check(CatalogueNetwork(name="mnist-first-cnn"), digits, seed=1)
+
+
+@pytest.mark.parametrize("shape", [(3, 32, 32), (1, 32, 48)])
+def test_images_are_brought_to_what_the_network_takes(digits, shape):
+    check = gradient_check(CatalogueNetwork(name="squeezenet1-1"), digits, seed=1, shape=shape)
+    assert check.layers[0].path == "features.0"
+    assert all(np.isfinite(layer.gradient) and layer.gradient > 0 for layer in check.layers)
+
+
+def test_colour_becomes_grey_and_grey_every_colour():
+    draw = torch.Generator().manual_seed(0)
+    colour, grey = (torch.randint(0, 256, (2, channels, 5, 4), dtype=torch.uint8, generator=draw) for channels in (3, 1))
+    as_grey = _brought_to(colour, (1, 5, 4))
+    weights = torch.tensor([0.299, 0.587, 0.114]).view(1, 3, 1, 1)
+    assert (as_grey.float() - (colour * weights).sum(1, keepdim=True)).abs().max() < 1.1  # cut off, not rounded
+    assert torch.equal(_brought_to(grey, (3, 5, 4)), grey.expand(-1, 3, -1, -1))
+    assert torch.equal(_brought_to(colour, (3, 5, 4)), colour)
