@@ -10,6 +10,7 @@ from core.wording import counted, large
 
 MOST_BOXES = 40  # blocks are opened, the outer ones first, as long as there are no more
 WIDTH, HEIGHT, GAP, SIDE = 236, 46, 36, 40  # px: of a box, and between them
+TITLE = 16  # px that the name of an open block takes
 LETTERS = 38  # that fit into a box
 
 STYLE = """
@@ -20,6 +21,7 @@ svg { font-family: var(--st-font, sans-serif); }
 .name { font-size: 13px; font-weight: 600; fill: var(--st-text-color, #1f2328); }
 .words, .shape, .title { font-size: 11px; fill: var(--st-text-color, #1f2328); }
 .title { font-weight: 600; }
+.shape, .title { paint-order: stroke; stroke: var(--st-background-color, #ffffff); stroke-width: 4px; stroke-linejoin: round; }
 .edge { fill: none; stroke: var(--st-text-color, #1f2328); stroke-opacity: 0.55; stroke-width: 1.3px; }
 .arrow { fill: var(--st-text-color, #1f2328); fill-opacity: 0.7; }
 """
@@ -91,11 +93,11 @@ def network_svg(card: ModelCard, opened: Collection[str]) -> str:
     """The drawing. Folded and open blocks carry their path in data-block, and are what can be clicked."""
     drawn = boxes(card, opened)
     flows = edges(card, drawn)
-    at = {place: _position(box) for place, box in enumerate(drawn)}
+    at = _positions(drawn)
     columns = 1 + max(box.column for box in drawn)
     lanes = _lanes(drawn, flows)
     width = SIDE + columns * (WIDTH + SIDE) + 14 * (1 + max(lanes.values(), default=0)) + 90
-    height = 2 * SIDE + (1 + max(box.rank for box in drawn)) * (HEIGHT + GAP) - GAP
+    height = max(y for _, y in at.values()) + HEIGHT + SIDE
     about = escape(f"Graph of {card.title}, {counted(len(card.operations), 'operation')}")
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}" role="group" '
@@ -111,8 +113,24 @@ def network_svg(card: ModelCard, opened: Collection[str]) -> str:
     return "".join(parts)
 
 
-def _position(box: Box) -> tuple[float, float]:
-    return SIDE + box.column * (WIDTH + SIDE), SIDE + box.rank * (HEIGHT + GAP)
+def _positions(drawn: Sequence[Box]) -> dict[int, tuple[float, float]]:
+    """The upper left corner of each box; above a row there is room for the names of the blocks that begin in it."""
+    begins = _first_ranks(drawn)
+    names = [
+        max((sum(begins[block] == rank for block in box.inside) for box in drawn if box.rank == rank), default=0)
+        for rank in range(1 + max(box.rank for box in drawn))
+    ]
+    tops = [SIDE + rank * (HEIGHT + GAP) + TITLE * sum(names[: rank + 1]) for rank in range(len(names))]
+    return {place: (SIDE + box.column * (WIDTH + SIDE), tops[box.rank]) for place, box in enumerate(drawn)}
+
+
+def _first_ranks(drawn: Sequence[Box]) -> dict[str, int]:
+    """Of each open block, the row in which it begins."""
+    begins: dict[str, int] = {}
+    for box in drawn:
+        for block in box.inside:
+            begins[block] = min(box.rank, begins.get(block, box.rank))
+    return begins
 
 
 def _blocks_of(card: ModelCard, number: int) -> list[str]:
@@ -164,10 +182,11 @@ def _edge(
             f"M{right0} {y0 + HEIGHT / 2} C{lane} {y0 + HEIGHT / 2} {lane} {y0 + HEIGHT / 2} {lane} {y0 + HEIGHT} "
             f"L{lane} {y1} C{lane} {y1 + HEIGHT / 2} {lane} {y1 + HEIGHT / 2} {right1} {y1 + HEIGHT / 2}"
         )
-        return f'<path class="edge" d="{path}" marker-end="url(#arrow)"><title>{words}</title></path>'
+        label = f'<text class="shape" x="{right0 + 5}" y="{y0 + HEIGHT / 2 - 5}">{words}</text>'
+        return f'<path class="edge" d="{path}" marker-end="url(#arrow)"/>{label}'
     middle = (start[1] + end[1]) / 2
     path = f"M{start[0]} {start[1]} C{start[0]} {middle} {end[0]} {middle} {end[0]} {end[1]}"
-    label = f'<text class="shape" x="{(start[0] + end[0]) / 2 + 6}" y="{middle + 4}">{words}</text>'
+    label = f'<text class="shape" x="{start[0] + 6}" y="{start[1] + 15}">{words}</text>'
     return f'<path class="edge" d="{path}" marker-end="url(#arrow)"/>{label}'
 
 
@@ -231,15 +250,20 @@ def _open_blocks(
     card: ModelCard, drawn: Sequence[Box], at: Mapping[int, tuple[float, float]], opened: Collection[str]
 ) -> list[str]:
     """A frame around what is in each open block."""
-    parts = []
+    parts, begins = [], _first_ranks(drawn)
     for block in sorted(opened):
-        depth = block.count(".")
         inside = [place for place, box in enumerate(drawn) if block in box.inside]
         if not inside:
             continue
-        margin = max(4, 16 - 4 * depth)
+        within = {other for place in inside for other in drawn[place].inside if other.startswith(f"{block}.")}
+        deepest = max((other.count(".") - block.count(".") for other in within), default=0)
+        margin = 6 + 4 * deepest
+        names_within = max(
+            (sum(begins[other] == begins[block] and other in within for other in drawn[place].inside) for place in inside),
+            default=0,
+        )
         left = min(at[place][0] for place in inside) - margin
-        top = min(at[place][1] for place in inside) - margin - 2
+        top = min(at[place][1] for place in inside) - 6 - TITLE * names_within
         right = max(at[place][0] for place in inside) + WIDTH + margin
         bottom = max(at[place][1] for place in inside) + HEIGHT + margin
         title, path = escape(_cut(f"▾ {block} · {card.blocks[block]}")), escape(block)
