@@ -53,3 +53,9 @@ def size(num_bytes: float) -> str:
 def counted(count: int, noun: str) -> str:
     """1 as "1 step", 2,000 as "2,000 steps"."""
     return f"{count:,} {noun}" + ("" if count == 1 else "s")
+
+
+def share(fraction: float) -> str:
+    """0.97 as "97 %", 0.0004 as "0.04 %": as many digits as it takes to tell a little from nothing."""
+    percents = 100 * fraction
+    return f"{percents:.0f} %" if percents >= 1 or not percents else f"{percents:.1g} %"

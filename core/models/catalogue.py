@@ -9,7 +9,7 @@ from torch import nn
 
 from core.config import CatalogueNetwork, ModelConfig
 from core.errors import InputError
-from core.models.from_rows import from_rows
+from core.models.from_rows import Misfit, fitting_side, from_rows
 from core.models.reference import Cifar10Blitz, Cifar10Quick, MnistBatchnormCNN, MnistFirstCNN, MultilayerPerceptron
 from core.models.residual import LightResidualCNN, ResidualCNN
 from core.models.torchvision_families import FAMILIES, TorchvisionNetwork, adapted_in_words, from_torchvision
@@ -134,8 +134,14 @@ class ModelDescription:
 
 def describe_model(config: ModelConfig, shape: tuple[int, int, int], num_classes: int) -> ModelDescription:
     """Size and kind of a network, without memory for its weights. Raises InputError if it does not fit the images."""
-    with torch.device("meta"):
-        model = build_model(config, shape, num_classes)
+    try:
+        with torch.device("meta"):
+            model = build_model(config, shape, num_classes)
+    except Misfit as misfit:
+        assert not isinstance(config, CatalogueNetwork), "made of rows"
+        if side := fitting_side(config.rows, shape[0], num_classes):
+            misfit.mended_by = {"preprocessing.size_px": side}
+        raise
     tensors = [*model.parameters(), *model.buffers()]
     return ModelDescription(
         num_parameters=sum(p.numel() for p in model.parameters()),

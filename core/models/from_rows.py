@@ -13,6 +13,8 @@ from core.layers import LAYERS, Conv2d, Flatten, Layer, Linear, Pool, Residual, 
 from core.models import residual
 from core.wording import counted
 
+MOST_PARAMETERS = 500_000_000  # 2 GB of weights; training takes four times as much
+
 Note = Callable[[int, nn.Module, Shape], None]
 
 
@@ -43,8 +45,11 @@ class RowState:
 def from_rows(rows: Sequence[Layer], shape: tuple[int, int, int], num_classes: int) -> nn.Sequential:
     """The network for images of shape (C, H, W), its first weights drawn from torch's global generator.
 
-    Raises Misfit that names the row at which something does not fit, and what would.
+    Raises Misfit that names the row at which something does not fit, or is too much, and what would fit.
     """
+    _, misfit = examine(rows, shape, num_classes)  # before any memory is taken
+    if misfit:
+        raise misfit
     return _Rows(rows, num_classes, lambda number, layer, leaving: None).network(shape)
 
 
@@ -70,6 +75,7 @@ def examine(rows: Sequence[Layer], shape: tuple[int, int, int], num_classes: int
 class _Rows:
     def __init__(self, rows: Sequence[Layer], num_classes: int, note: Note) -> None:
         self.rows, self.num_classes, self.note = tuple(rows), num_classes, note
+        self.num_parameters = 0
 
     def network(self, shape: tuple[int, int, int]) -> nn.Sequential:
         layers, leaving = self._layers(0, len(self.rows), tuple(shape))
@@ -92,10 +98,21 @@ class _Rows:
             else:
                 layer, leaving = self._layer(place, arriving)
                 after = place + 1
+                self._count(place, layer)
             self.note(place + 1, layer, leaving)
             layers.append(layer)
             arriving, place = leaving, after
         return layers, arriving
+
+    def _count(self, place: int, layer: nn.Module) -> None:
+        self.num_parameters += sum(parameter.numel() for parameter in layer.parameters())
+        if self.num_parameters > MOST_PARAMETERS:
+            raise self._misfit(
+                place,
+                f"found {self.num_parameters:,} parameters up to here, expected at most {MOST_PARAMETERS:,}",
+                "Use fewer channels or features, or pool more before it.",
+                None,
+            )
 
     def _shortcut(self, place: int, end: int, arriving: Shape, row: Residual) -> tuple[nn.Module, Shape, int]:
         after = place + 1 + row.over
@@ -113,7 +130,7 @@ class _Rows:
                 place,
                 f"found {in_words(leaving)} after the {row.over} rows that it passes, expected {in_words(arriving)} as before them",
                 "Give their last convolution as many channels, stride 1, and padding that keeps the size.",
-                self._without(place),
+                self._kept_alike(place, after, arriving) or self._without(place),
             )
         return residual.Residual(*inside), leaving, after
 
@@ -129,7 +146,7 @@ class _Rows:
         row = self.rows[place]
         if len(arriving) not in LAYERS[row.layer].takes:
             if len(arriving) == 1:
-                return self._without(place)
+                return self._before_flatten(place) or self._without(place)
             return Mend("Put a Flatten before it", (*self.rows[:place], Flatten(), *self.rows[place:]))
         for words, changes in _changes(row, arriving):
             try:
@@ -138,6 +155,33 @@ class _Rows:
                 continue
             return self._with(place, changes, words)
         return self._without(place)
+
+    def _before_flatten(self, place: int) -> Mend | None:
+        """The row moved to where images still arrive."""
+        flatten = next((p for p in reversed(range(place)) if isinstance(self.rows[p], Flatten)), None)
+        if flatten is None or isinstance(self.rows[place], Flatten):
+            return None
+        rest = (*self.rows[:place], *self.rows[place + 1 :])
+        return Mend("Put it before the Flatten", (*rest[:flatten], self.rows[place], *rest[flatten:]))
+
+    def _kept_alike(self, place: int, after: int, arriving: Shape) -> Mend | None:
+        """The convolutions that a shortcut passes made to keep the size, the last of them the channels too, if that is enough."""
+        rows, places = list(self.rows), [p for p in range(place + 1, after) if isinstance(self.rows[p], Conv2d)]
+        for p in places:
+            row = rows[p]
+            assert isinstance(row, Conv2d)
+            kernel, dilation = pair(row.kernel), pair(row.dilation)
+            kernel = tuple(side - 1 + side % 2 for side in kernel)  # an even one can't keep the size
+            padding = tuple(d * (side - 1) // 2 for d, side in zip(dilation, kernel, strict=True))
+            changes: dict[str, Any] = {"stride": 1, "kernel": _plain(kernel), "padding": _plain(padding)}
+            if p == places[-1]:
+                changes |= {"channels": arriving[0], "groups": 1}
+            rows[p] = row.model_copy(update=changes)
+        try:
+            _, leaving = _Rows(rows, self.num_classes, lambda *_: None)._layers(place + 1, after, arriving)
+        except InputError:
+            return None
+        return Mend("Let its convolutions keep channels and size", tuple(rows)) if places and leaving == arriving else None
 
     def _misfit(self, place: int, found: str, hint: str, mend: Mend | None) -> Misfit:
         return Misfit(f"model.rows, row {place + 1} ({self.rows[place].layer}): {found}.", hint, place + 1, mend)
@@ -159,6 +203,10 @@ class _Rows:
         return Mend("Add a Linear", (*self.rows, Linear()))
 
 
+def _plain(sides: tuple[int, ...]) -> int | tuple[int, ...]:
+    return sides[0] if len(set(sides)) == 1 else sides
+
+
 def _changes(row: Layer, arriving: Shape) -> Iterator[tuple[str, dict[str, Any]]]:
     """What might make a row fit, in words and by setting, the least first."""
     if isinstance(row, Conv2d):
@@ -174,9 +222,17 @@ def _changes(row: Layer, arriving: Shape) -> Iterator[tuple[str, dict[str, Any]]
         )
         if isinstance(row, Pool):
             paddings = tuple(min(padding, side // 2) for padding, side in zip(paddings, kernel, strict=True))
-        shown = kernel[0] if kernel[0] == kernel[1] else kernel
+        shown = _plain(kernel)
         words = f"Use kernel {shown}" if isinstance(shown, int) else f"Use kernel {kernel[0]} × {kernel[1]}"
-        yield words, {"kernel": shown, "padding": paddings[0] if paddings[0] == paddings[1] else paddings}
+        yield words, {"kernel": shown, "padding": _plain(paddings)}
+
+
+USUAL_SIDES = (16, 28, 32, 48, 64, 96, 128, 224)
+
+
+def fitting_side(rows: Sequence[Layer], channels: int, num_classes: int) -> int | None:
+    """The smallest usual side of square images that the rows fit; None where there is none."""
+    return next((side for side in USUAL_SIDES if examine(rows, (channels, side, side), num_classes)[1] is None), None)
 
 
 def in_words(shape: Shape) -> str:

@@ -230,7 +230,8 @@ def _check(family: TorchvisionNetwork, shape: tuple[int, int, int], width: float
             f"{family.name} cuts a square image into patches of {family.patch_px} × {family.patch_px} pixels: found "
             f"{height} × {breadth}, expected a square whose side is a multiple of {family.patch_px}.",
             code="model",
-            hint=f"Set preprocessing.size_px to {side}, or to {IMAGENET_PX}, at which its pretrained weights were learned.",
+            hint=f"Set preprocessing.size_px to {side}"
+            + (f", or to {IMAGENET_PX}, at which its pretrained weights were learned." if side != IMAGENET_PX else "."),
             mended_by={"preprocessing.size_px": side},
         )
 
@@ -301,7 +302,8 @@ def adapted_in_words(
         else f"A layer is appended behind the last one: {inputs:,} → {outputs:,}."
     ]
     if shape[0] == 1:
-        sentences.append("The first convolution takes one grey channel: its kernels are summed over the colours.")
+        summed = ": its kernels are summed over the colours" if is_pretrained else ""
+        sentences.append(f"The first convolution takes one grey channel{summed}.")
     if family.patch_px and is_pretrained and shape[1] != IMAGENET_PX:
         then, now = IMAGENET_PX // family.patch_px, shape[1] // family.patch_px
         sentences.append(f"Its positional embeddings are interpolated from {then} × {then} to {now} × {now} patches.")

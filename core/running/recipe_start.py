@@ -17,6 +17,7 @@ from core.wording import counted, rough_duration
 from core.workspace import Workspace
 
 ANTS_BEES = ["ants", "bees"]
+SMALLEST_PX, LARGEST_PX = 4, 1024  # that preprocessing.size_px takes
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,25 @@ def suited_to(workspace: Workspace, config: TrainConfig, dataset: str) -> dict[s
     num_train = dataset_info(workspace, complete(workspace, changed(config, changes))).splits.get("train", 0)
     if num_train < 4 * config.batch_size:  # a few updates an epoch at least
         changes["batch_size"] = max(2, 2 ** max(0, num_train // 4).bit_length() // 2)
+    return changes
+
+
+def brought_to(workspace: Workspace, config: TrainConfig, shape: tuple[int, int, int]) -> dict[str, Any]:
+    """What to change so that the set's images come in the shape (C, H, W) that a network is for, where they are to be squares.
+
+    Raises InputError for a set that is gone.
+    """
+    channels, *sides = shape
+    found_channels, *found_sides = dataset_info(workspace, complete(workspace, config)).shape
+    changes: dict[str, Any] = {}
+    if found_sides != sides and sides[0] == sides[1] and SMALLEST_PX <= sides[0] <= LARGEST_PX:
+        changes |= {"preprocessing.size_px": sides[0], "preprocessing.short_side_px": None}
+    if found_channels != channels:
+        changes |= {
+            "preprocessing.colour": "grey" if channels == 1 else "rgb",
+            "preprocessing.mean": None,
+            "preprocessing.std": None,
+        }
     return changes
 
 

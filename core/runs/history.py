@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from core.config import TrainConfig
+from core.config import CatalogueNetwork, ModelConfig, TrainConfig
 from core.runs.directory import Run
 from core.runs.event_log import EventReader, Logged, from_row, rare_rows
 from core.runs.summary import Summary
@@ -211,6 +211,16 @@ def _growing(path: Path) -> _Growing:
 def history_of(run: Run) -> History:
     """The history up to now. Each call reads only what is new."""
     return _growing(run.events).now()
+
+
+def model_now(run: Run) -> ModelConfig:
+    """As it learns now: once its layers were unfrozen, it is no frozen one any more."""
+    history = history_of(run)
+    model = history.config(run.config).model
+    epoch = max([1, *(event.epoch for event in history.learning)])
+    if isinstance(model, CatalogueNetwork) and model.frozen and not model.is_frozen_in(epoch):
+        return model.model_copy(update={"frozen": False, "unfreeze_epoch": None})
+    return model
 
 
 def story_of(run: Run) -> History:

@@ -1,6 +1,7 @@
 """The builder: rows of layers become a network; shapes and faults are said at each row while one edits."""
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import streamlit as st
@@ -99,10 +100,13 @@ def _start(state: dict[str, Any]) -> None:
             file = st.file_uploader("A network as JSON", type="json", key=f"builder-file-{state['form']}")
             if file and st.button("Take it", key="builder-import-now"):
                 do(lambda: _take(from_json(file.getvalue()), _shape(state), state["classes"]), "The network is here.")
-        if chosen.startswith("own:") and st.button("Delete", key="builder-delete"):
+        if chosen.startswith("own:"):
             name = chosen.removeprefix("own:")
-            st.session_state.pop("builder-start")
-            do(lambda: delete_network(workspace(), name), f"{name} is deleted. Its runs keep their own copy.")
+            with st.popover("Delete", key="builder-delete-asked"):
+                st.caption("Its runs keep their own copy.")
+                if st.button(f"Delete {escaped(name)}", key="builder-delete"):
+                    st.session_state.pop("builder-start")
+                    do(lambda: delete_network(workspace(), name), f"{name} is deleted. Its runs keep their own copy.")
 
 
 def _begin(chosen: str, own: dict[str, LayerNetwork]) -> None:
@@ -130,12 +134,12 @@ def _rows(state: dict[str, Any]) -> None:
         states, misfit = examine(network.rows, _shape(state), state["classes"])
     st.markdown(f"**Image** &nbsp; {in_words(_shape(state))}")
     refusals = faults_by_row(refused) if refused else {}
+    if refusals:  # up to the first row that can't be, shapes are known all the same
+        states = _states_before(min(refusals), state)
     passed = 0  # rows that a shortcut still passes over
     for place, entry in enumerate(state["rows"]):
         wrong = misfit if misfit and misfit.row == place + 1 else None
-        _row(place, entry, states.get(place + 1), passed > 0, wrong)
-        for sentence in refusals.get(place + 1, ()):
-            st.markdown(f":red[Row {place + 1}. {escaped(sentence)}]")
+        _row(place, entry, states.get(place + 1), passed > 0, wrong, refusals.get(place + 1, ()))
         passed = max(passed - 1, entry["values"].get("over") or 0)
     if refused and not refusals:
         st.error(escaped(for_people(refused)))
@@ -147,7 +151,7 @@ def _rows(state: dict[str, Any]) -> None:
     if network and not misfit:
         total = sum(made.num_parameters for made in states.values())
         st.caption(f":green[:material/check_circle:] {counted(len(state['rows']), 'row')}, {large(total)} parameters.")
-    _keep(network, is_sound=misfit is None)
+    _keep(state, network, is_sound=misfit is None)
 
 
 def _network(state: dict[str, Any]) -> tuple[LayerNetwork | None, InputError | None]:
@@ -158,7 +162,22 @@ def _network(state: dict[str, Any]) -> tuple[LayerNetwork | None, InputError | N
         return None, error
 
 
-def _row(place: int, entry: dict[str, Any], made: RowState | None, is_passed: bool, wrong: Misfit | None) -> None:
+def _states_before(row: int, state: dict[str, Any]) -> dict[int, RowState]:
+    """Of the rows before one, counted from 1."""
+    before = [entry["values"] for entry in state["rows"][: row - 1]]
+    if not before:
+        return {}
+    return examine(from_json(json.dumps({"name": UNNAMED, "rows": before}).encode()).rows, _shape(state), state["classes"])[0]
+
+
+def _row(
+    place: int,
+    entry: dict[str, Any],
+    made: RowState | None,
+    is_passed: bool,
+    wrong: Misfit | None,
+    refused: Sequence[str],
+) -> None:
     values, key = entry["values"], f"row-{entry['id']}"
     record = LAYERS[values["layer"]]
     with st.container(border=True, key=f"{key}-passed" if is_passed else key, gap="small"):
@@ -195,6 +214,8 @@ def _row(place: int, entry: dict[str, Any], made: RowState | None, is_passed: bo
             ):
                 call, *arguments = action
                 st.button(label, key=f"{key}-{key_of}", on_click=call, args=arguments, disabled=is_off, type="tertiary")
+        for sentence in refused:
+            st.markdown(f":red[Row {place + 1}. {escaped(sentence)}]")
         if wrong:
             _fault(wrong)
 
@@ -208,11 +229,11 @@ def _fault(misfit: Misfit) -> None:
             st.button(misfit.mend.words, key="builder-mend", on_click=_set_rows, args=(misfit.mend.rows,), type="primary")
 
 
-def _keep(network: LayerNetwork | None, is_sound: bool) -> None:
+def _keep(state: dict[str, Any], network: LayerNetwork | None, is_sound: bool) -> None:
     """What can be done with it: train, save, export."""
     with st.container(horizontal=True, vertical_alignment="center"):
         if st.button("Train it", type="primary", key="builder-train", disabled=not is_sound or network is None) and network:
-            begin_with_network(network)
+            begin_with_network(network, _shape(state))
             st.switch_page("train/train.py")
         if st.button("Save", key="builder-save", disabled=network is None) and network:
             do(lambda: save_network(workspace(), network), f"Saved as {network.name}.")

@@ -46,15 +46,14 @@ def _lab(sets: dict[str, str]) -> None:
         _row_list()
         st.caption(escaped(LAB_LAYERS[chosen_row()["layer"]["layer"]].summary))
         row_fields()
-        worked = _worked(given)
         _add_choice()
-    if worked:
-        with results, st.container(key="layer-lab-results"):
+    with results, st.container(key="layer-lab-results"):
+        if worked := _worked(given):
             _look(*worked)
 
 
 def _worked(given: LabInput | None) -> tuple[LabInput, list[Step]] | None:
-    """The input and the steps of what is chosen; of what last worked, where that is impossible, with the reason shown."""
+    """The input and the steps of what is chosen; of what last worked, where that is impossible, with the reason above it."""
     state = lab_state()
     if given is not None:
         try:
@@ -67,7 +66,7 @@ def _worked(given: LabInput | None) -> tuple[LabInput, list[Step]] | None:
     good = state["good"]
     if good is None or (earlier := remembered_input(good["input"])) is None:
         return None
-    st.caption("What is shown is the last that worked.")
+    st.warning("This can't be. What is shown below is the last that worked.", icon=":material/history:")
     try:
         return earlier, _steps(good["rows"], earlier)
     except InputError:  # its run or its set was deleted meanwhile; what is wrong now is said above

@@ -15,8 +15,9 @@ from core.models.own_networks import own_networks
 from core.recipes import RECIPES
 from core.running.plan import plan_run
 from core.runs.directory import find_run
+from core.runs.history import model_now
 from core.settings import config_from
-from core.wording import large, size
+from core.wording import large, share, size
 from pages.components.network_graph import network_graph
 from pages.networks.gradients import gradients_view
 from pages.shared.network_choice import ASKED
@@ -59,10 +60,23 @@ def model_card_view() -> None:
         side = st.number_input("Size (px)", 1, 2048, height, key=f"{chosen}-side", help="Height and width of the images.")
     with fields[2]:
         classes = st.number_input("Classes", 1, 100_000, offer.num_classes, key=f"{chosen}-classes")
-    st.caption(escaped(model_summary(offer.config)))
+    config = offer.config
+    if isinstance(config, CatalogueNetwork) and MODELS[config.name].family:
+        heads = {"replaced": "Last layer replaced", "appended": "A layer appended"}
+        head = st.segmented_control(
+            "Last layer",
+            list(heads),
+            default=config.head,
+            format_func=heads.get,
+            key=f"{chosen}-head",
+            required=True,
+            label_visibility="collapsed",
+        )
+        config = config.model_copy(update={"head": head})
+    st.caption(escaped(model_summary(config)))
     shape = (colour, side, side if (side, height) != (height, height) else width)
     try:
-        card = model_card(offer.config, shape, classes)
+        card = model_card(config, shape, classes)
     except InputError as error:
         st.error(escaped(for_people(error)))
         return
@@ -72,7 +86,7 @@ def model_card_view() -> None:
             "Part", PARTS, default=PARTS[0], key="network-part", label_visibility="collapsed", required=True
         )
         if st.button("Train it", key="train-network"):
-            begin_with_network(offer.config)
+            begin_with_network(config, shape)
             st.switch_page("train/train.py")
     match part:
         case "Graph":
@@ -80,7 +94,7 @@ def model_card_view() -> None:
         case "Layers":
             _table(card)
         case "Gradients":
-            gradients_view(offer.config, shape)
+            gradients_view(config, shape)
         case _:
             st.code(card.tree, language=None)
 
@@ -105,7 +119,7 @@ def _offers() -> dict[str, Offer]:
         else:
             spec = plan.dataset
             found[f"run:{run.id}"] = Offer(
-                title=f"That of {title_of(run)}", config=run.config.model, shape=spec.shape, num_classes=spec.num_classes
+                title=f"That of {title_of(run)}", config=model_now(run), shape=spec.shape, num_classes=spec.num_classes
             )
     made_for = {recipe.config.model.name: DATASETS.get(recipe.config.data.dataset) for recipe in reversed(RECIPES.values())}
     for name, record in MODELS.items():
@@ -128,7 +142,7 @@ def _figures(card: ModelCard) -> None:
     sides = sorted(set(receptive)) if receptive else []
     figures = {
         "Parameters": (large(card.num_parameters), "Numbers that training finds."),
-        "Trainable": (f"{100 * trainable:.0f} %", "The share of them that training changes."),
+        "Trainable": (share(trainable), "The share of them that training changes."),
         "Multiply-adds": (
             large(card.num_multiply_adds),
             "Of its convolutions and matrix products, for one image: what a prediction costs.",

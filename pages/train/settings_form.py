@@ -15,7 +15,7 @@ from core.models.catalogue import model_summary
 from core.models.own_networks import own_networks
 from core.recipes import RECIPES, recipe_named
 from core.running.branch import begun_from, config_to_branch
-from core.running.recipe_start import affordable, start_from, suited_to
+from core.running.recipe_start import affordable, brought_to, start_from, suited_to
 from core.runs.directory import Run, find_run
 from core.serving.data_work import weights_request
 from core.settings import Setting, changed, get, sections
@@ -299,8 +299,11 @@ def change(settings: dict[str, Any]) -> None:
     _renew()
 
 
-def begin_with_network(network: ModelConfig) -> None:
-    """Has the form stand for a training of this network: by the recipe made for it, else on the set chosen before."""
+def begin_with_network(network: ModelConfig, shape: tuple[int, int, int]) -> None:
+    """Has the form stand for a training of this network: by the recipe made for it, else on the set chosen before.
+
+    shape: (C, H, W) of the images that it is for, to which those of the set are brought.
+    """
     state = _form_state()
     state.pop("start-from", None)
     state.pop("run", None)  # else the Train page would show a run that is still at work
@@ -308,8 +311,12 @@ def begin_with_network(network: ModelConfig) -> None:
     _forget_changes()
     if made_for:
         state.recipe = made_for
+        model, wanted = _base().model.model_dump(mode="json"), network.model_dump(mode="json")
+        state.changes = {f"model.{name}": wanted[name] for name in ("width", "head") if wanted[name] != model[name]}
     else:
         state.changes = {"model": network.model_dump(mode="json")}
+    with suppress(InputError):  # a set that is gone: the plan will say so
+        state.changes |= brought_to(workspace(), _base(), shape)
 
 
 def _suited(name: str) -> dict[str, Any]:

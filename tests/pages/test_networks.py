@@ -86,6 +86,8 @@ def test_rows_become_a_network_that_is_saved_and_trained(workspace: Workspace) -
     add(app, "conv2d")
     assert "Found 10 values, expected images" in texts(app)
     app.button(key="builder-mend").click().run()
+    assert written(app) == ["16 × 26 × 26", "10,816 values", "10 values"], "the convolution now comes before the flatten row"
+    next(button for button in app.button if button.key.endswith("-remove")).click().run()
     assert "2 rows, 7.8 k parameters" in texts(app)
     app.text_input(key="builder-name-1").set_value("My first").run()
     app.button(key="builder-save").click().run()
@@ -194,3 +196,39 @@ def test_train_page_leads_to_the_card_of_the_network_as_it_is_set_up(workspace: 
     assert app.selectbox(key="network").value == "as-set-up"
     network = build_model(CatalogueNetwork(name="residual-light", width=0.5), (1, 8, 8), 10)
     assert metric(app, "Parameters") == f"{sum(p.numel() for p in network.parameters()) / 1000:.1f} k"
+
+
+def test_network_built_for_larger_images_is_trained_on_images_of_that_size(workspace: Workspace) -> None:  # noqa: F811
+    app = networks("Builder")
+    app.selectbox(key="builder-start").set_value("mnist-first-cnn").run()
+    app.button(key="builder-start-now").click().run()
+    app.button(key="builder-train").click().run()
+    app.switch_page("train/train.py").run()
+    assert not app.exception and not app.error
+    size = next(field for field in app.number_input if field.key.endswith("-preprocessing.size_px"))
+    assert size.value == 28
+    assert not app.button(key="start").disabled
+    size.set_value(8).run()
+    assert "reaches over 5 px" in app.error[0].value
+    app.button(key="mend").click().run()
+    assert not app.error and not app.button(key="start").disabled
+
+
+def test_rows_before_one_that_is_refused_keep_their_shapes(workspace: Workspace) -> None:  # noqa: F811
+    app = networks("Builder")
+    app.selectbox(key="builder-start").set_value("mnist-first-cnn").run()
+    app.button(key="builder-start-now").click().run()
+    second = [field for field in app.text_input if field.key.endswith("-kernel")][1]
+    second.set_value("0").run()
+    assert written(app) == ["10 × 24 × 24"]
+    assert "Row 2. Kernel\\: found 0" in texts(app)
+
+
+def test_card_shows_both_last_layers_and_the_share_that_learns(workspace: Workspace) -> None:  # noqa: F811
+    app = networks(model="vgg16")
+    assert metric(app, "Parameters") == "134.3 M"
+    app.segmented_control(key="vgg16-head").set_value("appended").run()
+    assert metric(app, "Parameters") == "138.4 M"
+    app.button(key="train-network").click().run()
+    app.switch_page("train/train.py").run()
+    assert next(box for box in app.selectbox if box.key.endswith("-model.head")).value == "appended"

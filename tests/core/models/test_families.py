@@ -171,7 +171,9 @@ def test_grey_picture_is_answered_as_three_equal_channels(name):
     images = torch.rand(2, 1, 32, 32)
     with torch.inference_mode():
         torch.testing.assert_close(grey(images), colour(images.expand(-1, 3, -1, -1)), rtol=1e-4, atol=1e-6)
-    assert "summed over the colours" in describe_model(config(name), (1, 32, 32), CLASSES).adapted
+    assert describe_model(config(name), (1, 32, 32), CLASSES).adapted.endswith("takes one grey channel.")
+    pretrained = config(name).model_copy(update={"weights": "pretrained"})
+    assert "its kernels are summed over the colours" in describe_model(pretrained, (1, 32, 32), CLASSES).adapted
 
 
 @pytest.mark.parametrize("name", FAMILIES)

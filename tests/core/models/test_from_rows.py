@@ -232,14 +232,16 @@ def test_a_shortcut_adds_what_arrives_to_what_its_rows_make_of_it():
     ("rows", "row", "mended"),
     [
         ([Linear()], 1, "Put a Flatten before it"),
-        ([Flatten(), Conv2d(), Linear()], 2, "Remove it"),
+        ([Flatten(), Conv2d(), Linear()], 2, "Put it before the Flatten"),
         ([Conv2d(kernel=12), Flatten(), Linear()], 1, "Use kernel 8"),
         ([Conv2d(channels=6, groups=4), Flatten(), Linear()], 1, "Use 1 group"),
         ([Conv2d()], 2, "Add Flatten and Linear"),
         ([Flatten()], 2, "Add a Linear"),
         ([Flatten(), Linear(features=3)], 3, "Give the last Linear one output for each class"),
         ([Residual(over=9), ReLU(), Flatten(), Linear()], 1, "Let it pass over 3"),
-        ([Residual(over=1), Conv2d(), Flatten(), Linear()], 1, "Remove it"),
+        ([Residual(over=1), Conv2d(), Flatten(), Linear()], 1, "Let its convolutions keep channels and size"),
+        ([Residual(over=1), MaxPool2d(), Flatten(), Linear()], 1, "Remove it"),
+        ([Linear(), Conv2d()], 1, "Put a Flatten before it"),
     ],
 )
 def test_a_mend_is_offered_at_the_row_and_mends_it(rows, row, mended):
@@ -307,3 +309,19 @@ def test_network_of_rows_trains_is_carried_to_another_machine_and_begun_from_the
     wider = changed(run.config, {"model.rows": [{"layer": "flatten"}, {"layer": "linear"}]})
     with pytest.raises(InputError, match=r"The checkpoint is of mine \(4 rows of layers\), the new run's model is mine \(2 rows"):
         create_branch(workspace, complete(workspace, begun_from(wider, run, "last")))
+
+
+def test_network_too_large_for_any_machine_of_ours_is_said_at_its_row_before_memory_is_taken():
+    rows = (Conv2d(channels=4096), Flatten(), Linear(features=65_536), Linear())
+    with pytest.raises(InputError, match=r"row 3 \(linear\): found [\d,]+ parameters up to here, expected at most 500,000,000"):
+        from_rows(rows, (1, 28, 28), 10)
+
+
+def test_size_that_would_do_is_offered_where_images_are_too_small():
+    rows = (Conv2d(kernel=5), MaxPool2d(kernel=2), Conv2d(kernel=5), Flatten(), Linear())
+    with pytest.raises(InputError, match="reaches over 5 px") as refusal:
+        describe_model(LayerNetwork(rows=rows), (1, 8, 8), 10)
+    assert refusal.value.mended_by == {"preprocessing.size_px": 16}
+    with pytest.raises(InputError) as refusal:
+        describe_model(LayerNetwork(rows=(Linear(),)), (1, 8, 8), 10)
+    assert refusal.value.mended_by == {}

@@ -23,7 +23,7 @@ from core.running.plan import complete
 from core.running.session import run_session
 from core.runs.checkpoints import FORMAT, find_checkpoint, list_checkpoints, load_state, read_manifest
 from core.runs.directory import Run, create_run
-from core.runs.history import history_of
+from core.runs.history import history_of, model_now
 from core.runs.timeline import timeline
 from core.settings import changed, config_from
 from core.training.events import StepLogged
@@ -263,3 +263,10 @@ def test_network_of_ours_can_not_be_unfrozen(workspace):
     run = create_run(workspace, changed(config(), {"model": {"kind": "network", "name": "mlp"}}))
     with pytest.raises(InputError, match="none are frozen"):
         change_run(run, {"model.unfreeze_epoch": 1})
+
+
+def test_card_of_an_unfrozen_run_is_that_of_a_network_that_learns_everywhere(workspace, undisturbed):
+    frozen = started(workspace)
+    assert model_now(frozen).frozen
+    assert not model_now(undisturbed).frozen
+    assert model_now(undisturbed).backbone_lr_factor == 0.1
