@@ -65,7 +65,7 @@ def _config(workspace: Workspace, options: argparse.Namespace, path: Path) -> "T
 
     if not (options.recipe or options.config or options.model or options.dataset or options.set):
         return None
-    config = config_of(workspace, options) or TrainConfig()
+    config = config_of(workspace, options, is_to_start=False) or TrainConfig()
     changes: dict[str, object] = {}
     if options.dataset:
         changes = suiting(workspace, options.dataset)

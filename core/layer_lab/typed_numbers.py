@@ -6,6 +6,7 @@ import re
 import numpy as np
 
 from core.errors import InputError
+from core.wording import counted
 
 MOST_SIDE, MOST_CHANNELS = 64, 16
 LARGEST = 1e6
@@ -19,7 +20,7 @@ def matrix(text: str, what: str) -> np.ndarray:
     for number, row in enumerate(rows, start=1):
         if len(row) != len(rows[0]):
             raise InputError(
-                f"{what}: row {number} has {len(row)} numbers, row 1 has {len(rows[0])}.",
+                f"{what}: row {number} has {counted(len(row), 'number')}, row 1 has {len(rows[0])}.",
                 code="numbers",
                 hint="Give every row as many.",
             )
@@ -64,7 +65,9 @@ def number(word: str, what: str) -> float:
         raise InputError(
             f"{what}: '{word[:20]}' is not a number.", code="numbers", hint="Write numbers such as 2, -1 or 0.5."
         ) from None
-    if not math.isfinite(value) or abs(value) > LARGEST:
+    if math.isnan(value):
+        raise InputError(f"{what}: '{word[:20]}' is not a number.", code="numbers", hint="Write numbers such as 2, -1 or 0.5.")
+    if math.isinf(value) or abs(value) > LARGEST:
         raise InputError(f"{what}: {word[:20]} is too large, expected at most {LARGEST:,.0f}.", code="numbers")
     return value
 

@@ -34,7 +34,7 @@ def test_a_layer_is_looked_into_moved_and_put_in_a_row(page: Page) -> None:
     matrix = page.get_by_role("textbox", name="Matrix")
     matrix.fill("1 2\n3")
     matrix.press("Control+Enter")
-    expect(page.get_by_text("row 2 has 1 numbers, row 1 has 2")).to_be_visible()
+    expect(page.get_by_text("row 2 has 1 number, row 1 has 2")).to_be_visible()
     expect(headline).to_contain_text("1 × 5 × 5")
     matrix.fill("1 -2 3 4\n5 6 7 -8\n9 10 11 12\n13 14 15 16")
     matrix.press("Control+Enter")

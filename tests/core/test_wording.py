@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from core.wording import duration, large, percent, rough_duration, speed
+from core.wording import duration, large, percent, rough_duration, share, speed
 
 
 @pytest.mark.parametrize(
@@ -12,6 +12,11 @@ from core.wording import duration, large, percent, rough_duration, speed
 )
 def test_fraction_is_read_as_per_cent(fraction, words):
     assert percent(fraction) == words
+
+
+@pytest.mark.parametrize(("fraction", "words"), [(0, "0 %"), (0.000459, "0.05 %"), (0.004, "0.4 %"), (0.5, "50 %"), (1, "100 %")])
+def test_small_share_is_told_from_none(fraction, words):
+    assert share(fraction) == words
 
 
 @pytest.mark.parametrize(

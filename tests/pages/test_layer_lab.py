@@ -94,7 +94,7 @@ def test_every_layer_can_be_chosen_and_works_or_says_what_it_needs(workspace: Wo
 def test_what_is_typed_wrong_is_said_and_the_last_that_worked_stays(workspace: Workspace) -> None:
     app = visit()
     take(app, "text_area", "input-text", "1 2\n3")
-    assert errors(app) == ["The matrix: row 2 has 1 numbers, row 1 has 2. Give every row as many."]
+    assert errors(app) == ["The matrix: row 2 has 1 number, row 1 has 2. Give every row as many."]
     assert headline(app).startswith("## Conv2d: 1 × 5 × 5")
     take(app, "text_area", "input-text", "1 2 3 4\n" * 4)
     assert not errors(app)
