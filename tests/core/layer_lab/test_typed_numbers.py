@@ -27,7 +27,7 @@ def test_an_empty_line_begins_another_channel_and_one_row_is_a_row_of_values() -
     [
         ("1 2\n3", "The matrix: row 2 has 1 number, row 1 has 2. Give every row as many."),
         ("1 x", "The matrix: 'x' is not a number. Write numbers such as 2, -1 or 0.5."),
-        ("1 nan", "The matrix: nan is too large, expected at most 1,000,000."),
+        ("1 nan", "The matrix: 'nan' is not a number. Write numbers such as 2, -1 or 0.5."),
         ("  \n", "The matrix is empty."),
         ("1 2\n\n3 4\n5 6", "The matrix: channel 2 is 2 × 2, channel 1 is 1 × 2. Make all of one size."),
         ("1 " * 65, "The matrix has 1 × 65 numbers, expected at most 64 × 64."),
