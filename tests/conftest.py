@@ -1,15 +1,36 @@
 """What several test files need: a workspace of their own, and launchers over it that are closed at the end."""
 
+import gc
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+os.environ.setdefault("GOMP_SPINCOUNT", "10000")  # before torch loads OpenMP, as in the app: docs/decisions/threads.md
+
 import pytest
+import torch
 
 from core.jobs.executor import LocalProcesses
 from core.serving.launcher import Launcher
 from core.workspace import Workspace, open_workspace
 from tests.fixtures.forked import spawn_forked
+
+
+def pytest_collection_finish() -> None:
+    """Thousands of tests are some millions of objects: looking through them for garbage time and again cost a tenth of the time."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 20)
+
+
+def pytest_unconfigure() -> None:
+    gc.unfreeze()
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> None:
+    """Each test begins with one, whatever the trainings of others have set: a process stands on every core already."""
+    torch.set_num_threads(1)
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -30,11 +30,6 @@ from tests.core.serving.test_launcher import tiny
 from tests.fixtures.networks import LIGHT
 
 
-@pytest.fixture(autouse=True)
-def one_thread() -> None:
-    torch.set_num_threads(1)
-
-
 @pytest.fixture(scope="module")
 def home(tmp_path_factory) -> Workspace:
     return open_workspace(tmp_path_factory.mktemp("workspace"))

@@ -16,11 +16,6 @@ from tests.fixtures.networks import LIGHT, ONE_OF_EACH
 CLASSES = ("one", "two", "three")
 
 
-@pytest.fixture(autouse=True)
-def one_thread() -> None:
-    torch.set_num_threads(1)
-
-
 def network(name: str, side: int = 64, width: float = 1.0, channels: int = 3) -> tuple[nn.Module, NetworkSpec]:
     """With running figures of its norms that are not those of a fresh one."""
     torch.manual_seed(0)

@@ -35,11 +35,6 @@ NETWORKS = {
 }
 
 
-@pytest.fixture(autouse=True)
-def one_thread() -> None:
-    torch.set_num_threads(1)
-
-
 @pytest.mark.parametrize("name", NETWORKS)
 @pytest.mark.parametrize("target", [0, 1, 2])
 def test_grad_cam_is_that_of_captum_at_every_convolution(name, target):

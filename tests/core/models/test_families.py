@@ -28,11 +28,6 @@ from tests.fixtures.networks import OURS
 CLASSES = 10
 
 
-@pytest.fixture(autouse=True)
-def one_thread() -> None:
-    torch.set_num_threads(1)
-
-
 def config(name: str, head: str = "replaced") -> CatalogueNetwork:
     return CatalogueNetwork(name=name, head=head)
 

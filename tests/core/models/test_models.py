@@ -12,12 +12,6 @@ from core.optimizers import SGD, Adam
 from core.training.optimizers import build_optimizer
 from tests.fixtures.networks import OURS  # torchvision's: test_families.py
 
-
-@pytest.fixture(autouse=True)
-def one_thread() -> None:
-    torch.set_num_threads(1)  # on a busy machine two wait for each other
-
-
 BUILT_IN = {record.name: (record.shape, record.num_classes) for record in DATASETS.values()}
 OTHERS = {
     f"{shape[0]}x{shape[1]}x{shape[2]}, {classes} classes": (shape, classes)

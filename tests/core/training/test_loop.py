@@ -22,11 +22,6 @@ FLOAT32 = Compute(device=CPU, device_reason="", dtype=torch.float32, precision_r
 NUM_TRAIN, NUM_EVALUATED = 300, 100
 
 
-@pytest.fixture(autouse=True)
-def one_thread() -> None:
-    torch.set_num_threads(1)
-
-
 @pytest.fixture(scope="module")
 def data() -> TrainingData:
     digits = load_digits()
