@@ -17,7 +17,7 @@ from core.runs.directory import create_run
 from core.settings import changed
 from tests.fixtures.real_data import real_data
 
-HELD_OUT, SHARE = 10_000, 0.03
+TRAINED_ON, HELD_OUT, SHARE = 15_000, 10_000, 0.03
 
 
 def read_idx(path: Path, dimensions: int) -> np.ndarray:
@@ -32,7 +32,7 @@ def write_idx(path: Path, array: np.ndarray) -> None:
 
 @pytest.fixture
 def flipped(workspace, monkeypatch) -> np.ndarray:
-    """MNIST's training images, the last 10,000 of them as the test split; (300,) positions there whose label is wrong."""
+    """Of MNIST's training images the first 15,000, the last 10,000 as the test split; (300,) positions there whose label is wrong."""
     raw = real_data("MNIST") / "raw"
     images = read_idx(raw / "train-images-idx3-ubyte", 3)
     labels = read_idx(raw / "train-labels-idx1-ubyte", 1).copy()
@@ -42,7 +42,7 @@ def flipped(workspace, monkeypatch) -> np.ndarray:
     held[wrong] = (held[wrong] + random.integers(1, 10, len(wrong))) % 10
     mine = workspace.datasets / "MNIST" / "raw"
     mine.mkdir(parents=True)
-    for name, part in (("train", slice(None, -HELD_OUT)), ("t10k", slice(-HELD_OUT, None))):
+    for name, part in (("train", slice(None, TRAINED_ON)), ("t10k", slice(-HELD_OUT, None))):
         for what, array in (("images-idx3", images), ("labels-idx1", labels)):
             path = mine / f"{name}-{what}-ubyte"
             write_idx(path, array[part])
