@@ -8,8 +8,6 @@ import json
 import re
 import shutil
 import signal
-import subprocess
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -40,6 +38,7 @@ from core.runs.status import status_of
 from core.settings import config_from, config_from_json
 from core.training.events import Queued, StepLogged
 from core.workspace import open_workspace
+from tests.fixtures.forked import Forked
 
 PROJECT = Path(__file__).resolve().parents[3]
 DOCUMENT = (PROJECT / "docs" / "command-line.md").read_text()
@@ -297,23 +296,22 @@ def test_stop_takes_a_waiting_run_out_of_the_queue(home):
 
 def test_ctrl_c_saves_and_pauses_and_resume_finishes(home):
     """A real process: one document on standard output, progress on standard error."""
-    arguments = [sys.executable, "-m", "core", "train", *TINY, "--set", "epochs=100", "--json", "--home", str(home.path)]
-    process = subprocess.Popen(arguments, cwd=PROJECT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = Forked("-m", "core", "train", *TINY, "--set", "epochs=50", "--json", "--home", str(home.path))
     progress = []
     for line in process.stderr:
-        progress.append(line)
-        if line.startswith("epoch   1"):
+        progress.append(line.decode())
+        if line.startswith(b"epoch   1"):
             process.send_signal(signal.SIGINT)
             break
-    output, rest = process.communicate(timeout=60)
+    rest, output = process.stderr.read().decode(), process.stdout.read()  # one document, less than a pipe holds
     document = json.loads(output)
-    assert process.returncode == 0
+    assert process.wait(60) == 0
     assert document["status"] == "paused"
-    assert 1 <= document["history"][-1]["epoch"] < 100
+    assert 1 <= document["history"][-1]["epoch"] < 50
     assert "Traceback" not in "".join(progress) + rest
     result = home.run("resume", "last")
     assert result["status"] == "finished"
-    assert [row["epoch"] for row in result["history"]] == list(range(101))
+    assert [row["epoch"] for row in result["history"]] == list(range(51))
 
 
 def test_jobs_lists_what_goes_on_and_cancel_ends_it(home):
