@@ -110,3 +110,4 @@ def warm_up() -> None:
 
 if __name__ == "__main__":
     main()
+    os._exit(0)  # all is saved, and taking the large libraries apart would cost a second
