@@ -25,6 +25,7 @@ from core.runs.directory import Run, create_run, find_run, list_runs
 from core.runs.status import status_of
 from core.settings import changed
 from core.workspace import open_workspace
+from tests.fixtures.forked import Forked
 from tests.fixtures.waiting import until
 
 LOSS_POINT = "[class*='st-key-loss-'] .scatterlayer .points path"
@@ -52,7 +53,7 @@ class Server:
 
     home: Path
     port: int
-    process: subprocess.Popen
+    process: subprocess.Popen | Forked
 
     @property
     def url(self) -> str:
@@ -73,15 +74,15 @@ def start_server(home: Path, has_reserve: bool = False, environment: Mapping[str
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    log = (home / "server.log").open("ab")
-    process = subprocess.Popen(
-        [sys.executable, "-m", "streamlit", "run", "streamlit_app.py", "--server.port", str(port)],
-        cwd=PROJECT,
-        env={**os.environ, "TRAINSCOPE_HOME": str(home), "TRAINSCOPE_RESERVE": str(int(has_reserve)), **(environment or {})},
-        stdout=log,
-        stderr=log,
-        start_new_session=True,
-    )
+    arguments = ("-m", "streamlit", "run", "streamlit_app.py", "--server.port", str(port))
+    variables = {**os.environ, "TRAINSCOPE_HOME": str(home), "TRAINSCOPE_RESERVE": str(int(has_reserve)), **(environment or {})}
+    if environment:  # Python itself may read them at its start
+        log = (home / "server.log").open("ab")
+        process = subprocess.Popen(
+            [sys.executable, *arguments], cwd=PROJECT, env=variables, stdout=log, stderr=log, start_new_session=True
+        )
+    else:
+        process = Forked(*arguments, env=variables, log=home / "server.log")
     server = Server(home, port, process)
     until(server.is_up, timeout_s=60)
     return server
