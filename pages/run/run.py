@@ -21,7 +21,7 @@ from pages.run.delete import delete_button
 from pages.shared.actions import do
 from pages.shared.again import again_button
 from pages.shared.continue_fields import go_on_fields
-from pages.shared.export import export_link, run_export
+from pages.shared.export import export_link, made_export, run_export
 from pages.shared.run_row import badge, subject_of, title_of, when_of
 from pages.shared.session import choose_run, chosen_run, go_to, launcher, workspace
 from pages.shared.text import escaped
@@ -216,6 +216,7 @@ def checkpoints(run: Run, status: Status, history: History) -> None:
             st.switch_page("train/train.py")
         for label, kind in (("Download it", "zip"), ("Weights as .pt", "pt"), ("as .safetensors", "safetensors")):
             export_link(run, f"{name}.{kind}", label, key=f"download-{kind}", help=DOWNLOADS[kind])
+        taken_away(run, name)
         if not status.is_active:
             with st.popover("Remove", key="prune"):
                 if st.button(f"Remove {name}", key="remove-checkpoint"):
@@ -232,6 +233,22 @@ DOWNLOADS = {
     "pt": "The weights alone, as torch.save writes a state_dict.",
     "safetensors": "The weights alone, in a format that holds no code.",
 }
+
+
+MADE = {
+    "bundle.zip": (
+        "Bundle",
+        "Weights, plain PyTorch, preprocessing and programs that predict without Trainscope: proved on images first.",
+    ),
+    "onnx": ("ONNX", "One graph with normalisation and temperature inside, for other programs and languages."),
+    "pt2": ("torch.export", "The same graph as PyTorch's own file."),
+}
+
+
+def taken_away(run: Run, name: str) -> None:
+    """Forms of a checkpoint that a job makes first."""
+    for kind, (label, help) in MADE.items():
+        made_export(run, f"{name}.{kind}", f"Make {label}", f"Download {label}", key=f"make-{kind}", help=help)
 
 
 def marked(run: Run, pointer: str) -> str:
