@@ -22,7 +22,7 @@ def made_export(run: Run, file: str, make: str, open_it: str, *, key: str, help:
     if kept := kept_export(run, file):
         export_link(run, file, f"{open_it} ({size(kept.path.stat().st_size)})", key=f"{key}-made", help=help)
         if kept.proof:
-            st.caption(f":green[:material/verified:] {escaped(kept.proof)}")
+            st.caption(f":green[:material/verified:] {escaped(kept.proof)}", width="content")
         return
     request = export_request(run, file)
     if st.button(make, key=key, help=help or None):

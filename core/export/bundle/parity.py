@@ -40,10 +40,8 @@ class Parity:
     where: str
 
     def __str__(self) -> str:
-        return (
-            f"{self.num_images} images ({self.images}) got the same class in a process without Trainscope; their probabilities "
-            f"differ by {self.largest_difference:.1e} at most."
-        )
+        differ = f"differ by {self.largest_difference:.1e} at most" if self.largest_difference else "are the same to the last bit"
+        return f"{self.num_images} images ({self.images}) got the same class in a process without Trainscope; their probabilities {differ}."
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)

@@ -191,7 +191,7 @@ def test_bundle_has_all_that_a_stranger_needs(bundle, photographs):
         assert "core." not in program.read_text(), program.name
     card = (bundle / "MODEL_CARD.md").read_text()
     assert "95 % confidence intervals" in card and "| even |" in card
-    assert "differ by" in (bundle / "README.md").read_text()
+    assert "got the same class in a process without Trainscope" in (bundle / "README.md").read_text()
     assert f"torch=={torch.__version__.partition('+')[0]}" in (bundle / "requirements.txt").read_text()
 
 
@@ -275,7 +275,7 @@ def test_bundle_is_kept_with_its_proof_and_made_anew_when_the_calibration_change
     copy = Run(tmp_path / "runs" / run.id)
     path = export_and_keep(workspace, copy, "last.bundle.zip")
     kept = kept_export(copy, "last.bundle.zip")
-    assert kept and kept.path == path and "differ by" in kept.proof
+    assert kept and kept.path == path and "got the same class" in kept.proof
     save_calibration(find_checkpoint(copy, "last"), Calibration(temperature=2.0))
     assert kept_export(copy, "last.bundle.zip") is None
 
