@@ -53,3 +53,8 @@ def size(num_bytes: float) -> str:
 def counted(count: int, noun: str) -> str:
     """1 as "1 step", 2,000 as "2,000 steps"."""
     return f"{count:,} {noun}" + ("" if count == 1 else "s")
+
+
+def escaped_cell(name: str) -> str:
+    """A name that a spreadsheet would take for a formula is put behind an apostrophe."""
+    return f"'{name}" if name.startswith(tuple("=+-@\t\r")) else name
