@@ -59,3 +59,8 @@ def share(fraction: float) -> str:
     """0.97 as "97 %", 0.0004 as "0.04 %": as many digits as it takes to tell a little from nothing."""
     percents = 100 * fraction
     return f"{percents:.0f} %" if percents >= 1 or not percents else f"{percents:.1g} %"
+
+
+def escaped_cell(name: str) -> str:
+    """A name that a spreadsheet would take for a formula is put behind an apostrophe."""
+    return f"'{name}" if name.startswith(tuple("=+-@\t\r")) else name

@@ -28,8 +28,8 @@ async def plotly_js(request: Request) -> Response:
 
 def _kept_export(run_id: str, file: str) -> tuple[str, Path] | None:
     run = find_run(open_workspace(), run_id)
-    path = kept_export(run, file)
-    return (name_of(run, file), path) if path else None
+    kept = kept_export(run, file)
+    return (name_of(run, file), kept.path) if kept else None
 
 
 async def download(request: Request) -> Response:

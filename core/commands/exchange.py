@@ -16,7 +16,8 @@ from core.workspace import Workspace
 if TYPE_CHECKING:
     from core.config import TrainConfig
 
-FORMATS = ("zip", "pt", "safetensors", "html")
+FORMATS = ("zip", "bundle", "pt", "safetensors", "pt2", "onnx", "html")
+OF_A_CHECKPOINT = ("bundle", "pt2", "onnx")  # of the best one where none is named
 
 
 def add_load_options(sub: argparse.ArgumentParser) -> None:
@@ -95,15 +96,17 @@ def add_export_options(sub: argparse.ArgumentParser) -> None:
     sub.add_argument(
         "--format",
         choices=FORMATS,
-        help="html: a report of the whole run; the others of a checkpoint (default: by the file's ending)",
+        help="html: a report of the whole run. bundle: a zip with all that it takes to predict without Trainscope, proved on images "
+        "first; pt2, onnx: the network as one graph. The others of a checkpoint (default: by the file's ending)",
     )
     sub.add_argument("--overwrite", action="store_true", help="replace a file that is there already")
 
 
 def export(workspace: Workspace, options: argparse.Namespace) -> Result:
+    from core.export.bundle.make import write_bundle
     from core.export.bundles import checkpoint_zip, run_zip
+    from core.export.formats import WRITERS
     from core.export.report import report
-    from core.export.weights import WRITERS
     from core.runs.checkpoints import find_checkpoint
     from core.runs.directory import find_run
 
@@ -120,7 +123,9 @@ def export(workspace: Workspace, options: argparse.Namespace) -> Result:
             hint="Choose a file in a folder that is there.",
         )
     left_out: list[str] = []
-    checkpoint = find_checkpoint(run, options.checkpoint) if options.checkpoint else None
+    name = options.checkpoint or ("best" if form in OF_A_CHECKPOINT else None)
+    checkpoint = find_checkpoint(run, name) if name else None
+    proof = ""
     aside = path.with_name(f".tmp-{secrets.token_hex(8)}")
     try:
         with aside.open("xb") as file:
@@ -128,6 +133,8 @@ def export(workspace: Workspace, options: argparse.Namespace) -> Result:
                 file.write(report(workspace, run).encode())
             elif checkpoint is None:
                 file.writelines(run_zip(run, left_out))
+            elif form == "bundle":
+                proof = str(write_bundle(workspace, run, checkpoint, file, progress()))
             elif form == "zip":
                 file.writelines(checkpoint_zip(checkpoint))
             else:
@@ -149,6 +156,7 @@ def export(workspace: Workspace, options: argparse.Namespace) -> Result:
         "path": str(path.resolve()),
         "num_bytes": path.stat().st_size,
         "left_out": left_out,
+        "proof": proof,
     }
 
 
@@ -162,21 +170,25 @@ def _format(options: argparse.Namespace) -> str:
                 code="arguments",
                 hint="Say which checkpoint, for example --checkpoint best.",
             )
-        return options.format or ("html" if suffix in (".html", ".htm") else "zip")
+        return options.format or {".html": "html", ".htm": "html", ".pt2": "pt2", ".onnx": "onnx"}.get(suffix, "zip")
     if options.format == "html":
         raise InputError("--format: a report is of a whole run.", code="arguments", hint="Leave --checkpoint out.")
-    file_suffix = {".zip": "zip", ".pt": "pt", ".pth": "pt", ".safetensors": "safetensors"}.get(suffix)
+    file_suffix = {".zip": "zip", ".pt": "pt", ".pth": "pt", ".safetensors": "safetensors", ".pt2": "pt2", ".onnx": "onnx"}.get(
+        suffix
+    )
     if found := options.format or file_suffix:
         return found
     raise InputError(
         f"--to: the ending of {options.to[:200]!r} does not say which format is wanted.",
         code="arguments",
-        hint=f"Let it end in .zip, .pt or .safetensors, or give --format ({', '.join(FORMATS[:3])}).",
+        hint=f"Let it end in .zip, .pt, .safetensors, .pt2 or .onnx, or give --format ({', '.join(FORMATS[:-1])}).",
     )
 
 
 def show_export(result: Result) -> None:
     what = f"{result['checkpoint']} of {result['run']}" if result["checkpoint"] else result["run"]
     print(f"{what}: {result['path']} ({size(result['num_bytes'])})")
+    if result["proof"]:
+        print(f"  {result['proof']}")
     for reason in result["left_out"]:
         print(f"  left out: {reason}")

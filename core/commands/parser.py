@@ -237,10 +237,10 @@ def build_parser() -> argparse.ArgumentParser:
     )
     sub.add_argument("runs", metavar="RUN", nargs="*", help="only these (default: all, and those that come meanwhile)")
 
-    sub = add_for_run("predict", results.predict, results.show_predictions, "Classify image files.")
-    sub.add_argument("files", metavar="FILE", nargs="+")
-    sub.add_argument("--checkpoint", default="last", metavar="NAME", help="best, last (default) or one such as epoch-0003")
-    sub.add_argument("--top-k", type=int, default=5, metavar="K", help="classes to report for each image (default 5)")
+    sub = add_for_run(
+        "predict", results.predict, results.show_predictions, "Classify image files, or all images of folders and zips."
+    )
+    results.add_predict_options(sub)
     return parser
 
 

@@ -5,9 +5,10 @@ from collections.abc import Iterator
 from typing import BinaryIO
 
 from core.errors import InputError
+from core.export.bundle.make import write_bundle
 from core.export.bundles import checkpoint_zip, run_zip
+from core.export.formats import BUNDLE, WRITERS
 from core.export.report import report
-from core.export.weights import WRITERS
 from core.runs.checkpoints import find_checkpoint
 from core.runs.directory import Run, find_run
 from core.workspace import Workspace
@@ -21,7 +22,8 @@ def name_of(run: Run, file: str) -> str:
 
 
 def export(workspace: Workspace, run_id: str, file: str) -> tuple[str, Iterator[bytes]]:
-    """(file name, pieces) of "run.zip", "report.html", or of a checkpoint as "epoch-0003.zip", ".pt" or ".safetensors".
+    """(file name, pieces) of "run.zip", "report.html", or of a checkpoint as "epoch-0003.zip", ".bundle.zip", ".pt", ".safetensors",
+    ".pt2" or ".onnx".
 
     Raises InputError where there is no such thing, or the checkpoint is damaged.
     """
@@ -30,13 +32,21 @@ def export(workspace: Workspace, run_id: str, file: str) -> tuple[str, Iterator[
         return name_of(run, file), run_zip(run)
     if file == "report.html":
         return name_of(run, file), iter([report(workspace, run).encode()])
+    content = tempfile.TemporaryFile()  # noqa: SIM115 closed when it has been sent
+    if file.endswith(BUNDLE):
+        checkpoint = find_checkpoint(run, file.removesuffix(BUNDLE))
+        write_bundle(workspace, run, checkpoint, content)
+        return name_of(run, f"{checkpoint.name}{BUNDLE}"), _pieces(content)
     name, _, kind = file.rpartition(".")
     checkpoint = find_checkpoint(run, name)
     if kind == "zip":
         return name_of(run, f"{checkpoint.name}.zip"), checkpoint_zip(checkpoint)
     if kind not in WRITERS:
-        raise InputError(f"There is no download '{file[:100]}'.", code="file", hint="There are .zip, .pt and .safetensors.")
-    content = tempfile.TemporaryFile()  # noqa: SIM115 closed when it has been sent
+        raise InputError(
+            f"There is no download '{file[:100]}'.",
+            code="file",
+            hint=f"There are .zip, {BUNDLE}, {', '.join(f'.{kind}' for kind in WRITERS)}.",
+        )
     WRITERS[kind](checkpoint, content)
     return name_of(run, f"{checkpoint.name}.{kind}"), _pieces(content)
 

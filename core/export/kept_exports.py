@@ -1,23 +1,35 @@
 """Files made of a run to be taken away, kept with it until what they were made from has changed: reports, zips, weights."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from core.data.store.image_store import Progress, no_progress
+from core.export.bundle.make import write_bundle
 from core.export.downloads import export
+from core.export.formats import BUNDLE
 from core.jobs.job import Request
 from core.runs.artifacts import ArtifactKind, Inputs, find_kept, kept
+from core.runs.checkpoints import find_checkpoint
 from core.runs.directory import Run, find_run
 from core.workspace import Workspace
 
-EXPORTS = ArtifactKind("artifacts/export", 3)  # as large as the run itself may be
+EXPORTS = ArtifactKind("artifacts/export", 8)  # as large as the run itself may be
 MADE_FROM = ("events.jsonl", "notes.json", "calibration.json", "pins.json", "checkpoints", "evaluations", "artifacts/robustness")
 
 
-def kept_export(run: Run, file: str) -> Path | None:
+@dataclass(frozen=True)
+class KeptExport:
+    """proof: of a bundle, that it answers as the app does, in words."""
+
+    path: Path
+    proof: str = ""
+
+
+def kept_export(run: Run, file: str) -> KeptExport | None:
     """The file as `export` names it, if it is there and still says what the run says."""
     found = find_kept(run, EXPORTS, _inputs(run, file))
-    return found.file(file) if found else None
+    return KeptExport(found.file(file), found.facts.get("proof", "")) if found else None
 
 
 def export_and_keep(workspace: Workspace, run: Run, file: str, progress: Progress = no_progress) -> Path:
@@ -25,6 +37,10 @@ def export_and_keep(workspace: Workspace, run: Run, file: str, progress: Progres
 
     def make(folder: Path) -> dict[str, Any]:
         progress(f"Making {file}", 0, 0)
+        if file.endswith(BUNDLE):
+            with (folder / file).open("xb") as made:
+                proof = write_bundle(workspace, run, find_checkpoint(run, file.removesuffix(BUNDLE)), made, progress)
+            return {"file": file, "proof": str(proof)}
         _, pieces = export(workspace, run.id, file)
         written = 0
         with (folder / file).open("xb") as made:

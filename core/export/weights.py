@@ -1,7 +1,6 @@
 """The weights of a checkpoint alone, as other programs read them: a state_dict as .pt, or safetensors."""
 
 import shutil
-from collections.abc import Callable
 from typing import BinaryIO
 
 import torch
@@ -28,6 +27,3 @@ def write_safetensors(checkpoint: Checkpoint, file: BinaryIO) -> None:
     """The checkpoint's own file of weights. Raises InputError if the checkpoint is damaged."""
     with open_file(checkpoint, WEIGHTS) as weights:
         shutil.copyfileobj(weights, file, 1 << 20)
-
-
-WRITERS: dict[str, Callable[[Checkpoint, BinaryIO], None]] = {"pt": write_state_dict_pt, "safetensors": write_safetensors}

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from core.wording import escaped_cell
+
 Z_95 = 1.959963984540054  # the standard normal's 97.5 % point
 
 
@@ -113,10 +115,5 @@ def as_csv(report: ClassReport) -> str:
             row.precision.high,
             row.f1,
         )
-        writer.writerow([_escaped_cell(row.name), *(f"{value:.6f}" for value in figures), row.support])
+        writer.writerow([escaped_cell(row.name), *(f"{value:.6f}" for value in figures), row.support])
     return text.getvalue()
-
-
-def _escaped_cell(name: str) -> str:
-    """A name that a spreadsheet would take for a formula is put behind an apostrophe."""
-    return f"'{name}" if name[:1] in "=+-@\t\r" else name

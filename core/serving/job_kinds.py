@@ -2,6 +2,7 @@
 
 from core.errors import InputError
 from core.export.kept_exports import EXPORTS
+from core.inference.kept_answers import tidy as tidy_answers
 from core.inference.kept_maps import POINTS, TSNE
 from core.inference.kept_occlusion import OCCLUSIONS
 from core.inference.robustness import ROBUSTNESS
@@ -40,6 +41,7 @@ KINDS = {
         JobKind(name="robustness", title="Robustness", work="core.inference.robustness:work", tidy=_half_made(ROBUSTNESS)),
         JobKind(name="map", title="Embedding map", work="core.inference.kept_maps:work", tidy=_half_made(POINTS, TSNE)),
         JobKind(name="occlusion", title="Occlusion", work="core.inference.kept_occlusion:work", tidy=_half_made(OCCLUSIONS)),
+        JobKind(name="predict", title="Prediction", work="core.inference.kept_answers:work", tidy=tidy_answers),
         JobKind(name="export", title="Export", work="core.export.kept_exports:work", tidy=_half_made(EXPORTS)),
         JobKind(name="report", title="Report", work="core.export.kept_exports:work", tidy=_half_made(EXPORTS)),
     )

@@ -15,8 +15,9 @@ from core.layer_lab.drawable import drawable
 from core.layer_lab.examples import EXAMPLES
 from core.layer_lab.formula import size_formula, weights_formula
 from core.layer_lab.inputs import LabInput
-from core.layer_lab.pytorch_code import code_of, line_of
+from core.layer_lab.pytorch_code import code_of
 from core.layer_lab.weights import trained_convolution
+from core.models.pytorch_code import line_of
 from pages.components.layer_view import layer_view
 from pages.networks.lab_input import input_fields, remembered_input, sets_here
 from pages.networks.lab_state import chosen_row, key_of, lab_state, new_row, renew, row_key, take_example

@@ -19,6 +19,7 @@ from core.runs.index import entries
 from core.runs.records import evaluated_images
 from core.runs.status import status_of
 from core.wording import percent
+from pages.predict.many import many
 from pages.shared.enlarged import enlarged
 from pages.shared.run_row import titles_of
 from pages.shared.session import choose_run, chosen_run, workspace
@@ -193,10 +194,12 @@ if st.session_state["has-arrived"]:
     new_canvas(keep_drawing=True)
 if chosen := checkpoint_choice():
     run, checkpoint = chosen
-    drawing, uploading, sampling = st.tabs(["Draw", "Upload", "From the data"], key="way")
+    drawing, uploading, sampling, all_at_once = st.tabs(["Draw", "Upload", "From the data", "Many at once"], key="way")
     with drawing:
         draw(checkpoint)
     with uploading:
         upload(checkpoint)
     with sampling:
         from_the_data(run, checkpoint)
+    with all_at_once:
+        many(run, checkpoint)

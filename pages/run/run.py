@@ -3,6 +3,7 @@
 import streamlit as st
 
 from core.errors import InputError
+from core.export.kept_exports import kept_export
 from core.insight.family import family_of
 from core.insight.setting_differences import in_words as setting_in_words
 from core.runs.checkpoints import find_checkpoint, list_checkpoints, prune_by_hand, remove_checkpoint
@@ -21,7 +22,7 @@ from pages.run.delete import delete_button
 from pages.shared.actions import do
 from pages.shared.again import again_button
 from pages.shared.continue_fields import go_on_fields
-from pages.shared.export import export_link, run_export
+from pages.shared.export import export_link, made_export, run_export
 from pages.shared.run_row import badge, subject_of, title_of, when_of
 from pages.shared.session import choose_run, chosen_run, go_to, launcher, workspace
 from pages.shared.text import escaped
@@ -214,8 +215,8 @@ def checkpoints(run: Run, status: Status, history: History) -> None:
             begin_with(run, name)
             choose_run(None)
             st.switch_page("train/train.py")
-        for label, kind in (("Download it", "zip"), ("Weights as .pt", "pt"), ("as .safetensors", "safetensors")):
-            export_link(run, f"{name}.{kind}", label, key=f"download-{kind}", help=DOWNLOADS[kind])
+        whole = "The checkpoint with its optimizer. Loaded in another installation, its weights begin a run of their own; the whole run goes on."
+        export_link(run, f"{name}.zip", "Download it", key="download-zip", help=whole)
         if not status.is_active:
             with st.popover("Remove", key="prune"):
                 if st.button(f"Remove {name}", key="remove-checkpoint"):
@@ -225,13 +226,32 @@ def checkpoints(run: Run, status: Status, history: History) -> None:
                 )
                 if st.button("Remove all others", key="prune-now"):
                     do(lambda: prune_by_hand(run, int(every) or None), notice="The others are removed.")
+    elsewhere(run, name)
 
 
-DOWNLOADS = {
-    "zip": "The checkpoint with its optimizer. Loaded in another installation, its weights begin a run of their own; the whole run goes on there.",
-    "pt": "The weights alone, as torch.save writes a state_dict.",
-    "safetensors": "The weights alone, in a format that holds no code.",
+OTHER_FORMS = {  # that are there at once
+    "pt": ("Weights as .pt", "The weights alone, as torch.save writes a state_dict."),
+    "safetensors": ("as .safetensors", "The weights alone, in a format that holds no code."),
 }
+MADE_FORMS = {
+    "onnx": ("ONNX", "The network as one graph for other programs and languages; normalisation and temperature are inside."),
+    "pt2": ("torch.export", "The same graph as PyTorch's own file."),
+}
+
+
+def elsewhere(run: Run, name: str) -> None:
+    """What a checkpoint becomes for other programs."""
+    st.header("Use it elsewhere")
+    about = "Weights, the network in plain PyTorch, preprocessing, a program and a small server that predict without Trainscope."
+    with st.container(horizontal=True, vertical_alignment="center", key="bundle"):
+        made_export(run, f"{name}.bundle.zip", "Make a bundle", "Download the bundle", key="make-bundle", help=about)
+        if not kept_export(run, f"{name}.bundle.zip"):
+            st.caption("A zip that predicts without Trainscope. First it has to answer images as the app does.", width="content")
+    with st.container(horizontal=True, vertical_alignment="center"):
+        for kind, (label, help) in OTHER_FORMS.items():
+            export_link(run, f"{name}.{kind}", label, key=f"download-{kind}", help=help)
+        for kind, (label, help) in MADE_FORMS.items():
+            made_export(run, f"{name}.{kind}", f"Make {label}", f"Download {label}", key=f"make-{kind}", help=help)
 
 
 def marked(run: Run, pointer: str) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 from PIL import Image
 
 from core.data.sources.containers import Container, open_container
+from core.data.sources.decoding import SUFFIXES
 from core.data.sources.own_images import read_image
 from core.data.store.duplicates import pixel_digest
 from core.data.store.image_store import ImageStore
@@ -35,6 +36,19 @@ def original_image(store: ImageStore, index: int) -> Image.Image:
     if pixel_digest(original) != store.digests[index].tobytes():
         raise InputError("The file holds another image than when it was read.", code="picture")
     return original
+
+
+def original_file(store: ImageStore, index: int) -> tuple[str, bytes] | None:
+    """The ending of its name (empty for an unusual one) and its bytes, as they came; None for a set without files, or where the file is gone."""
+    if store.files is None:
+        return None
+    path, file = Path(store.meta.origin), store.files[index]
+    try:
+        content = _container(path, store.meta.names, path.stat().st_mtime_ns if path.exists() else 0).read(file)
+    except (InputError, OSError):
+        return None
+    suffix = Path(file).suffix.lower()
+    return suffix if suffix in SUFFIXES else "", content
 
 
 def as_png(image: Image.Image) -> bytes:

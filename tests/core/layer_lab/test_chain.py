@@ -15,7 +15,7 @@ from core.errors import InputError
 from core.layer_lab.chain import LAB_LAYERS, LabRow, Step, walk
 from core.layer_lab.formula import size_formula, weights_formula
 from core.layer_lab.inputs import LabInput, image_input, ones_input, typed_input
-from core.layer_lab.pytorch_code import code_of, line_of
+from core.layer_lab.pytorch_code import code_of
 from core.layer_lab.weights import NAMED, Weights, row_like
 from core.layer_lab.worked import formulas_of, linear_terms, softmax_at, window_at
 from core.layers import (
@@ -37,6 +37,7 @@ from core.layers import (
     Tanh,
     pair,
 )
+from core.models.pytorch_code import line_of
 
 MATRIX = typed_input("1 2 0 3 1\n0 1 2 3 1\n1 2 1 0 0\n5 2 3 1 1\n2 1 0 1 1")
 TYPED = Weights(kind="typed", text="1 2 1\n0 1 0\n2 1 0")
