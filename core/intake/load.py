@@ -17,6 +17,7 @@ from core.errors import InputError
 from core.files import unsealed
 from core.intake.checkpoint_check import check_manifest, read_network
 from core.intake.contract import wanted_by
+from core.intake.metadata import calibration_in
 from core.intake.pickle_check import TORCH_ZIP_LIMITS, refuse_programs
 from core.intake.recognise import recognised_in
 from core.intake.run_archive import restore_run, root_of
@@ -188,7 +189,12 @@ def _taken_over(
         config, network = _with_images(workspace, config, data, progress)
         if wanted_by(network) != wanted:
             raise InputError("The data set has changed meanwhile.", code="dataset", hint="Load the file again.")
-        return _new_run(workspace, config, network, clean, file_name, "", notes), notes
+        calibration = calibration_in(path, kind) or PLAIN
+        if calibration != PLAIN:
+            notes.append(_taken_along(calibration))
+        run = _new_run(workspace, config, network, clean, file_name, "", notes)
+        save_calibration(find_checkpoint(run, "last"), calibration)
+        return run, notes
 
 
 def _with_images(
@@ -259,8 +265,12 @@ def _calibration(folder: Path, notes: list[str]) -> Calibration:
     except ValueError:
         notes.append("Its temperature and threshold are damaged and were not taken over: fit them anew on the Results page.")
         return PLAIN
-    notes.append(f"Its temperature of {found.temperature:.3f} and its threshold of {percent(found.threshold)} were taken over.")
+    notes.append(_taken_along(found))
     return found
+
+
+def _taken_along(found: Calibration) -> str:
+    return f"Its temperature of {found.temperature:.3f} and its threshold of {percent(found.threshold)} were taken over."
 
 
 def _unpack_checkpoint(archive: CheckedZip, temporary: Path) -> Path:

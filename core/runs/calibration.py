@@ -1,6 +1,8 @@
 """What was learned of a checkpoint's certainty, kept with the run and used wherever it predicts: temperature and threshold."""
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 from filelock import FileLock
 
@@ -32,7 +34,7 @@ def calibration_of(checkpoint: Checkpoint) -> Calibration:
     try:
         by_weights = _read(_run_of(checkpoint))
         kept = by_weights and by_weights.get(weights_sum(checkpoint))
-        return _checked(kept) if kept else PLAIN
+        return checked(kept) if kept else PLAIN
     except (InputError, ValueError, TypeError, KeyError):
         return PLAIN
 
@@ -46,16 +48,14 @@ def calibration_file(checkpoint: Checkpoint) -> bytes | None:
 def read_calibration(content: bytes, weights: str) -> Calibration:
     """What such a file from outside says of the weights with this checksum. Raises ValueError where it says nothing sound."""
     try:
-        found = _checked(unsealed(content)[weights])
+        return checked(unsealed(content)[weights])
     except (KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ValueError("it is not the calibration of these weights") from error
-    words = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in found.fitted_on)
-    return replace(found, fitted_on=words[:FITTED_ON_LENGTH])
 
 
 def save_calibration(checkpoint: Checkpoint, calibration: Calibration) -> None:
     """The plain one is nothing to keep. Raises ValueError where a number is out of its range."""
-    _checked(asdict(calibration))
+    checked(asdict(calibration))
     run = _run_of(checkpoint)
     with FileLock(run.path / ".calibration.lock"):
         kept = _read(run)
@@ -65,11 +65,13 @@ def save_calibration(checkpoint: Checkpoint, calibration: Calibration) -> None:
         write_bytes_atomically(run.path / "calibration.json", sealed(kept))
 
 
-def _checked(kept: dict) -> Calibration:
+def checked(kept: Mapping[str, Any]) -> Calibration:
+    """From plain values. Raises ValueError, TypeError or KeyError for what is none."""
     calibration = Calibration(float(kept["temperature"]), float(kept["threshold"]), str(kept["fitted_on"]))
     if not (0.01 <= calibration.temperature <= 100 and 0 <= calibration.threshold <= 1):
         raise ValueError(f"temperature {calibration.temperature}, threshold {calibration.threshold}: out of range")
-    return calibration
+    words = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in calibration.fitted_on)
+    return replace(calibration, fitted_on=words[:FITTED_ON_LENGTH])
 
 
 def _read(run: Run) -> dict:

@@ -6,8 +6,11 @@ import zipfile
 from pathlib import Path
 
 import pytest
+import torch
+from safetensors import safe_open
 
 from core.export.bundles import checkpoint_zip
+from core.export.formats import WRITERS
 from core.files import sealed, unsealed
 from core.inference.predictor import predict
 from core.intake.load import load_file
@@ -123,3 +126,34 @@ def test_weights_have_the_same_checksum_wherever_they_lie(run: Run, elsewhere: W
     again = load_file(elsewhere, zipped(loaded.run, tmp_path / "d.zip", "last"), "d.zip")
     assert weights_sum(find_checkpoint(loaded.run, "last")) == weights_sum(find_checkpoint(again.run, "last"))
     assert calibration_of(find_checkpoint(again.run, "last")) == KEPT
+
+
+@pytest.mark.parametrize("kind", ["pt", "safetensors"])
+def test_weights_alone_bring_it_along_as_metadata(run: Run, elsewhere: Workspace, tmp_path: Path, kind: str) -> None:
+    path = tmp_path / f"w.{kind}"
+    with path.open("wb") as file:
+        WRITERS[kind](find_checkpoint(run, "epoch-0002"), file)
+    if kind == "pt":
+        assert type(torch.load(path, weights_only=True)) is dict  # as before
+    else:
+        with safe_open(path, "pt") as file:
+            about = file.metadata()
+        assert (about["temperature"], about["threshold"]) == ("1.7", "0.6")
+        assert json.loads(about["class_names"]) == list("0123456789")
+    loaded = load_file(elsewhere, path, path.name, digits_config())
+    assert calibration_of(find_checkpoint(loaded.run, "last")) == KEPT
+    assert "Its temperature of 1.700 and its threshold of 60.0 % were taken over." in loaded.notes
+
+
+@pytest.mark.parametrize(
+    "said", [b"no json", b"[]", b'{"temperature": "nan", "threshold": "0.5"}', b'{"temperature": "1e9", "threshold": "0"}', b"{"]
+)
+def test_metadata_that_is_not_sound_is_passed_by(run: Run, elsewhere: Workspace, tmp_path: Path, said: bytes) -> None:
+    path = tmp_path / "w.pt"
+    with path.open("wb") as file:
+        WRITERS["pt"](find_checkpoint(run, "epoch-0001"), file)
+    with zipfile.ZipFile(path) as old, zipfile.ZipFile(tmp_path / "odd.pt", "w") as new:
+        for name in old.namelist():
+            new.writestr(name, said if name.endswith("trainscope.json") else old.read(name))
+    loaded = load_file(elsewhere, tmp_path / "odd.pt", "odd.pt", digits_config())
+    assert calibration_of(find_checkpoint(loaded.run, "last")) == PLAIN
