@@ -16,7 +16,7 @@ from core.workspace import Workspace
 if TYPE_CHECKING:
     from core.config import TrainConfig
 
-FORMATS = ("zip", "bundle", "pt", "safetensors", "pt2", "onnx", "html")
+FORMATS = ("zip", "bundle", "pt", "safetensors", "pt2", "onnx", "html", "script")
 OF_A_CHECKPOINT = ("bundle", "pt2", "onnx")  # of the best one where none is named
 
 
@@ -96,8 +96,9 @@ def add_export_options(sub: argparse.ArgumentParser) -> None:
     sub.add_argument(
         "--format",
         choices=FORMATS,
-        help="html: a report of the whole run. bundle: a zip with all that it takes to predict without Trainscope, proved on images "
-        "first; pt2, onnx: the network as one graph. The others of a checkpoint (default: by the file's ending)",
+        help="html: a report of the whole run; script: the run as a program of plain PyTorch. bundle: a zip with all that it takes to "
+        "predict without Trainscope, proved on images first; pt2, onnx: the network as one graph. The others of a checkpoint (default: by "
+        "the file's ending)",
     )
     sub.add_argument("--overwrite", action="store_true", help="replace a file that is there already")
 
@@ -107,6 +108,7 @@ def export(workspace: Workspace, options: argparse.Namespace) -> Result:
     from core.export.bundles import checkpoint_zip, run_zip
     from core.export.formats import WRITERS
     from core.export.report import report
+    from core.export.script import script_of
     from core.runs.checkpoints import find_checkpoint
     from core.runs.directory import find_run
 
@@ -131,6 +133,8 @@ def export(workspace: Workspace, options: argparse.Namespace) -> Result:
         with aside.open("xb") as file:
             if form == "html":
                 file.write(report(workspace, run).encode())
+            elif form == "script":
+                file.write(script_of(workspace, run).encode())
             elif checkpoint is None:
                 file.writelines(run_zip(run, left_out))
             elif form == "bundle":
@@ -170,9 +174,11 @@ def _format(options: argparse.Namespace) -> str:
                 code="arguments",
                 hint="Say which checkpoint, for example --checkpoint best.",
             )
-        return options.format or {".html": "html", ".htm": "html", ".pt2": "pt2", ".onnx": "onnx"}.get(suffix, "zip")
-    if options.format == "html":
-        raise InputError("--format: a report is of a whole run.", code="arguments", hint="Leave --checkpoint out.")
+        return options.format or {".html": "html", ".htm": "html", ".py": "script", ".pt2": "pt2", ".onnx": "onnx"}.get(
+            suffix, "zip"
+        )
+    if options.format in ("html", "script"):
+        raise InputError("--format: a report or a program is of a whole run.", code="arguments", hint="Leave --checkpoint out.")
     file_suffix = {".zip": "zip", ".pt": "pt", ".pth": "pt", ".safetensors": "safetensors", ".pt2": "pt2", ".onnx": "onnx"}.get(
         suffix
     )
@@ -181,7 +187,7 @@ def _format(options: argparse.Namespace) -> str:
     raise InputError(
         f"--to: the ending of {options.to[:200]!r} does not say which format is wanted.",
         code="arguments",
-        hint=f"Let it end in .zip, .pt, .safetensors, .pt2 or .onnx, or give --format ({', '.join(FORMATS[:-1])}).",
+        hint=f"Let it end in .zip, .pt, .safetensors, .pt2 or .onnx, or give --format ({', '.join(FORMATS[:-2])}).",
     )
 
 

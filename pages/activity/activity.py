@@ -46,5 +46,4 @@ def row(activity: Activity) -> None:
 
 
 st.title("Activity")
-with st.container(key="activities"):
-    listing()
+listing()

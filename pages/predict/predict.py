@@ -194,12 +194,15 @@ if st.session_state["has-arrived"]:
     new_canvas(keep_drawing=True)
 if chosen := checkpoint_choice():
     run, checkpoint = chosen
-    drawing, uploading, sampling, all_at_once = st.tabs(["Draw", "Upload", "From the data", "Many at once"], key="way")
+    drawing, uploading, sampling, all_at_once = st.tabs(
+        ["Draw", "Upload", "From the data", "Many at once"], key="way", on_change="rerun"
+    )
     with drawing:
         draw(checkpoint)
     with uploading:
         upload(checkpoint)
     with sampling:
         from_the_data(run, checkpoint)
-    with all_at_once:
-        many(run, checkpoint)
+    if all_at_once.open:
+        with all_at_once:
+            many(run, checkpoint)

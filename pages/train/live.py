@@ -37,8 +37,7 @@ def live_run(run: Run) -> None:
     status, history = status_of(run), history_of(run)
     _header(run, status)
     every = _pace(history) if status.is_active else None
-    with st.container(key="live"):
-        st.fragment(_panel, run_every=every)(run, status.state, every)
+    st.fragment(_panel, run_every=every)(run, status.state, every)
 
 
 def _pace(history: History) -> float:

@@ -30,6 +30,8 @@ def digits(tmp_path: Path) -> Path:
 
 def on_predict(run: Run) -> AppTest:
     app = visit("predict", run=run.id)
+    app.session_state["way"] = "Many at once"
+    app.run()
     assert not app.exception
     return app
 

@@ -24,14 +24,24 @@ INDENT = "    "
 
 def network_source(spec: NetworkSpec) -> str:
     """model.py of a bundle."""
-    family = MODELS[spec.model.name].family if isinstance(spec.model, CatalogueNetwork) else None
-    with torch.device("meta"):
-        network = spec.build()
-    body = _from_torchvision(spec, family, network) if family else _written_out(spec, network)
+    family = _family_of(spec)
     shape = " × ".join(map(str, spec.shape))
     head = f'"""The network, for images of {shape}, as plain PyTorch."""\n\nimport torch\nfrom torch import Tensor, nn'
     head += "\nfrom torchvision import models" if family else ""
-    return "\n".join([head, "", "", *body, "", "", carried(normalise, is_whole_file=False), ""])
+    return "\n".join([head, "", "", *network_lines(spec), ""])
+
+
+def network_lines(spec: NetworkSpec) -> list[str]:
+    """build() and normalise(), for a file that has imported torch, Tensor, nn and, for a network of torchvision's, models."""
+    with torch.device("meta"):
+        network = spec.build()
+    family = _family_of(spec)
+    body = _from_torchvision(spec, family, network) if family else _written_out(spec, network)
+    return [*body, "", "", carried(normalise, is_whole_file=False)]
+
+
+def _family_of(spec: NetworkSpec) -> TorchvisionNetwork | None:
+    return MODELS[spec.model.name].family if isinstance(spec.model, CatalogueNetwork) else None
 
 
 def _from_torchvision(spec: NetworkSpec, family: TorchvisionNetwork, network: nn.Module) -> list[str]:
