@@ -30,7 +30,7 @@ class Worked:
 class Loss:
     """title, summary: for people; formula: of one term. example: prediction and target to begin with.
 
-    work(prediction, target, title) returns the terms in words and as numbers, and PyTorch's two tensors.
+    work(prediction, target) returns the terms in words and as numbers, and PyTorch's two tensors.
     """
 
     name: str
@@ -74,8 +74,7 @@ def _numbers(text: str, field: str) -> list[list[float]]:
 
 
 def _wrong(field: str, message: str, hint: str) -> InputError:
-    error = InputError(message, code="numbers", hint=hint)
-    return InputError(message, code="numbers", hint=hint, fields={field: str(error)})
+    return InputError(message, code="numbers", hint=hint, fields={field: f"{message} {hint}".strip()})
 
 
 def _alike(prediction: str, target: str) -> tuple[Tensor, Tensor]:
