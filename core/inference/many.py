@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from core.data.sources.containers import Container, open_container, readable
+from core.data.sources.containers import Container, open_container, readable, typed_path
 from core.data.sources.decoding import SUFFIXES, decode_image
 from core.data.sources.layout import arrange
 from core.data.sources.own_images import read_image
@@ -81,6 +81,18 @@ def images_at(paths: Sequence[Path]) -> list[Source]:
             else [Source(container=None, name=str(path), file=readable(str(path)))]
         )
     return found
+
+
+def path_to_images(text: str) -> Path:
+    """Of a folder, a zip or an image, as a person typed it. Raises InputError where there is none."""
+    path = typed_path(text)
+    if not path.exists():
+        raise InputError(
+            f"There is no folder, zip or image {readable(str(path))}.",
+            code="dataset",
+            hint="Give the full path of one on this machine.",
+        )
+    return path
 
 
 def _is_zip(path: Path) -> bool:

@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 import streamlit as st
 
-from core.data.sources.containers import readable, typed_path
+from core.data.sources.containers import readable
 from core.data.sources.decoding import SUFFIXES
 from core.errors import InputError
 from core.figures import runs as figures
 from core.files import write_new
 from core.inference.kept_answers import UPLOAD, KeptAnswers, answers_request, kept_answers
-from core.inference.many import Answer, as_csv, figures_of
+from core.inference.many import Answer, as_csv, figures_of, path_to_images
 from core.insight.metrics import confusion_among
 from core.runs.checkpoints import Checkpoint
 from core.runs.directory import Run
@@ -86,7 +86,7 @@ def _begin(run: Run, checkpoint: Checkpoint, files: Sequence, path: str) -> None
         asked = {"path": str(folder / names[0] if is_zip else folder), "is_upload": True}
         title = readable(files[0].name) if len(files) == 1 else f"{len(files)} uploaded images"
     else:
-        place = typed_path(path)
+        place = path_to_images(path)
         asked, title = {"path": str(place), "is_upload": False}, readable(place.name)
     asked |= {"checkpoint": checkpoint.name, "title": title}
     begin(answers_request(run, **asked))

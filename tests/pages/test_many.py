@@ -67,6 +67,10 @@ def test_folder_becomes_a_table_that_is_filtered_and_told_how_right_it_is(finish
 def test_what_can_not_be_asked_is_said(finished: Run, tmp_path: Path) -> None:  # noqa: F811
     (tmp_path / "empty").mkdir()
     app = on_predict(finished)
+    app.text_input(key="many-path-0").set_value(str(tmp_path / "nowhere")).run()
+    app.button(key="many-now").click().run()
+    assert "There is no folder, zip or image" in " ".join(error.value for error in app.error)
+    assert app.text_input(key="many-path-0").value == str(tmp_path / "nowhere"), "what was typed can be mended"
     app.text_input(key="many-path-0").set_value(str(tmp_path / "empty")).run()
     app.button(key="many-now").click().run()
     until(lambda: [error.value for error in (app.error or app.run().error) if "There is no image in" in error.value], 30)
